@@ -1,0 +1,150 @@
+"""Text to ids and back: byte-level byte-pair encoding (BPE).
+
+Text becomes UTF-8 bytes, and frequent neighbours were merged into longer tokens when the tokenizer was trained:
+"the cat" -> "the", " cat". All 256 bytes are tokens themselves, so there is no text that cannot be written, and every
+text comes back exactly. GPT-2, Radford et al. 2019, section 2.2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers, trainers
+
+SPECIAL_TOKENS = ("<|pad|>", "<|begin|>", "<|end|>", "<|user|>", "<|assistant|>")
+"""Ids 0 to 4 of the lab's own tokenizers. They frame a conversation and have no text of their own."""
+
+REPLACEMENT = "\ufffd"  # what Unicode shows where bytes make no character
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def replace_surrogates(text: str) -> str:
+    """`text` with every surrogate, half a character that no UTF-8 can hold, replaced by U+FFFD."""
+    return _SURROGATE.sub(REPLACEMENT, text)
+
+
+class Tokenizer:
+    """Turns text into ids and ids into text. Special tokens are never made from text, only from their ids."""
+
+    def __init__(self, inner: tokenizers.Tokenizer) -> None:
+        # Otherwise a user who types "<|end|>" would end their own turn.
+        inner.encode_special_tokens = True
+        # A foreign file may ask for cutting or padding; we want the whole text and nothing else.
+        inner.no_truncation()
+        inner.no_padding()
+        self._inner = inner
+        self._special_ids = {id: t.content for id, t in inner.get_added_tokens_decoder().items() if t.special}
+
+    @classmethod
+    def load(cls, path: str | Path) -> Tokenizer:
+        """Read a `tokenizer.json`, ours or another model's. Raises `ValueError` if it is not one."""
+        text = Path(path).read_text(encoding="utf-8")
+        try:
+            return cls(tokenizers.Tokenizer.from_str(text))
+        except Exception as wrong:  # the library raises bare Exception
+            raise ValueError(f"{Path(path).name} is not a tokenizer that can be read: {wrong}") from None
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
+        """Learn merges from `texts` until there are `vocab_size` tokens (fewer if the texts give out first)."""
+        least = len(SPECIAL_TOKENS) + 256
+        if vocab_size < least:
+            raise ValueError(f"vocab_size is {vocab_size}; at least {least} are needed, one per byte and special token")
+        inner = tokenizers.Tokenizer(models.BPE())
+        inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        inner.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            special_tokens=list(SPECIAL_TOKENS),
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        )
+        inner.train_from_iterator((replace_surrogates(text) for text in texts), trainer)
+        return cls(inner)
+
+    def save(self, path: str | Path) -> None:
+        """Write a `tokenizer.json` that the `tokenizers` library and `transformers` read."""
+        Path(path).write_text(self._inner.to_str(pretty=True), encoding="utf-8", newline="\n")
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens, special ones included."""
+        return self._inner.get_vocab_size()
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of plain text: nothing is added at either end, and a typed "<|end|>" is seven ordinary characters."""
+        return self._inner.encode(replace_surrogates(text), add_special_tokens=False).ids
+
+    def encode_many(self, texts: Iterable[str]) -> list[list[int]]:
+        """`encode` for many texts at once, on all cores."""
+        cleaned = [replace_surrogates(text) for text in texts]
+        return [encoding.ids for encoding in self._inner.encode_batch_fast(cleaned, add_special_tokens=False)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of `ids`. Special tokens have none; bytes that make no character become U+FFFD."""
+        return self._inner.decode(list(ids), skip_special_tokens=True)
+
+    def token_text(self, id: int) -> str:
+        """One token as a reader should see it: its text with the leading space, or a special token's name."""
+        if id in self._special_ids:
+            return self._special_ids[id]
+        piece = self._inner.id_to_token(id)
+        if piece is None:
+            return f"<unused {id}>"  # models often have more rows than their tokenizer has tokens
+        if piece.startswith("\u2581"):  # SentencePiece's sign for a space, which decoding alone would strip
+            return piece.replace("\u2581", " ")
+        return self._inner.decode([id])
+
+    def special(self, name: str) -> int | None:
+        """Id of the special token called `name`, such as "<|end|>"; None if this tokenizer has no such token."""
+        id = self._inner.token_to_id(name)
+        return id if id in self._special_ids else None
+
+    def is_special(self, id: int) -> bool:
+        """Whether `id` is a special token: one that text never becomes and that shows no text."""
+        return id in self._special_ids
+
+    def stream(self) -> StreamDecoder:
+        """A decoder to which ids are given one by one, as a model makes them."""
+        return StreamDecoder(self)
+
+
+class StreamDecoder:
+    """Decodes ids one at a time and holds text back while a character is incomplete.
+
+    The pieces joined, with `flush` at the end, are exactly `decode` of all ids. An emoji's four bytes may come as
+    three tokens: `push` gives "", "", and then the emoji.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._before: list[int] = []  # the last finished ids: some tokenizers treat a text's first token otherwise
+        self._open: list[int] = []  # ids since then
+        self._given = 0  # characters of the open ids' text that were handed out already
+
+    def push(self, id: int) -> str:
+        """The text that is certain now that `id` has come; "" while a character is incomplete."""
+        if self._tokenizer.is_special(id):
+            return ""
+        self._open.append(id)
+        text = self._open_text()
+        certain = text.rstrip(REPLACEMENT)  # an unfinished character decodes to U+FFFD at the end
+        piece = certain[self._given :]
+        self._given = max(self._given, len(certain))
+        if text and certain == text:
+            self._before, self._open, self._given = self._open, [], 0
+        return piece
+
+    def flush(self) -> str:
+        """What is still held back, at the end of the ids: bytes that never became a character, as U+FFFD."""
+        piece = self._open_text()[self._given :]
+        self._before, self._open, self._given = [], [], 0
+        return piece
+
+    def _open_text(self) -> str:
+        before = self._tokenizer.decode(self._before)
+        return self._tokenizer.decode(self._before + self._open)[len(before) :]
