@@ -10,14 +10,20 @@ tokens (a foreign base model) is spoken to as a list of questions and answers: "
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from litellama.tokenizer import Tokenizer
+from litellama.generate import Step, generate
+from litellama.model import LiteLlama
+from litellama.sampling import Sampling
+from litellama.tokenizer import SPECIAL_TOKENS, Tokenizer
 
 Role = Literal["user", "assistant"]
 TokenRole = Literal["frame", "user", "assistant"]
+
+BASE_MODEL_STOPS = ("\nQ:",)
+"""Where a base model has finished its answer and begins to invent the next question."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +51,142 @@ def encode_document(messages: Sequence[Message], tokenizer: Tokenizer) -> tuple[
     A message's words and its closing <|end|> carry the message's role; <|begin|>, <|user|> and <|assistant|> are
     "frame", since the lab writes them. So the loss of answering is the loss over the ids with role "assistant".
     """
-    begin = _special(tokenizer, "<|begin|>")
-    ids, roles = [begin], ["frame"]
-    for message, words in zip(messages, _encode_contents(messages, tokenizer), strict=True):
-        ids += [_special(tokenizer, f"<|{message.role}|>"), *words, _special(tokenizer, "<|end|>")]
-        roles += ["frame"] + [message.role] * (len(words) + 1)
+    if not is_chat_tokenizer(tokenizer):
+        raise ValueError("this tokenizer has no special tokens for conversations; train one with Tokenizer.train")
+    ids = [_special(tokenizer, "<|begin|>")]
+    roles: list[TokenRole] = ["frame"]
+    for message in messages:
+        turn = _encode_turn(message, tokenizer)
+        ids += turn
+        roles.append("frame")
+        roles.extend([message.role] * (len(turn) - 1))
     return ids, roles
 
 
-def _encode_contents(messages: Sequence[Message], tokenizer: Tokenizer) -> list[list[int]]:
-    return [tokenizer.encode(" " + message.content) for message in messages]
+@dataclass(frozen=True)
+class ChatPrompt:
+    """A prompt ready for the model, and how many of the oldest messages had to be left out to make room."""
+
+    ids: list[int]
+    dropped: int
+
+
+def prompt_ids(
+    messages: Sequence[Message], tokenizer: Tokenizer, context_length: int, reserve: int, bos_id: int | None = None
+) -> ChatPrompt:
+    """Write a conversation that ends with the user's message as a prompt, leaving `reserve` tokens for the reply.
+
+    If it does not fit, the oldest question goes together with its answer, until it does. `bos_id` opens the prompt of
+    a base model that wants one. Raises `ValueError` if not even the last message fits.
+    """
+    if not messages or messages[-1].role != "user":
+        raise ValueError("the last message must be the user's; there is nothing to reply to")
+    room = context_length - reserve
+    turns = [_encode_turn(message, tokenizer) for message in messages]
+    opening, closing = _frame(tokenizer, bos_id)
+    dropped = 0
+    while len(opening) + sum(map(len, turns[dropped:])) + len(closing) > room:
+        dropped += 1
+        while dropped < len(messages) and messages[dropped].role != "user":
+            dropped += 1
+        if dropped >= len(messages):
+            length = len(opening) + len(turns[-1]) + len(closing)
+            raise ValueError(
+                f"your message is {length} tokens long and there is room for {max(room, 0)} (the model reads "
+                f"{context_length} at once, {reserve} of them kept for the reply); shorten it"
+            )
+    return ChatPrompt([*opening, *(id for turn in turns[dropped:] for id in turn), *closing], dropped)
+
+
+def _frame(tokenizer: Tokenizer, bos_id: int | None) -> tuple[list[int], list[int]]:
+    """The ids before the first turn, and those after the last one, where the reply begins."""
+    if is_chat_tokenizer(tokenizer):
+        return [_special(tokenizer, "<|begin|>")], [_special(tokenizer, "<|assistant|>")]
+    return [] if bos_id is None else [bos_id], tokenizer.encode("A:")
+
+
+def _encode_turn(message: Message, tokenizer: Tokenizer) -> list[int]:
+    if is_chat_tokenizer(tokenizer):
+        opening, closing = _special(tokenizer, f"<|{message.role}|>"), _special(tokenizer, "<|end|>")
+        return [opening, *tokenizer.encode(" " + message.content), closing]
+    letter = "Q" if message.role == "user" else "A"
+    return tokenizer.encode(f"{letter}: {message.content}\n")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A bit of a reply: the text that became certain, and the step that brought it.
+
+    `text` is "" while a character is incomplete; `step` is None for text that was held back until the end.
+    """
+
+    text: str
+    step: Step | None
+
+
+def reply(
+    model: LiteLlama,
+    tokenizer: Tokenizer,
+    messages: Sequence[Message],
+    sampling: Sampling,
+    max_new_tokens: int,
+    seed: int,
+    alternatives: int = 0,
+) -> Iterator[Piece]:
+    """Answer the last message, piece by piece; the pieces' texts joined are the reply.
+
+    The oldest turns are left out if the conversation is too long. Raises `ValueError`, at once, if the last message
+    alone is too long or a setting is out of range. Closing the iterator stops the model.
+    """
+    bos = model.config.bos_token_id
+    # LiteLlama's own config names `"` as its beginning of text: only a token that text never becomes can be one.
+    bos = bos if bos is not None and tokenizer.is_special(bos) else None
+    prompt = prompt_ids(messages, tokenizer, model.config.max_position_embeddings, max_new_tokens, bos)
+    steps = generate(
+        model, prompt.ids, sampling=sampling, max_new_tokens=max_new_tokens, seed=seed,
+        stop_ids=stop_ids(model, tokenizer), alternatives=alternatives,
+    )  # fmt: skip
+    return _pieces(steps, tokenizer, () if is_chat_tokenizer(tokenizer) else BASE_MODEL_STOPS)
+
+
+def stop_ids(model: LiteLlama, tokenizer: Tokenizer) -> frozenset[int]:
+    """Special tokens at which a reply is over: those the config names, and the usual ones the tokenizer has.
+
+    All of the lab's frame tokens are among them: a model that writes <|user|> has begun to invent the next question.
+    """
+    named = {id for id in model.config.eos_token_ids if tokenizer.is_special(id)}
+    usual = {tokenizer.special(name) for name in (*SPECIAL_TOKENS, "<|endoftext|>", "</s>")}
+    return frozenset(named | {id for id in usual if id is not None})
+
+
+def _pieces(steps: Iterator[Step], tokenizer: Tokenizer, stops: tuple[str, ...]) -> Iterator[Piece]:
+    """Steps to text: whole characters only, without the leading space, ended before a stop string."""
+    decoder = tokenizer.stream()
+    held = ""  # text that may turn out to be the beginning of a stop string
+    begun = False
+    for step in steps:
+        text = decoder.push(step.id)
+        if not begun and text:
+            text, begun = text.removeprefix(" "), True
+        held += text
+        ends = [position for stop in stops if (position := held.find(stop)) >= 0]
+        if ends:
+            yield Piece(held[: min(ends)], step)
+            return
+        certain = len(held) - _possible_stop(held, stops)
+        yield Piece(held[:certain], step)
+        held = held[certain:]
+    rest = held + decoder.flush()
+    if rest:
+        yield Piece(rest, None)
+
+
+def _possible_stop(text: str, stops: tuple[str, ...]) -> int:
+    """Length of the longest end of `text` that begins a stop string: "bird.\\nQ" may go on to "\\nQ:"."""
+    return max((n for stop in stops for n in range(1, len(stop)) if text.endswith(stop[:n])), default=0)
 
 
 def _special(tokenizer: Tokenizer, name: str) -> int:
     id = tokenizer.special(name)
-    if id is None:
-        raise ValueError(f"this tokenizer has no special token {name}; only the lab's own chat tokenizers can be used")
+    assert id is not None, f"{name} was looked for in a tokenizer without chat tokens"
     return id

@@ -246,9 +246,10 @@ def _weight_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).is_file() or not (folder / SHARD_INDEX).is_file():
         return [_required(folder / WEIGHTS)]
     parts = _read_json(folder / SHARD_INDEX).get("weight_map")
-    if not isinstance(parts, dict) or not all(isinstance(part, str) and Path(part).name == part for part in parts.values()):
+    names = sorted(set(parts.values())) if isinstance(parts, dict) else []
+    if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
         raise CheckpointError(f"{SHARD_INDEX} in {folder.name} does not say which file holds which weight")
-    return [_required(folder / part) for part in sorted(set(parts.values()))]
+    return [_required(folder / name) for name in names]
 
 
 def _stored_shapes(files: list[Path]) -> dict[str, tuple[int, ...]]:
@@ -288,7 +289,7 @@ def _read_weights(
             for name in names.keys() & set(stored.keys()):
                 weight = stored.get_tensor(name)
                 if not weight.is_floating_point():
-                    raise CheckpointError(f"{name} in {path.name} is stored as {weight.dtype}; a float type was expected")
+                    raise CheckpointError(f"{name} in {path.name} is stored as {weight.dtype}; floats were expected")
                 weights[name] = weight.to(device, dtype)
                 if not torch.isfinite(weights[name]).all():
                     raise CheckpointError(f"{name} in {path.name} holds numbers that are not finite as {dtype}")
