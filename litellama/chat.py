@@ -138,15 +138,21 @@ def reply(
     The oldest turns are left out if the conversation is too long. Raises `ValueError`, at once, if the last message
     alone is too long or a setting is out of range. Closing the iterator stops the model.
     """
-    bos = model.config.bos_token_id
-    # LiteLlama's own config names `"` as its beginning of text: only a token that text never becomes can be one.
-    bos = bos if bos is not None and tokenizer.is_special(bos) else None
-    prompt = prompt_ids(messages, tokenizer, model.config.max_position_embeddings, max_new_tokens, bos)
+    context_length = model.config.max_position_embeddings
+    reserve = min(max_new_tokens, context_length // 2)  # a long reply must not push out the question it answers
+    prompt = prompt_ids(messages, tokenizer, context_length, reserve, beginning_id(model, tokenizer))
     steps = generate(
         model, prompt.ids, sampling=sampling, max_new_tokens=max_new_tokens, seed=seed,
         stop_ids=stop_ids(model, tokenizer), alternatives=alternatives,
     )  # fmt: skip
     return _pieces(steps, tokenizer, () if is_chat_tokenizer(tokenizer) else BASE_MODEL_STOPS)
+
+
+def beginning_id(model: LiteLlama, tokenizer: Tokenizer) -> int | None:
+    """The token that opens every text of this model, if it has one."""
+    bos = model.config.bos_token_id
+    # LiteLlama's own config names `"` as its beginning of text: only a token that text never becomes can be one.
+    return bos if bos is not None and tokenizer.is_special(bos) else None
 
 
 def stop_ids(model: LiteLlama, tokenizer: Tokenizer) -> frozenset[int]:

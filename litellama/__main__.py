@@ -1,0 +1,229 @@
+"""The command line: `python -m litellama chat | generate | list | train | evaluate`.
+
+What a command is asked for goes to stdout, everything said beside it to stderr, so `--json` gives one JSON document.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from typer.core import TyperGroup
+
+from litellama.chat import Message, Piece, beginning_id, is_chat_tokenizer, prompt_ids, reply, stop_ids
+from litellama.checkpoint import Opened, checkpoints_folder, list_models, open_checkpoint
+from litellama.generate import generate as generate_ids
+from litellama.sampling import Sampling
+
+DEFAULT_CHECKPOINT = "tinytown"
+SMALL = 50_000_000  # parameters; below, a second thread costs more in handing over work than it saves
+
+
+class _Commands(TyperGroup):
+    """Looks up the training commands only when they are asked for, so that a chat need not load the training code."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), "train", "evaluate"]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in ("train", "evaluate"):
+            return super().get_command(ctx, cmd_name)
+        from litellama.training import commands
+
+        single = typer.Typer(add_completion=False)
+        single.command(cmd_name)(getattr(commands, cmd_name))
+        return typer.main.get_command(single)
+
+
+app = typer.Typer(
+    name="litellama",
+    cls=_Commands,
+    help="LiteLlama Lab: a Llama small enough to be understood completely.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+CheckpointOption = Annotated[str, typer.Option("--checkpoint", help="A checkpoint's folder, or its name in `list`.")]
+Temperature = Annotated[float, typer.Option(help="How bold the choices are: 0 takes the likeliest token, 1 is fair.")]
+TopP = Annotated[float, typer.Option(help="Choose among the likeliest tokens that together reach this probability.")]
+TopK = Annotated[int, typer.Option(help="Choose among this many likeliest tokens; 0 means all.")]
+MaxNewTokens = Annotated[int, typer.Option(help="Stop after this many tokens.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.command()
+def chat(
+    checkpoint: CheckpointOption = DEFAULT_CHECKPOINT,
+    temperature: Temperature = 0.7,
+    top_p: TopP = 0.95,
+    top_k: TopK = 0,
+    max_new_tokens: MaxNewTokens = 200,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same replies; a new one each time.")] = None,
+) -> None:
+    """Talk to a model in the terminal. /clear starts afresh, /quit or Ctrl-D ends, Ctrl-C stops a reply."""
+    sampling = Sampling(temperature, top_k, top_p)
+    opened = _open(checkpoint)
+    if not is_chat_tokenizer(opened.tokenizer):
+        _note("This is a base model: it continues a list of questions and answers, and was not taught to converse.")
+    _note("Type a message. /clear starts afresh, /quit or Ctrl-D ends, Ctrl-C stops a reply.")
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    messages: list[Message] = []
+    while (typed := _ask()) not in (None, "/quit"):
+        if typed == "/clear":
+            messages = []
+            continue
+        asked = [*messages, Message("user", typed or "")]
+        try:
+            pieces = reply(opened.model, opened.tokenizer, asked, sampling, max_new_tokens, seed + len(messages))
+        except ValueError as wrong:  # a message that is too long should not end the conversation
+            _note(str(wrong))
+            continue
+        messages = [*asked, Message("assistant", _show(pieces))]
+
+
+@app.command()
+def generate(
+    checkpoint: CheckpointOption = DEFAULT_CHECKPOINT,
+    prompt: Annotated[
+        str | None, typer.Option(help="A message to a chat model; text to be continued, to a base model.")
+    ] = None,
+    prompt_ids: Annotated[str | None, typer.Option(help="Exactly these ids instead of a text, such as 1,2,3.")] = None,
+    greedy: Annotated[bool, typer.Option("--greedy", help="Always take the likeliest token.")] = False,
+    ignore_eos: Annotated[bool, typer.Option("--ignore-eos", help="Go on where the model would stop.")] = False,
+    max_new_tokens: MaxNewTokens = 200,
+    temperature: Temperature = 0.7,
+    top_p: TopP = 0.95,
+    top_k: TopK = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same text.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Continue one prompt and print what the model writes."""
+    sampling = Sampling(temperature, top_k, top_p, greedy=greedy)
+    opened = _open(checkpoint)
+    ids = _prompt(opened, prompt, prompt_ids)
+    stops = () if ignore_eos else stop_ids(opened.model, opened.tokenizer)
+    steps = generate_ids(
+        opened.model, ids, sampling=sampling, max_new_tokens=max_new_tokens, seed=seed, stop_ids=stops
+    )  # fmt: skip
+    decoder, new_ids, started = opened.tokenizer.stream(), [], time.perf_counter()
+    for step in steps:
+        new_ids.append(step.id)
+        if not as_json:
+            _print(decoder.push(step.id))
+    speed = len(new_ids) / max(time.perf_counter() - started, 1e-9)
+    if as_json:
+        text = opened.tokenizer.decode(new_ids)
+        print(json.dumps({"prompt_ids": ids, "ids": new_ids, "text": text, "tokens_per_second": round(speed, 2)}))
+    else:
+        _print(decoder.flush() + "\n")
+        _note(f"{len(new_ids)} tokens, {speed:.0f} a second")
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """Show the presets and the checkpoints there are, with their exact numbers of parameters."""
+    rows = list_models()
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    table = Table("name", "kind", box=None)
+    columns = ("parameters", "layers", "hidden_size", "vocab_size", "context_length")
+    for column in columns:
+        table.add_column(column.split("_")[0], justify="right")
+    for row in rows:
+        numbers = [f"{row[column]:,}" if row.get(column) else "" for column in columns]
+        table.add_row(escape(row["name"]), row["kind"], *numbers)
+    Console().print(table)
+    for row in rows:
+        if "problem" in row:
+            _note(row["problem"])
+
+
+def _prompt(opened: Opened, text: str | None, ids: str | None) -> list[int]:
+    """The prompt's ids from whichever of the two options was given."""
+    if (text is None) == (ids is None):
+        raise ValueError("give either --prompt TEXT or --prompt-ids 1,2,3")
+    if ids is not None:
+        try:
+            return [int(id) for id in ids.split(",")]
+        except ValueError:
+            raise ValueError(f"--prompt-ids is {ids!r}; whole numbers were expected, such as 1,2,3") from None
+    assert text is not None
+    if is_chat_tokenizer(opened.tokenizer):
+        context = opened.config.max_position_embeddings
+        return prompt_ids([Message("user", text)], opened.tokenizer, context, reserve=1).ids
+    beginning = beginning_id(opened.model, opened.tokenizer)
+    return [*([] if beginning is None else [beginning]), *opened.tokenizer.encode(text)]
+
+
+def _open(checkpoint: str) -> Opened:
+    """Open a checkpoint by folder or by name, and say what it is."""
+    folder = Path(checkpoint)
+    if not folder.is_dir() and folder.name == checkpoint:
+        folder = checkpoints_folder() / checkpoint
+    opened = open_checkpoint(folder)
+    if opened.config.num_parameters < SMALL:
+        torch.set_num_threads(1)
+    _note(f"{opened.folder.resolve().name}: {opened.config.num_parameters:,} parameters. {opened.note}")
+    return opened
+
+
+def _ask() -> str | None:
+    """The next message that is not blank; None at the end of the input."""
+    while True:
+        try:
+            typed = Console(stderr=True).input("[bold]you >[/bold] ").strip()
+        except (EOFError, KeyboardInterrupt):
+            _note("")
+            return None
+        if typed:
+            return typed
+
+
+def _show(pieces: Iterable[Piece]) -> str:
+    """Print a reply as it comes and return it; Ctrl-C ends it and keeps what was said."""
+    said = ""
+    try:
+        for piece in pieces:
+            said += piece.text
+            _print(piece.text)
+    except KeyboardInterrupt:
+        pass
+    _print("\n")
+    return said
+
+
+def _print(text: str) -> None:
+    """Write to stdout at once. The escape character is shown, lest a model's text command the terminal."""
+    sys.stdout.write(text.replace("\x1b", "\u241b"))
+    sys.stdout.flush()
+
+
+def _note(text: str) -> None:
+    Console(stderr=True, style="dim").print(escape(text), highlight=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; what a user can put right is one sentence on stderr and exit status 1."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # an old terminal that lacks a character shows "?"
+    try:
+        app(args=None if arguments is None else list(arguments))
+    except ValueError as wrong:
+        print(f"error: {wrong}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
