@@ -316,6 +316,11 @@ def test_a_first_start_and_the_next_ones(copy: Copy, server: str, tmp_path: Path
         (copy.folder / name).unlink()
     assert shown(copy.run("plain"))[0]["installed"] == {"small-copy": "1.0", "torch": "1.0+cpu", "window": "1.7"}
 
+    # So is one whose folder was moved, for the programs in it know their folder by heart.
+    copy.folder = copy.folder.rename(copy.folder.with_name("moved"))
+    assert shown(copy.run("plain"))[0]["installed"] == {"small-copy": "1.0", "torch": "1.0+cpu", "window": "1.7"}
+    assert "project copy" not in (copy.folder / ".venv" / "bin" / "activate").read_text(encoding="utf-8")
+
     # With a GPU the ordinary build is wanted, whatever the other index offers.
     shutil.rmtree(copy.folder / ".venv")
     copy.add_program("nvidia-smi", 'echo "GPU 0: NVIDIA H100 (UUID: GPU-0)"')
