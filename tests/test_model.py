@@ -50,7 +50,7 @@ def transformers_model(config: ModelConfig) -> LlamaForCausalLM:
             rope_parameters=rope,
             tie_word_embeddings=config.tie_word_embeddings,
             attn_implementation="eager",
-        )  # fmt: skip
+        )
     ).eval()
 
 
