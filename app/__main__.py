@@ -1,0 +1,93 @@
+"""`python -m app`: serve the lab's page on this machine and open it in the browser."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import socket
+import sys
+import webbrowser
+from pathlib import Path
+
+import uvicorn
+
+DEFAULT_PORT = 7860
+PORTS_TO_TRY = 100
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+DEFAULT_CHECKPOINT = Path(__file__).parent.parent / "checkpoints" / "tinytown"
+
+
+def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m app", description="LiteLlama Lab in your browser.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; this machine's own only")
+    parser.add_argument("--port", type=int, help=f"port to listen on (default: {DEFAULT_PORT} or the next free one)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
+    parser.add_argument("--checkpoint", type=Path, default=DEFAULT_CHECKPOINT, help="folder of the model to open")
+    options = parser.parse_args(arguments)
+    if options.host not in LOOPBACK:
+        parser.error(
+            f"--host is {options.host}; other machines could then use the lab, and it has no password. "
+            f"Choose one of {', '.join(LOOPBACK)}"
+        )
+    if options.port is not None and not 0 <= options.port <= 65535:
+        parser.error(f"--port is {options.port}; a number from 1 to 65535 was expected, or 0 for any free one")
+    return options
+
+
+def open_socket(host: str, port: int | None) -> socket.socket:
+    """A socket bound to `port`; without a port, to the default or the next free one. Raises `OSError` if none is."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    ports = range(DEFAULT_PORT, DEFAULT_PORT + PORTS_TO_TRY) if port is None else [port]
+    for candidate in ports:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        if sys.platform != "win32":  # there, reuse would let two servers share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, candidate))
+            return listener
+        except OSError:
+            listener.close()
+    where = f"port {port} is" if port is not None else f"ports {ports[0]} to {ports[-1]} are all"
+    raise OSError(f"{where} in use or not allowed; choose another with --port")
+
+
+class Announcer(uvicorn.Server):
+    """A server that says where it is as soon as it can be reached."""
+
+    def __init__(self, config: uvicorn.Config, address: str, open_browser: bool) -> None:
+        super().__init__(config)
+        self.address = address
+        self.open_browser = open_browser
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(f"LiteLlama Lab is at {self.address}  (Ctrl+C ends it)", flush=True)
+        if self.open_browser:
+            webbrowser.open(self.address)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until Ctrl+C. Returns 2, after one sentence on stderr, if the model or the port cannot be had."""
+    options = parse_options(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        listener = open_socket(options.host, options.port)
+        # Imported only now: torch and Gradio take seconds, `--help` and a wrong option should not.
+        from app.server import create_app
+        from app.session import Session
+        from litellama.checkpoint import open_checkpoint
+
+        app = create_app(Session(open_checkpoint(options.checkpoint)))
+    except (OSError, ValueError) as error:
+        print(f"LiteLlama Lab cannot start: {error}", file=sys.stderr)
+        return 2
+    name = f"[{options.host}]" if ":" in options.host else options.host
+    address = f"http://{name}:{listener.getsockname()[1]}/"
+    # Two seconds to end the replies being written; an open page's heartbeat would otherwise keep the server for ever.
+    config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=2)
+    Announcer(config, address, not options.no_browser).run(sockets=[listener])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""One browser tab's conversation, kept on the server: a page cannot forge a history, and a click can ask what else a
+token might have been."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from app.words import Problem
+from litellama.chat import Message, Piece
+from litellama.generate import Step
+
+MOST_TURNS = 50  # older ones are forgotten
+
+
+@dataclass
+class Turn:
+    """A question, and the reply as far as it is written. `pieces[i]` is the text that `steps[i]` added."""
+
+    number: int
+    question: str
+    pieces: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def reply(self) -> str:
+        return "".join(self.pieces)
+
+    def add(self, piece: Piece) -> None:
+        if piece.step is not None:
+            self.pieces.append(piece.text)
+            self.steps.append(piece.step)
+        elif self.pieces:
+            self.pieces[-1] += piece.text  # text that was held back until the end belongs to the last token
+
+    def tokens(self) -> list[tuple[str, float]]:
+        """Text and probability of each token so far."""
+        return [(text, step.probability) for text, step in zip(self.pieces, self.steps, strict=True)]
+
+    def step(self, token: object) -> Step:
+        if not isinstance(token, int) or not 0 <= token < len(self.steps):
+            raise Problem("problem.forgotten")
+        return self.steps[token]
+
+
+class Conversation:
+    """The turns so far, and whether a reply is being written."""
+
+    def __init__(self) -> None:
+        self.turns: list[Turn] = []
+        self.stop = threading.Event()
+        self._next_number = 0
+        self._busy_until = 0.0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def writing(self, seconds: float) -> Iterator[None]:
+        """Hold the pen: one reply at a time. A reply that was dropped without a word frees it after `seconds`."""
+        with self._lock:
+            if time.monotonic() < self._busy_until:
+                raise Problem("problem.busy")
+            mine = self._busy_until = time.monotonic() + seconds
+            self.stop.clear()
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._busy_until == mine:
+                    self._busy_until = 0.0
+
+    def begin(self, question: str) -> Turn:
+        turn = Turn(self._next_number, question)
+        self._next_number += 1
+        self.turns.append(turn)
+        del self.turns[:-MOST_TURNS]
+        return turn
+
+    def drop_last(self) -> Turn:
+        """Take the last turn away, to ask it again or otherwise."""
+        if not self.turns:
+            raise Problem("problem.nothing_to_redo")
+        return self.turns.pop()
+
+    def turn(self, number: object) -> Turn:
+        for turn in self.turns:
+            if turn.number == number and not isinstance(number, bool):
+                return turn
+        raise Problem("problem.forgotten")
+
+    def messages(self) -> list[Message]:
+        """What the model is to read; an empty reply (stopped before its first word) is left out with its question."""
+        *before, last = self.turns
+        answered = [turn for turn in before if turn.reply]
+        history = [
+            message
+            for turn in answered
+            for message in (Message("user", turn.question), Message("assistant", turn.reply))
+        ]
+        return [*history, Message("user", last.question)]

@@ -1,0 +1,116 @@
+"""What is let in: this machine's own pages, the few routes the page needs, small bodies. Everything else is shut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LARGEST_BODY = 256 * 1024  # bytes
+
+# An allow list, since Gradio brings dozens of routes (upload, proxy, run, file, stream, info) that no page here uses.
+OPEN = (
+    "/", "/words.js", "/config", "/theme.css", "/favicon.ico", "/gradio_api/app_id", "/gradio_api/cancel",
+    "/gradio_api/reset", "/gradio_api/queue/join", "/gradio_api/queue/data", "/gradio_api/startup-events",
+)  # fmt: skip
+OPEN_FOLDERS = ("/assets/", "/static/", "/svelte/", "/views/", "/gradio_api/heartbeat/")
+
+HEADERS = (
+    # Gradio compiles its templates in the page, hence 'unsafe-eval'; but nothing may be fetched from, sent to, or
+    # framed by another site, whatever a model or a user writes.
+    (b"content-security-policy", b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; "
+     b"base-uri 'self'; form-action 'self'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)  # fmt: skip
+
+
+class Doors:
+    """ASGI middleware: 400 for a forged Host or Origin, 404 for a shut route, 413 for a large body."""
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        self.app = app
+        self.hosts = frozenset(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self.app(scope, receive, send)
+            return  # no page here opens a web socket
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        await _Guarded(self.app, receive, send).run(scope)
+
+    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if _host_name(host) not in self.hosts:
+            return PlainTextResponse("This address is not one of the lab's own.", 400)
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != host:
+            return PlainTextResponse("Another site's page may not use the lab.", 400)
+        path = scope["path"]
+        if ".." in path or not (path in OPEN or path.startswith(OPEN_FOLDERS)):
+            return PlainTextResponse("There is nothing here.", 404)
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > LARGEST_BODY:
+            return _too_large()
+        return None
+
+
+class _Guarded:
+    """One request whose body is counted as it comes, since its length may be unsaid or a lie."""
+
+    def __init__(self, app: ASGIApp, receive: Receive, send: Send) -> None:
+        self.app = app
+        self._receive = receive
+        self._send = send
+        self._received = 0
+        self._started = False
+        self._refused = False
+
+    async def run(self, scope: Scope) -> None:
+        try:
+            await self.app(scope, self.receive, self.send)
+        except _TooLargeError:
+            self._refused = True
+        if self._refused and not self._started:
+            await _too_large()(scope, self._receive, self._send)
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        if self._received > LARGEST_BODY:
+            self._refused = True
+            raise _TooLargeError
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self._refused and not self._started:
+            return  # the application answers its broken read with an error of its own; ours says why
+        if message["type"] == "http.response.start":
+            self._started = True
+            message = {**message, "headers": [*message.get("headers", []), *HEADERS]}
+        await self._send(message)
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+def _too_large() -> PlainTextResponse:
+    return PlainTextResponse(f"That is too large: at most {LARGEST_BODY // 1024} KB are accepted.", 413)
+
+
+def _host_name(host: str) -> str:
+    """The name without the port: localhost:7860 -> localhost, [::1]:7860 -> ::1."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,63 @@
+"""The page around the tabs: head, theme, a header that says which model answers, and one Gradio tab per module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app.session import Session
+from app.tabs import chat
+from app.views import scripts, template, view_address
+from app.words import FALLBACK, all_words
+
+# In the order the page shows them. Each has a `TITLE`, a key of the strings, and `build(session)`.
+TABS = (chat,)
+
+
+def build_page(session: Session) -> gr.Blocks:
+    """The header, and a tab for each of `TABS`, relabelled when the language is switched."""
+    words = all_words()
+    with gr.Blocks(title="LiteLlama Lab", fill_width=True, delete_cache=(600, 3600), analytics_enabled=False) as page:
+        header = gr.HTML(
+            _model_facts(session),
+            html_template=template("header.html"),
+            head=scripts("lab.js", "header.js"),
+            js_on_load="lab.header(element, trigger, props);  // triggers 'language'",
+            apply_default_css=False,
+            elem_id="lab-header",
+        )
+        rooms = []
+        with gr.Tabs(elem_id="lab-tabs"):
+            for tab in TABS:
+                with gr.Tab(words[FALLBACK][tab.TITLE]) as room:
+                    tab.build(session)
+                rooms.append(room)
+
+        def relabel(event: gr.EventData) -> dict[gr.Tab, Any]:
+            language = event._data.get("language") if isinstance(event._data, dict) else None
+            chosen = words.get(str(language), words[FALLBACK])
+            return {room: gr.update(label=chosen[tab.TITLE]) for room, tab in zip(rooms, TABS, strict=True)}
+
+        def leave(request: gr.Request) -> None:
+            session.forget(request.session_hash or "")
+
+        header.language(relabel, outputs=rooms, api_name="language", api_visibility="private", show_progress="hidden")
+        page.unload(leave)
+    return page
+
+
+def _model_facts(session: Session) -> dict[str, Any]:
+    opened = session.opened
+    name = (opened.card or {}).get("name") or opened.folder.resolve().name
+    return {"name": str(name), "parameters": opened.config.num_parameters, "verified": opened.verified}
+
+
+def head() -> str:
+    """What every page loads first: the style."""
+    return f'<link rel="stylesheet" href="{view_address("lab.css")}">'
+
+
+def theme() -> gr.themes.Base:
+    """Gradio's plainest theme, with fonts every machine has: a named web font would be asked for elsewhere."""
+    return gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])

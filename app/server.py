@@ -1,0 +1,53 @@
+"""The web application: Gradio mounted in our own FastAPI app, with every door shut that no tab needs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from app.doors import Doors
+from app.session import MOST_CONVERSATIONS, Session
+from app.views import VIEWS, words_script
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def create_app(session: Session) -> FastAPI:
+    """Everything a browser can reach, around one session."""
+    with _quick_import():
+        import gradio as gr
+
+    from app.page import build_page, head, theme
+
+    page = build_page(session)
+    page.queue(max_size=64, api_open=False, default_concurrency_limit=40)
+    page.state_session_capacity = MOST_CONVERSATIONS
+
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.get("/words.js")(words_script)
+    app.mount("/views", StaticFiles(directory=VIEWS))
+    gr.mount_gradio_app(
+        app, page, path="/", server_name="127.0.0.1", theme=theme(), head=head(),
+        footer_links=[], run_history=False, allowed_paths=[], show_error=False, max_file_size="1mb",
+        ssr_mode=False, enable_monitoring=False, pwa=False, mcp_server=False,
+        app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None},
+    )  # fmt: skip
+    app.add_middleware(Doors, hosts=LOOPBACK)
+    return app
+
+
+@contextmanager
+def _quick_import() -> Iterator[None]:
+    """Spare a second of start-up: while it is imported, Gradio parses the source of each of its components to rewrite
+    its type stubs. It leaves out classes whose file it cannot find, so for the moment it finds none."""
+
+    def find_none(thing: object) -> str:
+        raise OSError("not looked for while Gradio is being imported")
+
+    with mock.patch.object(inspect, "getfile", find_none):
+        yield

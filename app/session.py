@@ -1,0 +1,162 @@
+"""The app's one stateful object: the opened model and every browser's conversation."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from app.conversation import Conversation, Turn
+from app.settings import Settings
+from app.words import Problem
+from litellama.chat import prompt_ids, reply, stop_ids
+from litellama.checkpoint import Opened
+
+MOST_CONVERSATIONS = 200
+MOST_CHARACTERS = 4000
+ALTERNATIVES = 10
+SECONDS_PER_REPLY = 30.0
+SECONDS_BETWEEN_UPDATES = 0.2
+
+log = logging.getLogger("litellama.app")
+
+
+@dataclass(frozen=True)
+class Update:
+    """What the page is told while a reply is written. `state`: running, done, stopped, length or time.
+
+    `tokens` are (text, probability) of the reply so far; `dropped` is how many old messages no longer fitted.
+    """
+
+    turn: int
+    state: str
+    tokens: list[tuple[str, float]]
+    dropped: int
+    seed: int
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        count = len(self.tokens)
+        per_second = round(count / self.seconds, 1) if self.seconds > 0 else 0.0
+        return {
+            "turn": self.turn, "state": self.state, "dropped": self.dropped, "seed": self.seed,
+            "tokens": [[text, round(probability, 4)] for text, probability in self.tokens],
+            "count": count, "seconds": round(self.seconds, 2), "per_second": per_second,
+        }  # fmt: skip
+
+
+class Session:
+    """Everything that outlives a request. Safe to be used by many threads, one conversation by one reply at a time."""
+
+    def __init__(self, opened: Opened, *, seconds_per_reply: float = SECONDS_PER_REPLY) -> None:
+        self.opened = opened
+        self.seconds_per_reply = seconds_per_reply
+        self._conversations: OrderedDict[str, Conversation] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def conversation(self, key: str) -> Conversation:
+        """The conversation of one browser page; the least recently used make room for new ones."""
+        with self._lock:
+            conversation = self._conversations.setdefault(key, Conversation())
+            self._conversations.move_to_end(key)
+            while len(self._conversations) > MOST_CONVERSATIONS:
+                self._conversations.popitem(last=False)[1].stop.set()
+            return conversation
+
+    def forget(self, key: str) -> None:
+        """Erase a conversation, also while its reply is being written."""
+        with self._lock:
+            conversation = self._conversations.pop(key, None)
+        if conversation is not None:
+            conversation.stop.set()
+
+    def stop(self, key: str) -> None:
+        """Let the running reply end with the token it is at."""
+        self.conversation(key).stop.set()
+
+    def ask(self, key: str, text: object, settings: Settings) -> Iterator[Update]:
+        """Reply to a new message."""
+        question = read_message(text)
+        conversation = self.conversation(key)
+        with conversation.writing(self.seconds_per_reply + 5):
+            yield from self._write(conversation, question, settings)
+
+    def redo(self, key: str, text: object, settings: Settings) -> Iterator[Update]:
+        """Reply to the last message once more; `text` replaces it, None keeps it."""
+        question = None if text is None else read_message(text)
+        conversation = self.conversation(key)
+        with conversation.writing(self.seconds_per_reply + 5):
+            last = conversation.drop_last()
+            try:
+                yield from self._write(conversation, question or last.question, settings)
+            except Problem:
+                conversation.turns.append(last)  # nothing is lost by a message that could not be used
+                raise
+
+    def alternatives(self, key: str, turn: object, token: object) -> dict[str, Any]:
+        """The ten likeliest tokens at one place of a reply, as {"chosen", "probability", "rows": [...]}."""
+        step = self.conversation(key).turn(turn).step(token)
+        rows = [self._row(id, probability) | {"chosen": id == step.id} for id, probability in step.alternatives]
+        return {"turn": turn, "token": token, "chosen": self._row(step.id, step.probability), "rows": rows}
+
+    def _row(self, id: int, probability: float) -> dict[str, Any]:
+        ends = id in stop_ids(self.opened.model, self.opened.tokenizer)
+        return {"text": self.opened.tokenizer.token_text(id), "ends": ends, "probability": round(probability, 6)}
+
+    def _write(self, conversation: Conversation, question: str, settings: Settings) -> Iterator[Update]:
+        turn = conversation.begin(question)
+        try:
+            yield from self._stream(conversation, turn, settings)
+        except Problem:
+            conversation.turns.remove(turn)
+            raise
+        except Exception as error:  # one user's failure: a sentence for that user, the trace for the log
+            conversation.turns.remove(turn)
+            log.exception("a reply failed")
+            raise Problem("problem.unexpected") from error
+
+    def _stream(self, conversation: Conversation, turn: Turn, settings: Settings) -> Iterator[Update]:
+        model, tokenizer = self.opened.model, self.opened.tokenizer
+        messages = conversation.messages()
+        length = model.config.max_position_embeddings
+        most = min(settings.max_tokens, length // 2)  # at least half of the context stays for reading
+        try:
+            dropped = prompt_ids(messages, tokenizer, length, most).dropped
+        except ValueError as error:
+            raise Problem("problem.does_not_fit", limit=length - most) from error
+        start = time.monotonic()
+
+        def update(state: str) -> Update:
+            elapsed = time.monotonic() - start
+            return Update(turn.number, state, turn.tokens(), dropped, settings.seed, elapsed)
+
+        pieces = reply(model, tokenizer, messages, settings.sampling, most, settings.seed, ALTERNATIVES)
+        told = 0.0  # so the first text is told at once
+        for piece in pieces:
+            turn.add(piece)
+            if conversation.stop.is_set():
+                yield update("stopped")
+                return
+            now = time.monotonic()
+            if now - start > self.seconds_per_reply:
+                yield update("time")
+                return
+            if now - told >= SECONDS_BETWEEN_UPDATES:
+                told = now
+                yield update("running")
+        yield update("length" if len(turn.steps) >= most else "done")
+
+
+def read_message(text: object) -> str:
+    """Check what was typed, here and not only in the page. Raises `Problem`; half characters become U+FFFD."""
+    if not isinstance(text, str):
+        raise Problem("problem.request")
+    if not text.strip():
+        raise Problem("problem.empty")
+    if len(text) > MOST_CHARACTERS:
+        raise Problem("problem.too_long", length=len(text), limit=MOST_CHARACTERS)
+    return text.strip().encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,0 +1,76 @@
+"""The knobs of the chat: their ranges, their defaults, and the check of what a browser sent (which may be anything)."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from app.words import Problem
+from litellama.sampling import Sampling
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One number the user may turn, from `low` to `high` in steps of `step`."""
+
+    low: float
+    high: float
+    step: float
+    default: float
+
+    def read(self, name: str, value: Any) -> float:
+        """`value` as a number inside the range. Raises `Problem` for text, null, NaN, infinity and numbers outside."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not self.low <= value <= self.high:  # NaN is in no range
+            raise Problem("problem.setting", setting=f"@chat.{name}", low=_short(self.low), high=_short(self.high))
+        if self.step == 1 and value != int(value):
+            raise Problem("problem.setting_whole", setting=f"@chat.{name}")
+        return float(value)
+
+
+KNOBS = {
+    "temperature": Knob(low=0, high=2, step=0.05, default=0.7),
+    "top_p": Knob(low=0.05, high=1, step=0.05, default=0.95),
+    "top_k": Knob(low=0, high=200, step=1, default=0),
+    "max_tokens": Knob(low=1, high=400, step=1, default=200),
+}
+SEED = Knob(low=0, high=2**31 - 1, step=1, default=0)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one reply is to be written. The same settings, seed and conversation give the same reply."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    max_tokens: int
+    seed: int
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(temperature=self.temperature, top_p=self.top_p, top_k=self.top_k)
+
+
+def read_settings(values: object) -> Settings:
+    """Check what the browser sent. A seed of null means: throw a new one, so that the reply can be had again."""
+    if not isinstance(values, dict):
+        raise Problem("problem.request")
+    numbers = {name: knob.read(name, values.get(name)) for name, knob in KNOBS.items()}
+    seed = values.get("seed")
+    if seed is None:
+        seed = secrets.randbelow(100_000)
+    else:
+        seed = SEED.read("seed", seed)
+    return Settings(
+        temperature=numbers["temperature"],
+        top_p=numbers["top_p"],
+        top_k=int(numbers["top_k"]),
+        max_tokens=int(numbers["max_tokens"]),
+        seed=int(seed),
+    )
+
+
+def _short(number: float) -> str:
+    return f"{number:g}" if number < 1e6 else f"{number:.0f}"

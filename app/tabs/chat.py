@@ -1,0 +1,94 @@
+"""The Chat tab: ask, watch the reply come token by token, and click a token to see what else it might have been."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import gradio as gr
+
+from app.session import Session
+from app.settings import KNOBS, SEED, read_settings
+from app.views import scripts, template
+from app.words import Problem
+
+TITLE = "chat.title"
+# What the embedded model can do, and where its world ends. The captions are in the strings; it only reads English.
+EXAMPLES = (
+    ("chat.example_story", "Tell me a story about a dog."),
+    ("chat.example_facts", "Tom has a red ball. Anna has a blue hat. What colour is the hat?"),
+    ("chat.example_meaning", "What is a llama?"),
+    ("chat.example_itself", "Who are you?"),
+    ("chat.example_sum", "What is seven plus five?"),
+    ("chat.example_outside", "What is the capital of France?"),
+)
+
+
+def build(session: Session) -> None:
+    """Lay the tab out and wire it. The page sends what was typed and clicked; everything else is decided here."""
+    knobs = {name: asdict(knob) for name, knob in KNOBS.items()}
+    view = gr.HTML(
+        None,
+        html_template=template("chat.html"),
+        head=scripts("lab.js", "chat.js"),
+        js_on_load="lab.chat(element, trigger, props, watch);  // triggers 'ask' 'redo' 'stop' 'clear' 'pick'",
+        apply_default_css=False,
+        elem_id="lab-chat",
+        knobs=knobs,
+        largest_seed=int(SEED.high),
+        examples=EXAMPLES,
+    )
+    card = gr.HTML(
+        None,
+        html_template=template("alternatives.html"),
+        head=scripts("lab.js", "alternatives.js"),
+        js_on_load="lab.alternatives(element, props, watch);",
+        apply_default_css=False,
+        elem_id="lab-alternatives",
+    )
+
+    def ask(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
+        yield from _updates(session.ask, event, request)
+
+    def redo(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
+        yield from _updates(session.redo, event, request)
+
+    def stop(request: gr.Request) -> None:
+        session.stop(_key(request))
+
+    def clear(request: gr.Request) -> None:
+        session.forget(_key(request))
+
+    def pick(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        asked = {name: _sent(event).get(name) for name in ("turn", "token", "nonce")}
+        try:
+            return asked | session.alternatives(_key(request), asked["turn"], asked["token"])
+        except Problem as problem:
+            return asked | {"problem": problem.to_json()}
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    view.ask(ask, outputs=view, trigger_mode="multiple", api_name="ask", **quiet)
+    view.redo(redo, outputs=view, trigger_mode="multiple", api_name="redo", **quiet)
+    # These answer at once, also while all forty places for replies are taken.
+    view.stop(stop, trigger_mode="multiple", api_name="stop", concurrency_limit=None, **quiet)
+    view.clear(clear, trigger_mode="multiple", api_name="clear", concurrency_limit=None, **quiet)
+    view.pick(pick, outputs=card, trigger_mode="multiple", api_name="pick", concurrency_limit=None, **quiet)
+
+
+def _updates(action: Any, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
+    sent = _sent(event)
+    try:
+        settings = read_settings(sent.get("settings"))
+        for update in action(_key(request), sent.get("text"), settings):
+            yield {"request": sent.get("request"), **update.to_json()}
+    except Problem as problem:
+        yield {"request": sent.get("request"), "state": "problem", "problem": problem.to_json()}
+
+
+def _sent(event: gr.EventData) -> dict[str, Any]:
+    return event._data if isinstance(event._data, dict) else {}
+
+
+def _key(request: gr.Request) -> str:
+    return request.session_hash or ""

@@ -1,0 +1,37 @@
+"""The few hand-made components of the page: a template and a script each, one style. Python only reads them.
+
+`lab.js` is what the scripts share: words, languages, colours. They put users' and models' text into the page as text
+(`textContent`), never as HTML.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fastapi import Response
+
+from app.words import all_words
+
+VIEWS = Path(__file__).parent
+
+
+def template(name: str) -> str:
+    """The HTML of one component, such as "chat.html"."""
+    return (VIEWS / name).read_text(encoding="utf-8")
+
+
+def view_address(name: str) -> str:
+    """Where the browser finds a file of this folder; another address after each change, past the browser's cache."""
+    return f"/views/{name}?{int((VIEWS / name).stat().st_mtime)}"
+
+
+def scripts(*names: str) -> str:
+    """Tags for a component's `head`: Gradio loads them, once and in order, before it starts the component."""
+    addresses = ["/words.js", *(view_address(name) for name in names)]
+    return "".join(f'<script src="{address}"></script>' for address in addresses)
+
+
+def words_script() -> Response:
+    """The words of every language, as the script that `lab.js` reads them from."""
+    return Response(f"window.labWords = {json.dumps(all_words())};", media_type="text/javascript")

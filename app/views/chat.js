@@ -1,0 +1,252 @@
+// The chat: settings, the conversation with its clickable tokens, and the box to write in.
+// Sends 'ask', 'redo', 'stop', 'clear', 'pick'; is told about one reply at a time through `props.value`.
+lab.chat = (element, trigger, props, watch) => {
+  const find = (selector) => element.querySelector(selector);
+  const log = find(".lab-log"), turns = find(".lab-turns"), welcome = find(".lab-welcome"), box = find("textarea");
+  const LONGEST_SILENCE = 45_000;  // ms without an update, after which the server is taken for lost
+  let running = null;  // {request, article, text, redone, watchdog}: the reply being written
+  let editing = false;
+  let requests = 0;
+
+  // --- Settings -------------------------------------------------------------------------------------------------
+
+  const controls = {};
+  const buildSettings = () => {
+    const form = find(".lab-knobs");
+    for (const [name, { low, high, step, default: start }] of Object.entries(props.knobs)) {
+      const output = lab.make("output", { for: `knob-${name}` });
+      const range = lab.make("input", { type: "range", id: `knob-${name}`, min: low, max: high, step, "aria-describedby": `why-${name}` });
+      const show = () => { output.textContent = Number(range.value).toLocaleString(lab.language); };
+      range.addEventListener("input", show);
+      controls[name] = { read: () => Number(range.value), reset: () => { range.value = start; show(); } };
+      form.append(knob(name, range, output));
+    }
+    const seed = lab.make("input", {
+      type: "number", id: "knob-seed", min: 0, max: props.largest_seed, step: 1, "data-placeholder": "chat.seed_random", "aria-describedby": "why-seed",
+    });
+    controls.seed = { read: () => (seed.value === "" ? null : Number(seed.value)), reset: () => { seed.value = ""; } };
+    form.append(knob("seed", seed));
+    const tint = lab.make("input", { type: "checkbox", id: "knob-tint", "aria-describedby": "why-tint" });
+    tint.addEventListener("change", () => log.classList.toggle("lab-tinted", tint.checked));
+    form.append(knob("tint", tint));
+    const reset = lab.make("button", { type: "button", class: "lab-plain", "data-word": "chat.defaults" });
+    const toDefaults = () => Object.values(controls).forEach((control) => control.reset());
+    reset.addEventListener("click", toDefaults);
+    form.append(reset);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    toDefaults();
+  };
+  const knob = (name, input, ...more) => lab.make("div", { class: `lab-knob lab-knob-${name}` },
+    lab.make("label", { for: `knob-${name}`, "data-word": `chat.${name}` }), ...more, input,
+    lab.make("small", { id: `why-${name}`, "data-word": `chat.${name}_why` }));
+  const settings = () => Object.fromEntries(Object.entries(controls).map(([name, control]) => [name, control.read()]));
+
+  // --- Asking ---------------------------------------------------------------------------------------------------
+
+  const send = (action, text, shown) => {
+    if (running) return complain("problem.busy");
+    complain(null);
+    const redone = action === "redo" ? turns.lastElementChild : null;
+    redone?.remove();
+    const article = newTurn(shown);
+    turns.append(article);
+    running = { request: `${++requests}`, article, text: shown, redone };
+    waitForNews();
+    show();
+    trigger(action, { request: running.request, text, settings: settings() });
+  };
+
+  const submit = () => {
+    const text = box.value;
+    if (!text.trim()) return;
+    if (!running) { box.value = ""; grow(); }
+    const action = editing ? "redo" : "ask";
+    edit(false);
+    send(action, text, text.trim());
+  };
+
+  const edit = (on) => {
+    if (on === editing) return;
+    editing = on;
+    find(".lab-editing").hidden = !on;
+    box.value = on ? turns.lastElementChild.dataset.question : "";
+    grow();
+    box.focus();
+  };
+
+  const stop = () => { if (running) trigger("stop"); };
+
+  const clear = () => {
+    trigger("clear");
+    finish();
+    edit(false);
+    turns.replaceChildren();
+    complain(null);
+    announce(lab.word("chat.cleared"));
+    show();
+    box.focus();
+  };
+
+  const waitForNews = () => {
+    clearTimeout(running?.watchdog);
+    if (running) running.watchdog = setTimeout(() => refuse({ key: "problem.lost" }), LONGEST_SILENCE);
+  };
+
+  const finish = () => { clearTimeout(running?.watchdog); running = null; };
+
+  const refuse = (problem) => {  // the message goes back where it came from
+    const { article, text, redone } = running;
+    finish();
+    if (redone) article.replaceWith(redone); else article.remove();
+    if (!box.value && !redone) { box.value = text; grow(); }
+    complain(problem.key, problem.values);
+    show();
+  };
+
+  const complain = (key, values) => {
+    const line = find(".lab-problem");
+    if (key) lab.say(line, key, values); else { delete line.dataset.word; line.textContent = ""; }
+  };
+
+  // --- The conversation -----------------------------------------------------------------------------------------
+
+  const newTurn = (question) => {
+    const article = lab.make("article", { class: "lab-turn" },
+      lab.make("div", { class: "lab-user" }, lab.make("span", { class: "lab-only-heard", "data-word": "chat.you" }), lab.make("p", {}, question)),
+      lab.make("div", { class: "lab-reply" },
+        lab.make("span", { class: "lab-only-heard", "data-word": "chat.model" }),
+        lab.make("p", { class: "lab-tokens", role: "group", "data-label": "chat.reply" }),
+        lab.make("p", { class: "lab-waiting" }, lab.make("span", { "data-word": "chat.waiting" }), lab.make("i"), lab.make("i"), lab.make("i")),
+        lab.make("p", { class: "lab-stats" }),
+        actions()));
+    article.dataset.question = question;
+    article.spoken = 0;
+    lab.translate(article);
+    return article;
+  };
+
+  const actions = () => {
+    const retry = lab.make("button", { type: "button", class: "lab-plain lab-retry", "data-word": "chat.retry" });
+    const change = lab.make("button", { type: "button", class: "lab-plain lab-edit", "data-word": "chat.edit" });
+    retry.addEventListener("click", () => { edit(false); send("redo", null, turns.lastElementChild.dataset.question); box.focus(); });
+    change.addEventListener("click", () => edit(true));
+    return lab.make("div", { class: "lab-actions" }, retry, change);
+  };
+
+  const write = (article, { turn, tokens, state }) => {
+    article.dataset.turn = turn;
+    const line = article.querySelector(".lab-tokens");
+    tokens.forEach(([text, probability], index) => {
+      const token = line.children[index] || line.appendChild(newToken(index, probability));
+      const seen = text || "·";  // part of a character: its other bytes come with the next tokens
+      if (token.textContent !== seen) token.textContent = seen;
+      if (text) token.removeAttribute("aria-label"); else token.setAttribute("aria-label", lab.word("chat.invisible"));
+    });
+    if (state !== "running") article.classList.add("lab-done");
+    sayNewSentences(article, tokens.map(([text]) => text).join(""), state !== "running");
+  };
+
+  const newToken = (index, probability) => {
+    const token = lab.make("span", { class: "lab-token", role: "button", "data-token": index, "aria-haspopup": "dialog", tabindex: index ? -1 : 0 });
+    token.style.setProperty("--doubt", (1 - probability).toFixed(3));
+    return token;
+  };
+
+  const sayNewSentences = (article, text, all) => {
+    const end = all ? text.length : text.search(/[.!?][^.!?]*$/) + 1;
+    if (end > article.spoken) { announce(text.slice(article.spoken, end)); article.spoken = end; }
+  };
+  const announce = (text) => { find(".lab-spoken").textContent = text; };
+
+  const addStats = (article, { state, count, per_second, seed, dropped }) => {
+    const parts = [["chat.stats", { count, per_second, seed }]];
+    if (!count) parts.unshift(["chat.nothing"]);
+    if (["stopped", "length", "time"].includes(state)) parts.unshift([`chat.state_${state}`]);
+    if (dropped) parts.push(["chat.dropped", { count: dropped }]);
+    for (const [key, values] of parts) {
+      const span = lab.make("span");
+      lab.say(span, key, values);
+      article.querySelector(".lab-stats").append(span, " ");
+    }
+  };
+
+  const show = () => {
+    welcome.hidden = turns.children.length > 0;
+    find(".lab-clear").hidden = !turns.children.length;
+    find(".lab-send").hidden = Boolean(running);
+    find(".lab-stop").hidden = !running;
+    for (const article of turns.children) article.classList.toggle("lab-last", article === turns.lastElementChild && !running);
+    if (turns.children.length) log.scrollTop = log.scrollHeight;
+  };
+
+  watch("value", () => {
+    const update = props.value;
+    if (!running || !update || update.request !== running.request) return;  // news of something given up
+    if (update.problem) return refuse(update.problem);
+    const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+    const { article } = running;
+    waitForNews();
+    write(article, update);
+    if (update.state !== "running") { addStats(article, update); finish(); show(); }
+    if (atEnd) log.scrollTop = log.scrollHeight;
+  });
+
+  // --- Tokens: one tab stop per reply, arrow keys inside ---------------------------------------------------------
+
+  const pick = (token) => {
+    moveTabStop(token);
+    trigger("pick", { turn: Number(token.closest("[data-turn]").dataset.turn), token: Number(token.dataset.token), nonce: ++requests });
+  };
+  const moveTabStop = (token) => {
+    for (const other of token.parentElement.children) other.tabIndex = other === token ? 0 : -1;
+  };
+  turns.addEventListener("click", (event) => {
+    const token = event.target.closest("[data-token]");
+    if (token && getSelection().isCollapsed) pick(token);  // selecting text to copy is no click
+  });
+  turns.addEventListener("keydown", (event) => {
+    const token = event.target.closest("[data-token]");
+    if (!token) return;
+    const line = token.parentElement;
+    const to = { ArrowRight: token.nextElementSibling, ArrowLeft: token.previousElementSibling, Home: line.firstElementChild, End: line.lastElementChild }[event.key];
+    if (to) { moveTabStop(to); to.focus(); }
+    if (event.key === "Enter" || event.key === " ") pick(token);
+    if (to || event.key === "Enter" || event.key === " ") event.preventDefault();
+  });
+
+  // --- The box --------------------------------------------------------------------------------------------------
+
+  const grow = () => { box.style.height = "auto"; box.style.height = `${Math.min(box.scrollHeight, 180)}px`; };
+  box.addEventListener("input", grow);
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); submit(); }
+  });
+  element.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    if (running) stop(); else edit(false);
+  });
+  find(".lab-composer").addEventListener("submit", (event) => { event.preventDefault(); submit(); });
+  find(".lab-stop").addEventListener("click", () => { stop(); box.focus(); });
+  find(".lab-clear").addEventListener("click", clear);
+  find(".lab-cancel").addEventListener("click", () => edit(false));
+  for (const [caption, text] of props.examples) {
+    const example = lab.make("button", { type: "button", class: "lab-example" },
+      lab.make("span", { class: "lab-caption", "data-word": caption }), lab.make("span", { lang: "en" }, text));
+    example.addEventListener("click", () => { send("ask", text, text); box.focus(); });
+    find(".lab-examples").append(example);
+  }
+
+  // The chat fills the window below the header, whose height depends on the width and the language.
+  const fit = () => {
+    const chat = find(".lab-chat");
+    if (chat.offsetParent) chat.style.setProperty("--above", `${chat.getBoundingClientRect().top + scrollY}px`);
+  };
+  new ResizeObserver(fit).observe(document.querySelector("#lab-header"));
+  addEventListener("resize", fit);
+
+  buildSettings();
+  fit();
+  find(".lab-settings").open = matchMedia("(min-width: 900px)").matches;
+  lab.translate(element);
+  show();
+};

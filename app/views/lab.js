@@ -1,0 +1,71 @@
+// What the page's components share: words in every language, light and dark, and making elements from text.
+// Users' and models' text enters the page here only, as text (textContent), never as HTML.
+window.lab = window.lab || {};
+
+(() => {
+  const words = window.labWords;
+  const remembered = (name) => {
+    try { return localStorage.getItem(name); } catch { return null; }  // storage may be forbidden
+  };
+  const remember = (name, value) => {
+    try { localStorage.setItem(name, value); } catch { /* then it lasts until the page is closed */ }
+  };
+
+  const wished = [remembered("lab-language"), ...(navigator.languages || []).map((tag) => tag.slice(0, 2)), "en"];
+  lab.language = wished.find((language) => language in words);
+  lab.languages = Object.keys(words).map((language) => [language, words[language]["language.name"]]);
+
+  // The text behind a key, {names} filled in; a value "@key" is itself a key, numbers are written as the language does.
+  lab.word = (key, values = {}) => {
+    const text = words[lab.language][key] ?? words.en[key] ?? key;
+    return text.replace(/\{(\w+)\}/g, (whole, name) => {
+      const value = values[name];
+      if (typeof value === "number" && name !== "seed") return value.toLocaleString(lab.language);
+      return typeof value === "string" && value.startsWith("@") ? lab.word(value.slice(1)) : String(value ?? whole);
+    });
+  };
+
+  // Elements say which word they show: data-word for their text, data-label, -placeholder and -title for attributes.
+  const ATTRIBUTES = { label: "aria-label", placeholder: "placeholder", title: "title" };
+  lab.translate = (root) => {
+    for (const node of root.querySelectorAll("[data-word]")) {
+      node.textContent = lab.word(node.dataset.word, JSON.parse(node.dataset.values || "{}"));
+    }
+    for (const [name, attribute] of Object.entries(ATTRIBUTES)) {
+      for (const node of root.querySelectorAll(`[data-${name}]`)) node.setAttribute(attribute, lab.word(node.dataset[name]));
+    }
+  };
+  lab.say = (node, key, values) => {
+    node.dataset.word = key;
+    node.dataset.values = JSON.stringify(values || {});
+    node.textContent = lab.word(key, values);
+  };
+  lab.speak = (language) => {
+    lab.language = language;
+    remember("lab-language", language);
+    document.documentElement.lang = language;
+    lab.translate(document);
+  };
+  document.documentElement.lang = lab.language;
+
+  // make("p", {class: "x", "data-word": "chat.send"}, "text", child)
+  lab.make = (tag, attributes = {}, ...children) => {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    node.append(...children);
+    return node;
+  };
+
+  // Colours follow the system until the switch is used. Gradio marks dark pages with a class on the body.
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  lab.isDark = () => document.body.classList.contains("dark");
+  lab.colour = (dark, keep = false) => {
+    document.body.classList.toggle("dark", dark);
+    if (keep) remember("lab-colours", dark ? "dark" : "light");
+  };
+  lab.wishedDark = () => {
+    const kept = remembered("lab-colours");
+    return kept ? kept === "dark" : system.matches;
+  };
+  lab.colour(lab.wishedDark());
+})();
