@@ -17,6 +17,7 @@ from litellama.chat import (
     Message,
     Piece,
     _pieces,
+    beginning_id,
     encode_document,
     is_chat_tokenizer,
     prompt_ids,
@@ -134,6 +135,11 @@ def test_the_pieces_are_the_reply_without_its_leading_space(text: str) -> None:
     assert [piece.step.id for piece in pieces if piece.step] == TOKENIZER.encode(" " + text)
 
 
+def test_the_first_of_several_stops_ends_the_answer_even_inside_one_token() -> None:
+    assert [TOKENIZER.token_text(id) for id in TOKENIZER.encode(" the")] == [" the"]
+    assert [piece.text for piece in _pieces(steps_of(TOKENIZER, " the"), TOKENIZER, ("e", "h"))] == ["t"]
+
+
 def test_a_character_cut_short_shows_at_the_end() -> None:
     steps = (Step(id, 1.0, ()) for id in TOKENIZER.encode(" 🦙")[:-1])
     *_, last = _pieces(steps, TOKENIZER, ())
@@ -161,9 +167,11 @@ def test_asking_for_a_long_reply_leaves_the_question_in(tiny_model: LiteLlama) -
     assert next(reply(tiny_model, TOKENIZER, TALK, Sampling(), 10_000, 0)) is not None
 
 
-def test_only_a_special_token_ends_a_text() -> None:
-    """LiteLlama's config says its text ends at id 2, which in its vocabulary is an ordinary character."""
+def test_only_a_special_token_begins_or_ends_a_text() -> None:
+    """LiteLlama's config names ids 1 and 2, which in its vocabulary are ordinary characters."""
     tokenizer = base_model_tokenizer()
     with torch.device("meta"):
         model = LiteLlama(replace(TINY, bos_token_id=1, eos_token_ids=(2,)))
+    assert beginning_id(model, tokenizer) is None
     assert stop_ids(model, tokenizer) == {256}
+    assert beginning_id(model, TOKENIZER) == BEGIN

@@ -74,6 +74,20 @@ def test_seed_and_settings_reach_the_model(capsys: Capture, tiny_checkpoint: Pat
     assert ids("--top-k", "1") == ids("--temperature", "0") == ids("--top-p", "1e-9") == greedy
 
 
+def test_ignore_eos_goes_on_where_the_model_would_stop(capsys: Capture, tiny_checkpoint: Path) -> None:
+    opened = open_checkpoint(tiny_checkpoint)
+
+    def first_stop(seed: int) -> int:
+        steps = generate(opened.model, [1], sampling=Sampling(10.0, 0, 1.0), max_new_tokens=99, seed=seed)
+        return next((place for place, step in enumerate(steps) if step.id <= 4), 99)
+
+    seed = next(seed for seed in range(20) if first_stop(seed) < 99)
+    base = ("generate", "--checkpoint", str(tiny_checkpoint), "--prompt-ids", "1", "--json", "--seed", str(seed))
+    base += ("--max-new-tokens", "99", "--temperature", "10", "--top-p", "1")
+    assert len(json.loads(run(capsys, *base)[1])["ids"]) == first_stop(seed)
+    assert len(json.loads(run(capsys, *base, "--ignore-eos")[1])["ids"]) == 99
+
+
 def test_list_names_presets_and_checkpoints(
     capsys: Capture, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

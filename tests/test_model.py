@@ -89,15 +89,16 @@ def test_a_full_cache_says_so() -> None:
         model(random_ids(1, 5, 97), cache=cache)
 
 
+@pytest.mark.parametrize("explicit", [False, True])
 @torch.no_grad()
-def test_a_left_padded_batch_equals_each_sequence_alone() -> None:
+def test_a_left_padded_batch_equals_each_sequence_alone(explicit: bool) -> None:
     model, lengths, longest = random_model(BASE), (3, 9, 6), 9
     alone = [random_ids(1, length, 97, seed=length) for length in lengths]
     batch = torch.cat([torch.nn.functional.pad(ids, (longest - ids.shape[1], 0), value=5) for ids in alone])
     mask = torch.tensor([[0] * (longest - length) + [1] * length for length in lengths])
     following = random_ids(3, 2, 97)
     cache = KVCache(BASE, 3, longest + 2)
-    together = model(batch, attention_mask=mask, cache=cache).logits
+    together = model(batch, attention_mask=mask, cache=cache, output_attentions=explicit).logits
     more = model(following, attention_mask=torch.nn.functional.pad(mask, (0, 2), value=1), cache=cache).logits
     for row, ids in enumerate(alone):
         expected = model(torch.cat([ids, following[row : row + 1]], dim=1)).logits[0]
