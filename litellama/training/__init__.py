@@ -1,0 +1,1 @@
+"""Training: the TinyTown corpus, batches, the loop and the evaluation."""
