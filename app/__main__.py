@@ -44,6 +44,7 @@ def open_socket(host: str, port: int | None) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, candidate))
+            listener.listen()  # held from now on; a browser that is early waits until the model is open
             return listener
         except OSError:
             listener.close()
@@ -65,28 +66,38 @@ class Announcer(uvicorn.Server):
         if self.open_browser:
             webbrowser.open(self.address)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # An open page always has a request waiting; that it is cut off now is no news, and no reason for a traceback.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        await super().shutdown(sockets)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until Ctrl+C. Returns 2, after one sentence on stderr, if the model or the port cannot be had."""
     options = parse_options(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        listener = open_socket(options.host, options.port)
-        # Imported only now: torch and Gradio take seconds, `--help` and a wrong option should not.
-        from app.server import create_app
-        from app.session import Session
-        from litellama.checkpoint import open_checkpoint
-
-        app = create_app(Session(open_checkpoint(options.checkpoint)))
+        with open_socket(options.host, options.port) as listener:
+            serve(listener, options)
     except (OSError, ValueError) as error:
         print(f"LiteLlama Lab cannot start: {error}", file=sys.stderr)
         return 2
+    return 0
+
+
+def serve(listener: socket.socket, options: argparse.Namespace) -> None:
+    """Open the model and answer on `listener` until the process is told to stop."""
+    # Imported only now: torch and Gradio take seconds, `--help` and a wrong option should not.
+    from app.server import create_app
+    from app.session import Session
+    from litellama.checkpoint import open_checkpoint
+
+    app = create_app(Session(open_checkpoint(options.checkpoint)))
     name = f"[{options.host}]" if ":" in options.host else options.host
     address = f"http://{name}:{listener.getsockname()[1]}/"
-    # Two seconds to end the replies being written; an open page's heartbeat would otherwise keep the server for ever.
-    config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=2)
+    # A second for what is being answered; an open page's heartbeat would otherwise keep the server for ever.
+    config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1)
     Announcer(config, address, not options.no_browser).run(sockets=[listener])
-    return 0
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Turn:
         return [(text, step.probability) for text, step in zip(self.pieces, self.steps, strict=True)]
 
     def step(self, token: object) -> Step:
-        if not isinstance(token, int) or not 0 <= token < len(self.steps):
+        if type(token) is not int or not 0 <= token < len(self.steps):
             raise Problem("problem.forgotten")
         return self.steps[token]
 
@@ -86,7 +86,7 @@ class Conversation:
 
     def turn(self, number: object) -> Turn:
         for turn in self.turns:
-            if turn.number == number and not isinstance(number, bool):
+            if type(number) is int and turn.number == number:
                 return turn
         raise Problem("problem.forgotten")
 

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest import mock
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
 from app.doors import Doors
 from app.session import MOST_CONVERSATIONS, Session
 from app.views import VIEWS, words_script
 
+
+log = logging.getLogger("litellama.app")
+
+
+async def _not_understood(request: Request, error: Exception) -> PlainTextResponse:
+    log.warning("a request to %s was not understood: %r", request.url.path, error)
+    return PlainTextResponse("The server does not understand this request.", 400)
+
+
+# What forged requests make Gradio raise, such as a function number there is none of: the caller's fault, not a 500.
+MISTAKES = dict.fromkeys((KeyError, IndexError, TypeError, ValueError, RecursionError), _not_understood)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -35,7 +48,7 @@ def create_app(session: Session) -> FastAPI:
         app, page, path="/", server_name="127.0.0.1", theme=theme(), head=head(),
         footer_links=[], run_history=False, allowed_paths=[], show_error=False, max_file_size="1mb",
         ssr_mode=False, enable_monitoring=False, pwa=False, mcp_server=False,
-        app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None},
+        app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None, "exception_handlers": MISTAKES},
     )  # fmt: skip
     app.add_middleware(Doors, hosts=LOOPBACK)
     return app

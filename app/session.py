@@ -13,7 +13,7 @@ from typing import Any
 from app.conversation import Conversation, Turn
 from app.settings import Settings
 from app.words import Problem
-from litellama.chat import prompt_ids, reply, stop_ids
+from litellama.chat import prompt_ids, reply
 from litellama.checkpoint import Opened
 
 MOST_CONVERSATIONS = 200
@@ -104,8 +104,11 @@ class Session:
         return {"turn": turn, "token": token, "chosen": self._row(step.id, step.probability), "rows": rows}
 
     def _row(self, id: int, probability: float) -> dict[str, Any]:
-        ends = id in stop_ids(self.opened.model, self.opened.tokenizer)
-        return {"text": self.opened.tokenizer.token_text(id), "ends": ends, "probability": round(probability, 6)}
+        tokenizer = self.opened.tokenizer
+        ends = id == tokenizer.special("<|end|>") or (
+            id in self.opened.config.eos_token_ids and tokenizer.is_special(id)
+        )
+        return {"text": tokenizer.token_text(id), "ends": ends, "probability": round(probability, 6)}
 
     def _write(self, conversation: Conversation, question: str, settings: Settings) -> Iterator[Update]:
         turn = conversation.begin(question)

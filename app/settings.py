@@ -59,10 +59,7 @@ def read_settings(values: object) -> Settings:
         raise Problem("problem.request")
     numbers = {name: knob.read(name, values.get(name)) for name, knob in KNOBS.items()}
     seed = values.get("seed")
-    if seed is None:
-        seed = secrets.randbelow(100_000)
-    else:
-        seed = SEED.read("seed", seed)
+    seed = secrets.randbelow(100_000) if seed is None else SEED.read("seed", seed)
     return Settings(
         temperature=numbers["temperature"],
         top_p=numbers["top_p"],

@@ -56,6 +56,7 @@ lab.alternatives = (element, props, watch) => {
     place();
     card.focus();
   });
+  lab.closeCard = () => close(false);
   find(".lab-close").addEventListener("click", () => close(true));
   card.addEventListener("keydown", (event) => {
     if (event.key === "Escape") { event.stopPropagation(); close(true); }
@@ -65,7 +66,7 @@ lab.alternatives = (element, props, watch) => {
   document.addEventListener("pointerdown", (event) => {
     if (!card.contains(event.target) && !event.target.closest?.("[data-token]")) close(false);
   });
-  addEventListener("resize", () => close(false));
+  addEventListener("resize", lab.closeCard);
   new MutationObserver(() => { if (answer && !card.hidden) fill(); })
     .observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
   lab.translate(element);

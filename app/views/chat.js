@@ -46,12 +46,14 @@ lab.chat = (element, trigger, props, watch) => {
   const send = (action, text, shown) => {
     if (running) return complain("problem.busy");
     complain(null);
+    lab.closeCard();
     const redone = action === "redo" ? turns.lastElementChild : null;
     redone?.remove();
     const article = newTurn(shown);
     turns.append(article);
     running = { request: `${++requests}`, article, text: shown, redone };
     waitForNews();
+    announce(lab.word("chat.writing"));
     show();
     trigger(action, { request: running.request, text, settings: settings() });
   };
@@ -78,6 +80,7 @@ lab.chat = (element, trigger, props, watch) => {
 
   const clear = () => {
     trigger("clear");
+    lab.closeCard();
     finish();
     edit(false);
     turns.replaceChildren();
