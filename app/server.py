@@ -10,12 +10,10 @@ from unittest import mock
 
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
-from fastapi.staticfiles import StaticFiles
 
 from app.doors import Doors
 from app.session import MOST_CONVERSATIONS, Session
-from app.views import VIEWS, words_script
-
+from app.views import view_file, words_script
 
 log = logging.getLogger("litellama.app")
 
@@ -43,7 +41,7 @@ def create_app(session: Session) -> FastAPI:
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.get("/words.js")(words_script)
-    app.mount("/views", StaticFiles(directory=VIEWS))
+    app.get("/views/{name}")(view_file)
     gr.mount_gradio_app(
         app, page, path="/", server_name="127.0.0.1", theme=theme(), head=head(),
         footer_links=[], run_history=False, allowed_paths=[], show_error=False, max_file_size="1mb",

@@ -215,7 +215,8 @@ def test_page_and_headers(client: httpx.Client) -> None:
         "/gradio_api/upload", "/gradio_api/proxy=http://example.org/", "/gradio_api/run/ask", "/gradio_api/api/ask",
         "/gradio_api/call/ask", "/gradio_api/info", "/gradio_api/file=/etc/passwd", "/gradio_api/component_server",
         "/gradio_api/runs", "/gradio_api/stream/x", "/gradio_api/openapi.json", "/monitoring", "/docs", "/openapi.json",
-        "/login", "/gradio_api/deep_link", "/views/../../session.py", "/views/%2e%2e/session.py", "/gradio_api/mcp/sse",
+        "/login", "/gradio_api/deep_link", "/views/../../session.py", "/views/%2e%2e/session.py", "/views/__init__.py",
+        "/gradio_api/mcp/sse",
     ],
 )  # fmt: skip
 def test_doors_that_are_shut(client: httpx.Client, path: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fastapi import Response
+from fastapi.responses import FileResponse, Response
 
 from app.words import all_words
 
@@ -30,6 +30,12 @@ def scripts(*names: str) -> str:
     """Tags for a component's `head`: Gradio loads them, once and in order, before it starts the component."""
     addresses = ["/words.js", *(view_address(name) for name in names)]
     return "".join(f'<script src="{address}"></script>' for address in addresses)
+
+
+def view_file(name: str) -> Response:
+    """A script or style of this folder, for the browser."""
+    served = {path.name: path for path in VIEWS.iterdir() if path.suffix in (".js", ".css")}
+    return FileResponse(served[name]) if name in served else Response(status_code=404)
 
 
 def words_script() -> Response:

@@ -1,0 +1,1 @@
+"""Every visible word, one file per language; `app/words.py` reads them."""
