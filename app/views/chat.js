@@ -101,7 +101,8 @@ lab.chat = (element, trigger, props, watch) => {
     const { article, text, redone } = running;
     finish();
     if (redone) article.replaceWith(redone); else article.remove();
-    if (!box.value && !redone) { box.value = text; grow(); }
+    if (redone && text !== redone.dataset.question) edit(true);
+    if (editing || (!redone && !box.value)) { box.value = text; grow(); }
     complain(problem.key, problem.values);
     show();
   };

@@ -151,6 +151,18 @@ def test_a_message_that_cannot_be_used_comes_back(page: Page) -> None:
     expect(page.locator(".lab-turn")).to_have_count(0)
 
 
+def test_an_edit_that_cannot_be_used_comes_back(page: Page) -> None:
+    short_replies(page)
+    ask_and_wait(page, "Who are you?")
+    page.get_by_role("button", name="Edit").click()
+    ask(page, "b" * 4001)
+    expect(page.get_by_role("alert")).to_contain_text("4,001 characters")
+    expect(page.get_by_role("textbox", name="Your message")).to_have_value("b" * 4001)
+    expect(page.locator(".lab-user p")).to_have_text("Who are you?")
+    page.get_by_role("button", name="Cancel").click()
+    ask_and_wait(page, "What is a llama?")
+
+
 def test_language_changes_every_label(page: Page) -> None:
     short_replies(page)
     ask_and_wait(page, "What is a llama?")
