@@ -15,10 +15,7 @@ from playwright.sync_api import sync_playwright
 from tests.browser.app_server import ROOT, running_app
 from tests.browser.conftest import CHROMIUM, QUIET
 
-QUESTIONS = (
-    "Tom has a red ball. Anna has a blue hat. What colour is the hat?",
-    "Tell me a story about a dog.",
-)
+QUESTIONS = ("Tell me a story about a lost kite.", "Who found the kite?")
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB"},
     "dark": {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", "color_scheme": "dark"},

@@ -208,6 +208,10 @@ def test_phone_width(browser: Browser, address: str) -> None:
     page.locator(".lab-token").nth(3).tap()
     page.get_by_role("dialog").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    outside = """() => [...document.querySelectorAll('.lab-header *, .lab-chat *')]
+        .filter((node) => node.getClientRects().length && node.getBoundingClientRect().right > innerWidth + 1)
+        .map((node) => node.className)"""
+    assert page.evaluate(outside) == []
     card = page.get_by_role("dialog").bounding_box()
     assert card is not None
     assert card["x"] >= 0
