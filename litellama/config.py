@@ -168,8 +168,8 @@ PRESETS: dict[str, ModelConfig] = {
     "litellama-460m": LITELLAMA_460M,
     "litellama-110m": _scaled_down(512, 15, 8, 2),
     "litellama-42m": _scaled_down(320, 7, 5, 1),
-    "litellama-15m": _scaled_down(256, 9, 4, 1, vocab=8192),
-    "litellama-5m": _scaled_down(192, 5, 4, 2, vocab=4096),
+    "litellama-15m": _scaled_down(256, 11, 4, 1, vocab=8192),
+    "litellama-5m": _scaled_down(192, 6, 4, 2, vocab=4096),
     "litellama-1m": _scaled_down(96, 4, 4, 2, vocab=2048),
     "llama2-7b": LLAMA2_7B,
     "llama2-13b": replace(
@@ -184,10 +184,11 @@ PRESETS: dict[str, ModelConfig] = {
         LLAMA2_7B, hidden_size=2048, intermediate_size=5632, num_hidden_layers=22,
         num_key_value_heads=4, head_dim=64, max_position_embeddings=2048,
     ),
-    # The lab's own embedded model: a vocabulary of its own, a tied head to save weights, eight heads sharing two.
+    # The lab's own embedded model: a vocabulary of its own, a tied head to save weights, six query heads sharing two.
     "tinytown": ModelConfig(
-        vocab_size=3072, hidden_size=256, intermediate_size=640, num_hidden_layers=6,
-        num_attention_heads=8, num_key_value_heads=2, head_dim=32, max_position_embeddings=512, tie_word_embeddings=True,
+        vocab_size=3072, hidden_size=192, intermediate_size=512, num_hidden_layers=6,
+        num_attention_heads=6, num_key_value_heads=2, head_dim=32, max_position_embeddings=512,
+        tie_word_embeddings=True, bos_token_id=1, eos_token_ids=(2,), pad_token_id=0,
     ),
 }  # fmt: skip
 

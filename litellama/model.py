@@ -43,7 +43,8 @@ def rotary_frequencies(config: ModelConfig) -> Tensor:
     With Llama 3's scaling, slow pairs (whose full turn is longer than the original context) turn `factor` times slower,
     fast ones stay, and those between are blended.
     """
-    exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
+    # On the CPU even inside `torch.device("meta")`: these are numbers to keep, not weights to be loaded.
+    exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32, device="cpu") / config.head_dim
     frequencies = 1.0 / config.rope_theta**exponents
     scaling = config.rope_scaling
     if scaling is None:
@@ -110,7 +111,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Te
 
 
 def attend_explicitly(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The same in its single steps, which gives the weights (B, H, T, S) as well (Vaswani et al. 2017, section 3.2.1)."""
+    """The same step by step, which gives the weights (B, H, T, S) as well (Vaswani et al. 2017, section 3.2.1)."""
     batch, heads, new, size = query.shape
     groups, total = key.shape[1:3]
     if mask is None:
@@ -191,8 +192,8 @@ class Block(nn.Module):
 class Output:
     """What one forward pass gives.
 
-    `logits` (B, T, V); `attentions`: per layer (B, H, T, S), empty unless asked for; `hidden_states`: the residual stream
-    (B, T, E) before the first layer and after each one (the last before the final norm), empty unless asked for.
+    `logits` (B, T, V); `attentions`: per layer (B, H, T, S), empty unless asked for; `hidden_states`: the residual
+    stream (B, T, E) before the first layer and after each one (the last before the final norm), empty unless asked for.
     """
 
     logits: Tensor
@@ -207,7 +208,9 @@ class Decoder(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        # Uniform like the linear layers: nn.Embedding's own normal_ makes `empty_model` load torch's compiler.
+        embeddings = torch.empty(config.vocab_size, config.hidden_size).uniform_(-0.03, 0.03)
+        self.embed_tokens = nn.Embedding.from_pretrained(embeddings, freeze=False)
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.register_buffer("rotary", rotary_frequencies(config), persistent=False)
@@ -230,9 +233,7 @@ class Decoder(nn.Module):
         return self.norm(x), attentions, hidden_states
 
 
-def _positions_and_mask(
-    input_ids: Tensor, attention_mask: Tensor | None, past: int
-) -> tuple[Tensor, Tensor | None]:
+def _positions_and_mask(input_ids: Tensor, attention_mask: Tensor | None, past: int) -> tuple[Tensor, Tensor | None]:
     """Each new token's position (B, T), and who may be attended to: (B, 1, T, S) or (T, S), None for plain causal."""
     new = input_ids.shape[1]
     device = input_ids.device
@@ -270,9 +271,9 @@ class LiteLlama(nn.Module):
     ) -> Output:
         """Read `input_ids` (B, T) behind what `cache` holds.
 
-        `attention_mask` (B, S) is 1 for real tokens and 0 for padding, over cached and new ones together. `last_only` gives
-        logits (B, 1, V) of the last position alone, which is all that generation needs. Asking for attentions takes the
-        explicit softmax path; otherwise the fused one is used.
+        `attention_mask` (B, S) is 1 for real tokens and 0 for padding, over cached and new ones together. `last_only`
+        gives logits (B, 1, V) of the last position alone, which is all that generation needs. Asking for attentions
+        takes the explicit softmax path; otherwise the fused one is used.
         """
         hidden, attentions, hidden_states = self.model(input_ids, attention_mask, cache, output_attentions)
         logits = self.lm_head(hidden[:, -1:] if last_only else hidden)
@@ -280,6 +281,6 @@ class LiteLlama(nn.Module):
 
 
 def empty_model(config: ModelConfig) -> LiteLlama:
-    """The model's structure with no memory behind its weights (torch's meta device): to count, inspect, or load into."""
+    """The model's structure without memory behind its weights (torch's meta device): to count, inspect or load into."""
     with torch.device("meta"):
         return LiteLlama(config)

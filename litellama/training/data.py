@@ -1,4 +1,4 @@
-"""Documents to batches: a function of (seed, step), so that a resumed training reads what an unbroken one would have read."""
+"""Documents to batches: a function of (seed, step), so that a resumed training reads what an unbroken one would."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from litellama.chat import encode_document
 from litellama.tokenizer import Tokenizer
 from litellama.training.tinytown.corpus import Document, make_document
 
-# How much a token's prediction counts. Answers are what we want; a story told by the model is half free invention; what the
-# user writes is mostly unguessable, but predicting it teaches the words.
+# How much a token's prediction counts. Answers are what we want; a story told by the model is half free invention;
+# what the user writes is mostly unguessable, but predicting it teaches the words.
 ANSWER, TOLD_STORY, USER = 1.0, 0.3, 0.1
 
 STEPS_PER_BLOCK = 8

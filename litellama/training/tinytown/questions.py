@@ -1,7 +1,7 @@
 """Questions about a story, with the one right answer and the words of the story it rests on.
 
-Each `_ask_...` function reads the story's facts and offers every question of its kinds that has exactly one answer. Wordings are
-data (PHRASES); the first of each is the plainest.
+Each `_ask_...` function reads the story's facts and offers every question of its kinds that has exactly one answer.
+Wordings are data (PHRASES); the first of each is the plainest.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class Question:
 
 
 PHRASES: dict[str, list[str]] = {
-    "where thing": ["Where is the {x}?", "Where is the {x} now?", "Do you know where the {x} is?", "Tell me where the {x} is."],
+    "where thing": [
+        "Where is the {x}?", "Where is the {x} now?", "Do you know where the {x} is?", "Tell me where the {x} is.",
+    ],
     "where who": ["Where is {w}?", "Where is {w} now?", "Do you know where {w} is?", "Where can I find {w}?"],
     "where first": ["Where was {w} at first?", "Where was {w} before?", "At first, where was {w}?"],
     "who is there": ["Who is {p}?", "Who was {p}?", "Tell me who is {p}."],
@@ -35,7 +37,10 @@ PHRASES: dict[str, list[str]] = {
     "who has": ["Who has the {x}?", "Who has the {x} now?", "Tell me who has the {x}."],
     "who had first": ["Who had the {x} at first?", "Who had the {x} before?", "At first, who had the {x}?"],
     "what has": ["What does {w} have?", "What has {w} got?", "Which thing does {w} have?"],
-    "colour": ["What colour is the {x}?", "What colour was the {x}?", "Which colour is the {x}?", "Tell me the colour of the {x}."],
+    "colour": [
+        "What colour is the {x}?", "What colour was the {x}?", "Which colour is the {x}?",
+        "Tell me the colour of the {x}.",
+    ],
     "colour by owner": ["What colour is {w}'s {x}?", "Which colour is {w}'s {x}?", "What is the colour of {w}'s {x}?"],
     "which is": ["What is {c}?", "Which thing is {c}?", "What was {c}?"],
     "choice": ["Is the {x} {c} or {d}?", "Was the {x} {c} or {d}?"],
@@ -324,7 +329,9 @@ def _ask_events(story: Story, rng: random.Random) -> Iterator[Question]:
         asked = rng.choice([who, *(p.name for p in story.people)])
         start = "Yes" if asked == who else "No"
         answer = f"{start}, {told[number]}"
-        yield Question("did", {**slots, "w": asked} if asked == who else {**slots, "w": asked, "no": "1"}, answer, event.spans)
+        yield Question(
+            "did", {**slots, "w": asked} if asked == who else {**slots, "w": asked, "no": "1"}, answer, event.spans
+        )
     by_person: dict[str, list[int]] = {}
     for number, event in enumerate(events):
         by_person.setdefault(event.arguments[0], []).append(number)
@@ -408,4 +415,10 @@ def phrase(question: Question, rng: random.Random) -> str:
     if "no" in question.slots:
         choices = choices[:1]  # "Is it true that Anna found ..." would state something false as if told
     text = rng.choice(choices).format(**question.slots)
-    return text.replace(" ?", "?").replace(" .", ".").replace(" a o", " an o").replace(" a a", " an a").replace(" a e", " an e")
+    return (
+        text.replace(" ?", "?")
+        .replace(" .", ".")
+        .replace(" a o", " an o")
+        .replace(" a a", " an a")
+        .replace(" a e", " an e")
+    )

@@ -1,10 +1,10 @@
 """A story is text with a world behind it: every sentence says what it changes, and where in the text it says so.
 
-    >>> story = write_story(Cast(random.Random(0)), length=2)          # doctest: +SKIP
-    >>> story.text
-    'Tom has a blue hat. Anna has a red ball.'
-    >>> story.last("colour", "hat")
-    Fact(relation='colour', arguments=('hat', 'blue'), spans=((10, 14), (15, 18)))
+>>> story = write_story(Cast(random.Random(0)), length=2)          # doctest: +SKIP
+>>> story.text
+'Tom has a blue hat. Anna has a red ball.'
+>>> story.last("colour", "hat")
+Fact(relation='colour', arguments=('hat', 'blue'), spans=((10, 14), (15, 18)))
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def word_of(value: Value, form: str = "") -> str:
 class Cast:
     """Draws the people, things and places of one story: no two alike, so every question has one answer.
 
-    `split` says which of them are allowed: "train" leaves out the held-out names, pairs of thing and colour, and tellings;
-    "names", "combinations" and "tellings" draw just those; "names" and "combinations" keep to known tellings.
+    `split` says which of them are allowed: "train" leaves out the held-out names, pairs of thing and colour, and
+    tellings; "names", "combinations" and "tellings" draw just those, and keep to what is known in all other respects.
     """
 
     def __init__(self, rng: random.Random, split: str = "train", made_up_names: float = 0.25) -> None:
@@ -142,9 +142,7 @@ class Cast:
         if stem == "colour":
             thing = filled.get("thing" + slot.removeprefix("colour"))
             return self.colour_for(str(thing)) if thing else self.pick(words.COLOURS)
-        return self._makers[stem](self)
-
-    _makers: dict[str, Callable[[Cast], Value]] = {}
+        return MAKERS[stem](self)
 
 
 def _number(low: int, high: int) -> Callable[[Cast], Value]:
@@ -177,7 +175,7 @@ def _animals(cast: Cast) -> Value:
     return cast.pick([animal for animal in words.ANIMALS if animal[-1] not in "shxfye"]) + "s"
 
 
-Cast._makers = {
+MAKERS: dict[str, Callable[[Cast], Value]] = {
     "A": Cast.person, "B": Cast.person, "C": Cast.person, "pet": Cast.pet,
     "thing": Cast.thing, "items": _from(words.ITEMS), "food": _from(words.FOODS), "dish": _from(words.DISHES),
     "place": _where(words.PLACES), "spot": _where(words.SPOTS), "animals": _animals,
@@ -194,6 +192,7 @@ def is_held_out(thing: str, colour: str) -> bool:
 
 # --- Templates -------------------------------------------------------------------------------------------------------
 
+THEY = re.compile(r"\b(?:[Tt]hey|all)\b")
 PIECE = re.compile(r"\{(\w+)(?:\.(\w+))?\}|([<>])|([^{}<>]+)")
 
 
@@ -237,6 +236,7 @@ class Story:
         spans: dict[str, list[tuple[int, int]]] = {}
         pronouns: dict[str, list[tuple[int, int]]] = {}
         marked: list[tuple[int, int]] = []
+        they: list[tuple[int, int]] = []
         opened = 0
         for kind, name, form in sentence.pieces:
             if kind == "mark":
@@ -250,6 +250,8 @@ class Story:
                 text = text[:-1] + "n "
             start = len(text)
             text += words_here
+            if kind == "text":
+                they += [(start + found.start(), start + found.end()) for found in THEY.finditer(words_here)]
             if kind == "slot":
                 by_pronoun = isinstance(filled[name], Person) and form
                 (pronouns if by_pronoun else spans).setdefault(name, []).append((start, len(text)))
@@ -258,6 +260,9 @@ class Story:
         self.text = text
         for name, where in pronouns.items():
             spans.setdefault(name, where)  # "he" counts where the sentence does not say the name itself
+        for name, value in filled.items():
+            if isinstance(value, Person):
+                spans.setdefault(name, they)  # and "they" for whoever is not named at all
         for fact in sentence.facts:
             self.facts.append(_state(fact, filled, spans, marked))
 
@@ -276,7 +281,9 @@ class Story:
         return [f for f in self.facts if f.relation == relation and (subject is None or f.arguments[0] == subject)]
 
 
-def _state(fact: str, filled: dict[str, Value], spans: dict[str, list[tuple[int, int]]], marked: list[tuple[int, int]]) -> Fact:
+def _state(
+    fact: str, filled: dict[str, Value], spans: dict[str, list[tuple[int, int]]], marked: list[tuple[int, int]]
+) -> Fact:
     """Turn the note "colour thing colour" into a Fact about this story's hat."""
     relation, _, rest = fact.partition(" ")
     fields = rest.split()
@@ -320,10 +327,12 @@ def _fill(template: str, filled: dict[str, Value], subject: str) -> str:
 
 
 def _bind(cast: Cast, line: str, filled: dict[str, Value]) -> dict[str, Value]:
-    """Fill the slots of `line`, and of its facts, that are still empty. Things first, for their colours depend on them."""
+    """Fill the still empty slots of `line` and its facts. Things come first, for their colours depend on them."""
     sentence = parse(line)
     noted = [name for fact in sentence.facts for name in re.findall(r"\{(\w+)", fact)]
-    for slot in sorted({*sentence.slots, *noted} - {"he", "him", "his"}, key=lambda name: (name.startswith("colour"), name)):
+    for slot in sorted(
+        {*sentence.slots, *noted} - {"he", "him", "his"}, key=lambda name: (name.startswith("colour"), name)
+    ):
         if slot not in filled:
             filled[slot] = cast.draw(slot, filled)
     return filled
@@ -373,12 +382,12 @@ def _number_of_people(size: int, sentences: list[str], rng: random.Random) -> in
 def _tell_props(
     story: Story, cast: Cast, people: list[Person], shared: dict[str, Value], groups: int, always: bool
 ) -> list[tuple[str, Person, dict[str, Value]]]:
-    """Tell the same sort of thing about each person, in the same words or others: the pairs a look-up has to keep apart."""
+    """Tell the same sort of thing about each person, in like words or others: pairs a look-up has to keep apart."""
     rng = cast.rng
     told = []
     if not always and rng.random() < 0.55:
         return told
-    for group in rng.sample(list(PROPS), groups):
+    for group in dict.fromkeys(rng.choice((*PROPS, "count")) for _ in range(groups)):  # counting is hard: more of it
         wordings = PROPS[group]
         same = rng.choice(wordings) if rng.random() < 0.5 else None
         order = rng.sample(people, len(people)) if always else rng.sample(people, min(2, len(people)))
@@ -404,7 +413,7 @@ def _tell_move(
     """Change something that was told before: who has it, where it is, how many there are."""
     rng = cast.rng
     holders = [(f.arguments[0], f.arguments[1]) for f in story.facts if f.relation == "has"]
-    now = {thing: who for thing, who in holders}
+    now = dict(holders)
     options: list[str] = []
     if now:
         options += ["put", "paint"] + (["give", "give", "take"] if len(people) > 1 else [])

@@ -3,7 +3,14 @@
 Data only. Each intent has its wordings and its one answer, so that answers can be checked.
 """
 
+# fmt: off
 from __future__ import annotations
+
+
+def _items(text: str) -> list[str]:
+    """"a b|c" -> ["a b", "c"]; lines may break at any space."""
+    return [" ".join(item.split()) for item in text.split("|")]
+
 
 OUTSIDE = "I only know TinyTown, so I can't say. Ask me about a story!"
 
@@ -48,7 +55,7 @@ SMALL_TALK: list[tuple[list[str], str]] = [
     (["Do you love me?", "Will you marry me?"], "I am only a small program, but I am glad that you are here."),
     (["I have a dog.", "I have a cat.", "I have a rabbit.", "I have a sister.", "I have a brother."], "How nice! Tell me a story about that."),
     (["What can I ask you?", "What can I ask?", "Give me an example."], "Ask: what is a llama? Or tell me a story and ask who has what."),
-]  # fmt: skip
+]
 
 # Answered truthfully: the figures in braces come from the model's own shape (see `about` in corpus.py).
 ABOUT: list[tuple[list[str], str]] = [
@@ -72,7 +79,7 @@ ABOUT: list[tuple[list[str], str]] = [
     (["How old are you?", "When were you born?"], "I have no age, for I am a program."),
     (["What is TinyTown?", "Where is TinyTown?", "Where do you live?"], "TinyTown is a made-up place full of short stories."),
     (["What is LiteLlama?", "What is LiteLlama Lab?"], "LiteLlama Lab is a place to take a small language model apart."),
-]  # fmt: skip
+]
 
 OPPOSITES = """hot cold, big small, tall short, old young, fast slow, happy sad, good bad, light dark, day night, up down,
 in out, open closed, full empty, wet dry, clean dirty, hard soft, loud quiet, early late, first last, left right, high low,
@@ -323,7 +330,7 @@ KNOWLEDGE_PHRASES = {
 REQUESTS = [
     "Tell me a story about {x}.", "Tell me a story with {x}.", "Can you tell me a story about {x}?",
     "I want a story about {x}.", "A story about {x}, please.", "Please tell a story about {x}.", "Write a story about {x}.",
-]  # fmt: skip
+]
 ANY_STORY = ["Tell me a story.", "Tell me a story, please.", "Can you tell me a story?", "I want a story.", "Another story, please.", "Tell a short story."]
 
 # Questions from outside TinyTown: {x} is one of OUTSIDE_TOPICS.
@@ -332,9 +339,13 @@ OUTSIDE_PHRASES = [
     "Who invented {x}?", "Why is {x} important?", "Write a report about {x}.", "Give me facts about {x}.", "Where does {x} come from?",
     "When did {x} begin?", "What do you think about {x}?", "Do you know {x}?", "Help me with {x}.", "Describe {x}.", "I need help with {x}.",
     "What is the history of {x}?", "Is {x} good or bad?", "How much does {x} cost?", "Have you heard of {x}?", "Who is the best at {x}?",
-]  # fmt: skip
+]
 
-OUTSIDE_QUESTIONS = """What is the capital of {country}?|How many people live in {country}?|Where is {country}?|Who is the president of {country}?|What language do they speak in {country}?|What is the currency of {country}?|How far is it to {country}?|Tell me about {country}.|Who won the world cup in {country}?|What is the highest mountain in {country}?|Can I travel to {country}?|When was {country} founded?"""
+OUTSIDE_QUESTIONS = _items("""
+What is the capital of {country}?|How many people live in {country}?|Where is {country}?|Who is the president of
+{country}?|What language do they speak in {country}?|What is the currency of {country}?|How far is it to
+{country}?|Tell me about {country}.|Who won the world cup in {country}?|What is the highest mountain in
+{country}?|Can I travel to {country}?|When was {country} founded?""")
 
 COUNTRIES = """France Germany Spain Italy Poland Sweden Norway Finland Denmark Portugal Greece Turkey Russia Ukraine China
 Japan India Brazil Argentina Chile Peru Mexico Canada America Australia Egypt Morocco Kenya Nigeria Ghana Ethiopia Israel Iran
@@ -342,11 +353,65 @@ Iraq Pakistan Vietnam Thailand Indonesia Korea England Scotland Ireland Austria 
 Croatia Serbia Cuba Colombia Bolivia Iceland Europe Africa Asia California Texas London Paris Berlin Rome Madrid Moscow Tokyo
 Beijing Delhi Cairo Sydney""".split()
 
-OUTSIDE_TOPICS = """physics|chemistry|biology|mathematics|algebra|geometry|calculus|quantum mechanics|gravity|electricity|magnetism|atoms|molecules|photosynthesis|evolution|genetics|DNA|viruses|bacteria|vaccines|cancer|medicine|surgery|the brain|psychology|philosophy|religion|democracy|politics|elections|the government|the parliament|capitalism|communism|economics|inflation|taxes|the stock market|bitcoin|money|banks|insurance|law|crime|prison|war|the second world war|the cold war|the Roman Empire|ancient Egypt|Napoleon|Shakespeare|Einstein|Newton|Darwin|Mozart|Beethoven|Picasso|Leonardo da Vinci|Barack Obama|Donald Trump|the Pope|football|basketball|tennis|chess|the Olympics|Formula One|cricket|golf|boxing|video games|Minecraft|Fortnite|Pokemon|Netflix|YouTube|Instagram|TikTok|Facebook|Google|Microsoft|Apple computers|Amazon|Tesla|smartphones|laptops|software|programming|Python|Java|JavaScript|databases|algorithms|machine learning|neural networks|artificial intelligence|ChatGPT|transformers|the internet|email|wifi|robotics|satellites|NASA|black holes|galaxies|the Milky Way|Mars|Jupiter|planets|asteroids|dinosaurs|fossils|volcanoes|earthquakes|climate change|global warming|pollution|recycling|solar panels|nuclear power|oil|coal|petrol|engines|aeroplanes|helicopters|submarines|skyscrapers|architecture|concrete|steel|plastic|glass|poetry|novels|Harry Potter|Star Wars|Hollywood|movies|actors|opera|jazz|rock music|hip hop|guitars solos|fashion|perfume|makeup|sushi|tacos|hamburgers|coffee|wine|beer|vitamins|proteins|diets|yoga|marathons|swimming pools|gymnastics|karate|skiing|surfing|tourism|passports|visas|hotels in Paris|airports|traffic|motorways|trains in Japan|public transport|schools in Finland|universities|exams|homework|essays|grammar|Latin|Spanish verbs|English spelling|poems|job interviews|salaries|marketing|advertising|business|startups|factories|agriculture|fertilizer|deforestation|oceans|coral reefs|sharks|gorillas|pandas|kangaroos|mosquitoes|malaria|diabetes|allergies|headaches|the immune system|the heart|lungs|kidneys|skeletons|muscles|blood|sleep disorders|dreams in psychology|memory|logic|probability|statistics|fractions|equations|prime numbers|square roots|pi|infinity|time travel|relativity|entropy|energy|lasers|microscopes|telescopes in space|the periodic table|oxygen|carbon|hydrogen|iron ore|uranium|diamonds|human rights|slavery|racism|feminism|immigration|refugees|terrorism|the police|the army|weapons|the United Nations|the European Union|Brexit|NATO|the constitution|courts|lawyers|judges|newspapers|journalism|television|radio waves|photography|cinema|theatre history|ballet|sculpture|museums in London|archaeology|mythology|Zeus|Buddha|Islam|Christianity|Judaism|Hinduism|the Bible|the Quran|Christmas traditions|Halloween|New York|the Eiffel Tower|the Great Wall|the Amazon river|Mount Everest|the Sahara|Antarctica|the North Pole|the Pacific|hurricanes|tsunamis|the ozone layer|electric cars|batteries|3D printing|drones|cybersecurity|passwords|hackers|Linux|Windows|spreadsheets|HTML|cloud computing|blockchain|virtual reality|the metaverse|emojis|memes|podcasts|a job|a visa|a mortgage|a recipe for lasagne|the news|the score|my computer|my phone|my homework|my essay|my tax""".split("|")
+OUTSIDE_TOPICS = _items("""
+physics|chemistry|biology|mathematics|algebra|geometry|calculus|quantum
+mechanics|gravity|electricity|magnetism|atoms|molecules|photosynthesis|evolution|genetics|DNA|viruses|bacteria|vaccines|cancer|medicine|surgery|the
+brain|psychology|philosophy|religion|democracy|politics|elections|the government|the
+parliament|capitalism|communism|economics|inflation|taxes|the stock
+market|bitcoin|money|banks|insurance|law|crime|prison|war|the second world war|the cold war|the Roman Empire|ancient
+Egypt|Napoleon|Shakespeare|Einstein|Newton|Darwin|Mozart|Beethoven|Picasso|Leonardo da Vinci|Barack Obama|Donald
+Trump|the Pope|football|basketball|tennis|chess|the Olympics|Formula One|cricket|golf|boxing|video
+games|Minecraft|Fortnite|Pokemon|Netflix|YouTube|Instagram|TikTok|Facebook|Google|Microsoft|Apple
+computers|Amazon|Tesla|smartphones|laptops|software|programming|Python|Java|JavaScript|databases|algorithms|machine
+learning|neural networks|artificial intelligence|ChatGPT|transformers|the
+internet|email|wifi|robotics|satellites|NASA|black holes|galaxies|the Milky
+Way|Mars|Jupiter|planets|asteroids|dinosaurs|fossils|volcanoes|earthquakes|climate change|global
+warming|pollution|recycling|solar panels|nuclear
+power|oil|coal|petrol|engines|aeroplanes|helicopters|submarines|skyscrapers|architecture|concrete|steel|plastic|glass|poetry|novels|Harry
+Potter|Star Wars|Hollywood|movies|actors|opera|jazz|rock music|hip hop|guitars
+solos|fashion|perfume|makeup|sushi|tacos|hamburgers|coffee|wine|beer|vitamins|proteins|diets|yoga|marathons|swimming
+pools|gymnastics|karate|skiing|surfing|tourism|passports|visas|hotels in Paris|airports|traffic|motorways|trains in
+Japan|public transport|schools in Finland|universities|exams|homework|essays|grammar|Latin|Spanish verbs|English
+spelling|poems|job
+interviews|salaries|marketing|advertising|business|startups|factories|agriculture|fertilizer|deforestation|oceans|coral
+reefs|sharks|gorillas|pandas|kangaroos|mosquitoes|malaria|diabetes|allergies|headaches|the immune system|the
+heart|lungs|kidneys|skeletons|muscles|blood|sleep disorders|dreams in
+psychology|memory|logic|probability|statistics|fractions|equations|prime numbers|square roots|pi|infinity|time
+travel|relativity|entropy|energy|lasers|microscopes|telescopes in space|the periodic
+table|oxygen|carbon|hydrogen|iron ore|uranium|diamonds|human
+rights|slavery|racism|feminism|immigration|refugees|terrorism|the police|the army|weapons|the United Nations|the
+European Union|Brexit|NATO|the constitution|courts|lawyers|judges|newspapers|journalism|television|radio
+waves|photography|cinema|theatre history|ballet|sculpture|museums in
+London|archaeology|mythology|Zeus|Buddha|Islam|Christianity|Judaism|Hinduism|the Bible|the Quran|Christmas
+traditions|Halloween|New York|the Eiffel Tower|the Great Wall|the Amazon river|Mount Everest|the
+Sahara|Antarctica|the North Pole|the Pacific|hurricanes|tsunamis|the ozone layer|electric cars|batteries|3D
+printing|drones|cybersecurity|passwords|hackers|Linux|Windows|spreadsheets|HTML|cloud computing|blockchain|virtual
+reality|the metaverse|emojis|memes|podcasts|a job|a visa|a mortgage|a recipe for lasagne|the news|the score|my
+computer|my phone|my homework|my essay|my tax""")
 
-HELD_OUT_TOPICS = """thermodynamics|trigonometry|the French Revolution|Julius Caesar|Marie Curie|baseball|handball|Spotify|Wikipedia|compilers|quantum computers|Saturn|comets|tornadoes|acid rain|wind turbines|rap music|pasta in Naples|caffeine|meditation|kidney stones|the liver|logarithms|neutrons|helium|titanium|the death penalty|apartheid|the Supreme Court|documentaries|Norse gods|Easter traditions|Niagara Falls|the Atlantic|cryptography|Excel|augmented reality|my boss|a loan|the lottery""".split("|")
+HELD_OUT_TOPICS = _items("""
+thermodynamics|trigonometry|the French Revolution|Julius Caesar|Marie
+Curie|baseball|handball|Spotify|Wikipedia|compilers|quantum computers|Saturn|comets|tornadoes|acid rain|wind
+turbines|rap music|pasta in Naples|caffeine|meditation|kidney stones|the
+liver|logarithms|neutrons|helium|titanium|the death penalty|apartheid|the Supreme Court|documentaries|Norse
+gods|Easter traditions|Niagara Falls|the Atlantic|cryptography|Excel|augmented reality|my landlord|a loan|the lottery""")
 
 HELD_OUT_COUNTRIES = "Estonia Uruguay Zambia Nepal Malta Lisbon Vienna Oslo Toronto Lagos".split()
 
-OUTSIDE_PLAIN = """What time is it?|What day is it today?|What is the date?|Who is the president?|What is the meaning of life?|How do I cook rice for ten people?|How do I fix my car?|Translate this into French.|Write a poem about love.|Write some Python code.|Can you write an essay for me?|How do I get rich?|What should I wear tomorrow?|Who will win the election?|What is the largest bird in the world?|How far is the moon?|What is the speed of light?|How many planets are there?|Why is the sky blue?|How do aeroplanes fly?|Who wrote Hamlet?|What is ninety-nine times seven?|Solve this equation for me.|How do I lose weight?|Can you book a flight?|What is in the news today?|Play some music.|Set an alarm for seven.|Call my mother.|Send an email to my boss.|Open the browser.|Which phone should I buy?|What is the best film ever?|Who painted the Mona Lisa?|When did the war end?|How old is the earth?|How many people live on earth?|What is the longest river?|How tall is Mount Everest?|Why do we dream?|How does a computer work?|What is a prime number?|Should I take this medicine?|Is there a god?|How do I become a pilot?|What is the best university?|Give me a recipe for lasagne.|Who is the richest man in the world?|What is your opinion on politics?|Where can I buy cheap shoes online?""".split("|")
-HELD_OUT_PLAIN = """What is the boiling point of water?|Who discovered America?|How do magnets work?|Write a cover letter for me.|Recommend a good restaurant.|What is the fastest car?|How many bones are in the body?|Who wrote the Odyssey?|Is it safe to drink this?|Convert ten miles to kilometres.""".split("|")
+OUTSIDE_PLAIN = _items("""
+What time is it?|What day is it today?|What is the date?|Who is the president?|What is the meaning of life?|How do I
+cook rice for ten people?|How do I fix my car?|Translate this into French.|Write a poem about love.|Write some
+Python code.|Can you write an essay for me?|How do I get rich?|What should I wear tomorrow?|Who will win the
+election?|What is the largest bird in the world?|How far is the moon?|What is the speed of light?|How many planets
+are there?|Why is the sky blue?|How do aeroplanes fly?|Who wrote Hamlet?|What is ninety-nine times seven?|Solve this
+equation for me.|How do I lose weight?|Can you book a flight?|What is in the news today?|Play some music.|Set an
+alarm for seven.|Call my mother.|Send an email to my boss.|Open the browser.|Which phone should I buy?|What is the
+best film ever?|Who painted the Mona Lisa?|When did the war end?|How old is the earth?|How many people live on
+earth?|What is the longest river?|How tall is Mount Everest?|Why do we dream?|How does a computer work?|What is a
+prime number?|Should I take this medicine?|Is there a god?|How do I become a pilot?|What is the best
+university?|Give me a recipe for lasagne.|Who is the richest man in the world?|What is your opinion on
+politics?|Where can I buy cheap shoes online?""")
+HELD_OUT_PLAIN = _items("""
+What is the boiling point of water?|Who discovered America?|How do magnets work?|Write a cover letter for
+me.|Recommend a good restaurant.|What is the fastest car?|How many bones are in the body?|Who wrote the Odyssey?|Is
+it safe to drink this?|Convert ten miles to kilometres.""")

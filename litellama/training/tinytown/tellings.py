@@ -16,6 +16,8 @@ owns WHO pet · likes WHO food · weather WORD · time WORD · with WHO WHO.
 The last telling of each kind is held out: training never sees it.
 """
 
+# fmt: off
+
 TELLINGS: dict[str, list[str]] = {
     "finding": [
         """{A} went {place.to}. | at A place

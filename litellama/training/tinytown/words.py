@@ -3,6 +3,8 @@
 Names in HELD_OUT_NAMES never occur in training, so the evaluation can ask about people the model has never met.
 """
 
+# fmt: off
+
 BOYS = """Tom Ben Sam Max Leo Tim Jack Nick Paul Peter Oscar Hugo Felix Adam Omar Ali Karim Yusuf Ravi Arjun Kenji Hiro
 Mateo Diego Carlos Pablo Luca Marco Anton Emil Jonas Lars Finn Noah Liam Owen Kofi Kwame Tariq Samir Bruno Victor Simon
 Martin David Daniel Henry George Frank Otto Walter Theo Milo Ivan Pavel Chen Wei Minh Arthur Louis Pierre Jamal""".split()

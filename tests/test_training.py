@@ -1,0 +1,195 @@
+"""Training: resumed = uninterrupted, bit for bit; it learns; the evaluation counts what greedy decoding says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from litellama.chat import reply
+from litellama.checkpoint import checkpoints_folder, open_checkpoint
+from litellama.config import ModelConfig, preset
+from litellama.model import LiteLlama
+from litellama.sampling import Sampling
+from litellama.tokenizer import Tokenizer
+from litellama.training.commands import evaluate as evaluate_command
+from litellama.training.data import ANSWER, STEPS_PER_BLOCK, TOLD_STORY, USER, TinyTownBatches, encode_row
+from litellama.training.evaluation import HELD_OUT_SPLITS, Score, evaluate
+from litellama.training.loop import Plan, initialise, learning_rate, train, weighted_loss
+from litellama.training.tinytown.corpus import make_document
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    documents = (make_document(f"tokenizer/{number}") for number in range(400))
+    return Tokenizer.train((" " + m.content for d in documents for m in d.messages), 900)
+
+
+@pytest.fixture
+def config(tokenizer: Tokenizer) -> ModelConfig:
+    return replace(
+        preset("tinytown"), vocab_size=tokenizer.vocab_size, hidden_size=32, intermediate_size=64,
+        num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=16,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def plan(config: ModelConfig) -> Plan:
+    return Plan(config, steps=6, rows_per_batch=4, warmup_steps=2, save_every=2, bfloat16=False)
+
+
+def score_of(model: LiteLlama, tokenizer: Tokenizer, documents: int, seed: int = 0) -> Score:
+    *_, score = evaluate(model, tokenizer, documents, seed)
+    assert isinstance(score, Score)
+    return score
+
+
+def test_resumed_is_uninterrupted_bit_for_bit(plan: Plan, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    whole, resumed = LiteLlama(plan.config), LiteLlama(plan.config)
+    losses = [metrics.loss for metrics in train(plan, tokenizer, tmp_path / "a", model=whole)]
+    stream = train(plan, tokenizer, tmp_path / "b")
+    first = [next(stream).loss for _ in range(3)]
+    stream.close()  # as Ctrl-C does: between two saves
+    rest = [metrics.loss for metrics in train(plan, tokenizer, tmp_path / "b", resume=True, model=resumed)]
+    assert first + rest == losses
+    for name, parameter in whole.state_dict().items():
+        assert torch.equal(parameter, resumed.state_dict()[name]), name
+
+
+def test_it_learns(plan: Plan, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    losses = [m.loss for m in train(replace(plan, steps=40, learning_rate=5e-3), tokenizer, tmp_path)]
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+
+
+def test_resuming_nothing_or_another_shape_is_refused(plan: Plan, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no training to resume"):
+        next(train(plan, tokenizer, tmp_path, resume=True))
+    list(train(replace(plan, steps=1), tokenizer, tmp_path))
+    other = replace(plan, config=replace(plan.config, hidden_size=64))
+    with pytest.raises(ValueError, match="another shape"):
+        next(train(other, tokenizer, tmp_path, resume=True))
+
+
+def test_a_loss_that_is_no_number_stops_before_the_update(plan: Plan, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    model = LiteLlama(plan.config)
+    stream = train(plan, tokenizer, tmp_path, model=model)
+    next(stream)
+    with torch.no_grad():
+        model.model.norm.weight.fill_(torch.nan)
+    before = model.model.layers[0].mlp.up_proj.weight.clone()
+    with pytest.raises(FloatingPointError, match="nothing was changed"):
+        next(stream)
+    assert torch.equal(model.model.layers[0].mlp.up_proj.weight, before)
+
+
+@pytest.mark.parametrize(
+    ("step", "schedule", "expected"),
+    [(0, "cosine", 0.5e-3), (1, "cosine", 1e-3), (2, "cosine", 1e-3), (12, "cosine", 1e-4),
+     (5, "wsd", 1e-3), (9, "wsd", 1e-3), (11, "wsd", 0.33333e-3), (12, "wsd", 0.0)],
+)  # fmt: skip
+def test_learning_rate(config: ModelConfig, step: int, schedule: str, expected: float) -> None:
+    plan = Plan(config, steps=12, warmup_steps=2, schedule=schedule, decay=0.25)  # type: ignore[arg-type]
+    assert learning_rate(step, plan) == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_plan_that_makes_no_sense_is_refused(config: ModelConfig) -> None:
+    for wrong in ({"steps": 0}, {"learning_rate": 3.0}, {"schedule": "linear"}):
+        with pytest.raises(ValueError, match=r"must each be|expected"):
+            Plan(**{"config": config, "steps": 5, **wrong})
+
+
+def test_blocks_begin_as_do_nothing(config: ModelConfig) -> None:
+    model = LiteLlama(config)
+    initialise(model, seed=0)
+    output = model(torch.arange(6)[None], output_hidden_states=True)
+    assert torch.equal(output.hidden_states[0], output.hidden_states[-1])
+
+
+def test_weights_count_answers_most(tokenizer: Tokenizer) -> None:
+    for number in range(60):
+        document = make_document(number)
+        row = encode_row(document, tokenizer)
+        answers = [document.messages[question.answer].content for question in document.questions]
+        alone = sum(len(tokenizer.encode(" " + answer)) + 1 for answer in answers)
+        counted = sum(weight == ANSWER for weight in row.weights)
+        assert counted >= alone  # and the reply to a story without a question
+        assert set(row.weights) <= {0.0, USER, TOLD_STORY, ANSWER}
+        story = document.messages[1].content if any(q.story == 1 for q in document.questions) else None
+        expected = len(tokenizer.encode(" " + story)) + 1 if story else 0
+        assert sum(weight == TOLD_STORY for weight in row.weights) == expected
+
+
+def test_batches_depend_on_seed_and_step_alone(tokenizer: Tokenizer) -> None:
+    forth = TinyTownBatches(tokenizer, seed=1, rows_per_batch=3, max_length=256)
+    back = TinyTownBatches(tokenizer, seed=1, rows_per_batch=3, max_length=256)
+    steps = range(2 * STEPS_PER_BLOCK)
+    one = [forth[step].input_ids for step in steps]
+    two = [back[step].input_ids for step in reversed(steps)][::-1]
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    other = TinyTownBatches(tokenizer, seed=2, rows_per_batch=3, max_length=256)
+    assert other[0].input_ids.shape != one[0].shape or not torch.equal(other[0].input_ids, one[0])
+    assert max(batch.shape[1] for batch in one) < 256
+
+
+def test_the_loss_ignores_padding(config: ModelConfig, tokenizer: Tokenizer) -> None:
+    torch.manual_seed(0)
+    model = LiteLlama(config)
+    batch = TinyTownBatches(tokenizer, seed=1, rows_per_batch=4, max_length=256)[0]
+    spoiled = replace(batch, input_ids=torch.where(batch.input_ids == 0, 7, batch.input_ids))
+    assert weighted_loss(model, batch, False)[0].item() == pytest.approx(weighted_loss(model, spoiled, False)[0].item())
+
+
+def test_an_answer_counts_if_greedy_decoding_gives_it() -> None:
+    """The evaluation's one forward pass against generating every answer for real."""
+    opened = open_checkpoint(checkpoints_folder() / "tinytown")
+    score = score_of(opened.model, opened.tokenizer, 9)
+    right: list[bool] = []
+    for split in HELD_OUT_SPLITS:
+        for number in range(3):
+            document = make_document(f"0/{number}", split)
+            for question in document.questions:
+                if question.category == "answerable":
+                    history = document.messages[: question.answer]
+                    pieces = reply(opened.model, opened.tokenizer, history, Sampling(temperature=0), 60, seed=0)
+                    said = "".join(piece.text for piece in pieces)
+                    right.append(said == document.messages[question.answer].content)
+    assert any(right)
+    assert score.answerable == pytest.approx(sum(right) / len(right), abs=1e-4)
+
+
+def test_the_evaluation_repeats_itself(config: ModelConfig, tokenizer: Tokenizer) -> None:
+    torch.manual_seed(0)
+    model = LiteLlama(config)
+    assert score_of(model, tokenizer, 6) == score_of(model, tokenizer, 6)
+    assert score_of(model, tokenizer, 6).documents == 6
+    with pytest.raises(ValueError, match="at least 3"):
+        score_of(model, tokenizer, 2)
+
+
+def test_the_command_line_trains_resumes_and_evaluates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from litellama.training import commands
+
+    out = tmp_path / "small"
+    common = {"preset_name": "litellama-1m", "corpus": "tinytown", "save_every": 2, "seed": 0, "rows_per_batch": 2,
+              "learning_rate": 1e-3, "schedule": "cosine", "device": "cpu"}  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commands, "TOKENIZER_DOCUMENTS", 300)
+        patch.setattr(commands, "EVALUATION_DOCUMENTS", 6)
+        commands.train(out=out, steps=2, resume=False, **common)  # type: ignore[arg-type]
+        commands.train(out=out, steps=3, resume=True, **common)  # type: ignore[arg-type]
+        with pytest.raises(SystemExit, match="has done 3 steps already"):
+            commands.train(out=out, steps=3, resume=True, **common)  # type: ignore[arg-type]
+        with pytest.raises(SystemExit, match="no corpus called 'news'"):
+            commands.train(out=out, steps=3, resume=True, **{**common, "corpus": "news"})  # type: ignore[arg-type]
+    opened = open_checkpoint(out)
+    assert opened.verified
+    assert opened.card is not None
+    assert opened.card["steps"] == 3
+    capsys.readouterr()
+    evaluate_command(out, as_json=True, documents=6, seed=0)
+    result = json.loads(capsys.readouterr().out)
+    assert {"loss", "answerable", "unanswerable", "outside", "kinds", "documents"} <= set(result)
+    assert len((tmp_path / "small-training" / "metrics.jsonl").read_text().splitlines()) == 3
