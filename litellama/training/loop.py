@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -130,7 +130,7 @@ def weighted_loss(model: LiteLlama, batch: Batch, bfloat16: bool) -> tuple[Tenso
 
 def train(
     plan: Plan, tokenizer: Tokenizer, folder: Path, *, resume: bool = False, model: LiteLlama | None = None
-) -> Iterator[Metrics]:
+) -> Generator[Metrics, None, None]:
     """Train, step by step; the state is saved in `folder` every `save_every` steps, at the end, and when closed early.
 
     Raises `ValueError` for a plan that cannot be resumed and `FloatingPointError`, before the update, when the loss is
@@ -140,7 +140,7 @@ def train(
     model.to(plan.device).train()
     initialise(model, plan.seed)
     optimizer = make_optimizer(model, plan)
-    progress = {"step": 0, "tokens": 0, "seconds": 0.0}
+    progress: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0}
     if resume:
         progress = load_state(folder, model, optimizer)
     batches = TinyTownBatches(tokenizer, plan.seed, plan.rows_per_batch, plan.config.max_position_embeddings)
@@ -162,7 +162,7 @@ def _step(
     batches: TinyTownBatches,
     step: int,
     plan: Plan,
-    progress: dict[str, float],
+    progress: dict[str, Any],
 ) -> Metrics:
     began = time.perf_counter()
     batch = batches[step]

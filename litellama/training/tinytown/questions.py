@@ -7,6 +7,7 @@ Wordings are data (PHRASES); the first of each is the plainest.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -245,11 +246,11 @@ def _ask_people(story: Story, rng: random.Random) -> Iterator[Question]:
             yield Question("likes", {"w": name}, f"{name} likes {food}.", fact.spans)
         if len(same) == 1:
             yield Question("who likes", {"x": food}, f"{name} likes {food}.", fact.spans)
-    names = [p.name for p in story.people]
-    if names:
-        verb = "is" if len(names) == 1 else "are"
-        first = tuple((story.text.index(name), story.text.index(name) + len(name)) for name in names)
-        yield Question("who is in it", {}, f"{_and(names)} {verb} in the story.", tuple(sorted(first)))
+    everyone = [p.name for p in story.people]
+    if everyone:
+        verb = "is" if len(everyone) == 1 else "are"
+        first = [found.span() for name in everyone if (found := re.search(rf"\b{name}\b", story.text))]
+        yield Question("who is in it", {}, f"{_and(everyone)} {verb} in the story.", tuple(sorted(first)))
 
 
 def _ask_feelings(story: Story, rng: random.Random) -> Iterator[Question]:

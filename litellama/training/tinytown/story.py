@@ -123,7 +123,9 @@ class Cast:
         wanted = self.split == "combinations"
         allowed = [colour for colour in words.COLOURS if is_held_out(thing, colour) == wanted]
         fresh = [colour for colour in allowed if colour not in self.used]
-        return self.pick(fresh) if fresh else self.pick(words.COLOURS)
+        colour = self.rng.choice(fresh or allowed or words.COLOURS)
+        self.used.add(colour)
+        return colour
 
     def thing(self) -> str:
         """A thing; for the split "combinations" one that has held-out colours to give."""
@@ -140,7 +142,7 @@ class Cast:
         """Something fitting for `slot`; digits at its end only tell two of a kind apart."""
         stem = slot.rstrip("0123456789")
         if stem == "colour":
-            thing = filled.get("thing" + slot.removeprefix("colour"))
+            thing = filled.get("thing" + slot.removeprefix("colour")) or filled.get("thing")
             return self.colour_for(str(thing)) if thing else self.pick(words.COLOURS)
         return MAKERS[stem](self)
 
@@ -344,8 +346,7 @@ def write_story(cast: Cast, size: int, kind: str = "") -> Story:
     Without a `kind`, plain props and moves are told, which is the look-up exercise that everything else rests on.
     """
     rng = cast.rng
-    lines = _choose_telling(cast, kind) if kind else []
-    telling, sentences = lines if lines else (0, [])
+    telling, sentences = _choose_telling(cast, kind) if kind else (0, [])
     story = Story(kind or "facts", telling)
     if rng.random() < 0.25:
         has_weather = any("weather" in line for line in sentences)
@@ -384,7 +385,7 @@ def _tell_props(
 ) -> list[tuple[str, Person, dict[str, Value]]]:
     """Tell the same sort of thing about each person, in like words or others: pairs a look-up has to keep apart."""
     rng = cast.rng
-    told = []
+    told: list[tuple[str, Person, dict[str, Value]]] = []
     if not always and rng.random() < 0.55:
         return told
     for group in dict.fromkeys(rng.choice((*PROPS, "count")) for _ in range(groups)):  # counting is hard: more of it

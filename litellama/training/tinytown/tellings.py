@@ -280,7 +280,7 @@ TELLINGS: dict[str, list[str]] = {
            {A} was {glad} because {A.he} <likes> books. | feels A glad; why A {he} likes books""",
         """{A} <forgot> a {thing} at home. | lost thing; did A forget|forgot the {thing}
            {A} was {upset} because {A.he} <forgot> the {thing}. | feels A upset; why A {he} forgot the {thing}
-           {B} <lent> {A} a {colour} {thing2}. | has A thing2; colour thing2 colour; did B lend|lent the {thing2} to {A}""",
+           {B} <lent> {A} a {colour2} {thing2}. | has A thing2; colour thing2 colour2; did B lend|lent the {thing2} to {A}""",
         """First {A} <read> a book. | did A read|read a book
            Then {A} <wrote> a letter to {B}. | did A write|wrote a letter
            At last {A} <played> {place.in}. | at A place; did A play|played outside""",
