@@ -529,6 +529,7 @@ PROPS: dict[str, list[str]] = {
         "{A} is {place.in}. | at A place",
         "{A} was {place.in}. | at A place",
         "{A} went {place.to}. | at A place",
+        "{A} goes {place.to}. | at A place",
     ],
     "thing place": [
         "The {thing} is {spot.in}. | at thing spot",
@@ -564,19 +565,25 @@ MOVES: dict[str, list[str]] = {
         "{A} <gave> the {thing} to {B}. | has B thing; did A give|gave the {thing} to {B}",
         "Then {A} <gave> {B} the {thing}. | has B thing; did A give|gave the {thing} to {B}",
         "{B} <got> the {thing} from {A}. | has B thing; did A give|gave the {thing} to {B}",
+        "{A} <gives> the {thing} to {B}. | has B thing",
+        "{A} <gives> {B} the {thing}. | has B thing",
     ],
     "take": [
         "{B} <took> the {thing}. | has B thing; did B take|took the {thing}",
         "Then {B} <took> the {thing}. | has B thing; did B take|took the {thing}",
+        "{B} <takes> the {thing}. | has B thing",
     ],
     "go": [
         "{A} went {place.to}. | at A place",
         "Then {A} went {place.to}. | at A place",
         "{A} ran {place.to}. | at A place",
+        "{A} goes {place.to}. | at A place",
+        "Now {A} is {place.in}. | at A place",
     ],
     "put": [
         "{A} <put> the {thing} {spot.in}. | lost thing; at thing spot; did A put|put the {thing} {spot.in}",
         "Now the {thing} is {spot.in}. | lost thing; at thing spot",
+        "{A} <puts> the {thing} {spot.in}. | lost thing; at thing spot",
     ],
     "paint": ["{A} <painted> the {thing} {colour}. | colour thing colour; did A paint|painted the {thing}"],
     "more": [

@@ -38,7 +38,8 @@ picture pillow pin plate pot purse puzzle radio ribbon ring robot rope ruler sac
 sled sock spoon stamp stick stone stool suitcase sweater sword table teapot tent ticket torch towel toy train tray
 truck trumpet umbrella vase violin wagon wallet watch wheel whistle bicycle blanket bracelet camera carpet compass
 envelope hook lantern magnet marble necklace paddle plank rake raincoat rocket sandal scooter skateboard telescope
-tambourine thermos toothbrush top tractor wand xylophone yo-yo zip""".split()
+tambourine thermos toothbrush top tractor wand xylophone yo-yo zip apple banana sandwich phone car bike computer flower egg
+sweet pebble""".split()
 
 COLOURS = """red blue green yellow white black brown pink purple orange grey golden silver""".split()
 
