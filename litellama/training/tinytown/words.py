@@ -41,6 +41,9 @@ envelope hook lantern magnet marble necklace paddle plank rake raincoat rocket s
 tambourine thermos toothbrush top tractor wand xylophone yo-yo zip apple banana sandwich phone car bike computer flower egg
 sweet pebble""".split()
 
+# These stand in tellings by name, in every colour.
+FIXTURES = "boat flower kite tent".split()
+
 COLOURS = """red blue green yellow white black brown pink purple orange grey golden silver""".split()
 
 ITEMS = """apples pears plums eggs coins shells stones nuts flowers stamps marbles cookies carrots buttons stickers
