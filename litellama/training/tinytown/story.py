@@ -107,11 +107,21 @@ class Cast:
     def made_up_name(self) -> str:
         held_out = {*words.HELD_OUT_BOYS, *words.HELD_OUT_GIRLS}
         while True:
-            middle = self.rng.choice(words.NAME_MIDDLES) if self.rng.random() < 0.8 else ""
-            name = self.rng.choice(words.NAME_STARTS) + middle + self.rng.choice(words.NAME_ENDS)
+            name = self._syllables() if self.rng.random() < 0.4 else self._sounds()
             if name not in self.used and name not in held_out:
                 self.used.add(name)
                 return name
+
+    def _syllables(self) -> str:
+        middle = self.rng.choice(words.NAME_MIDDLES) if self.rng.random() < 0.8 else ""
+        return self.rng.choice(words.NAME_STARTS) + middle + self.rng.choice(words.NAME_ENDS)
+
+    def _sounds(self) -> str:
+        choice = self.rng.choice
+        sounds = [choice(words.ONSETS) + choice(words.VOWELS) for _ in range(self.rng.choice((1, 2, 2, 2, 3)))]
+        start = choice(words.VOWELS)[0] if self.rng.random() < 0.15 else ""
+        end = choice(words.CODAS) if len(sounds) < 2 or self.rng.random() < 0.6 else ""
+        return (start + "".join(sounds) + end).capitalize()
 
     def pet(self) -> Pet:
         pet = Pet(self.pick(words.PET_NAMES), self.pick(words.PETS))

@@ -22,6 +22,12 @@ Mo Na Ne Ni No Or Pa Pe Pi Po Qui Ra Re Ri Ro Sa Se Sha Si So Sta Ta Te Ti To Tr
 NAME_MIDDLES = "bb ck d dd f g l ll lm ln m mm mb n nn nd nt p r rr rd rk rl rn rv s ss sh st t tt v x z th".split()
 NAME_ENDS = """a an ana as e el ella en er era eth i ia ian ie in ina is ita ix o on or ora os u us y ya yn""".split()
 
+# A freer way to make names up, sound by sound, which breaks into pieces as rare as those of a name never seen.
+ONSETS = """b bj bl br c ch cl d dj dm dr f fl fr g gh gl gn gr h j k kh kl kn kr l m mb n nd ng p ph pl pr qu r s sc sh
+sk sl sm sn sp st sv t th tr ts v vl w wh x y z zh""".split()
+VOWELS = "a a a e e e i i i o o u y aa ai au ea ee ei ia ie io oa oe oo ou ua ue".split()
+CODAS = "b ck d g l ld lf m n nd ng nn ns nt p r rd rg rk rn rt s sh ss st t th tt v x z".split()
+
 PET_NAMES = """Rex Fluffy Spot Coco Bingo Lucky Rusty Pepper Shadow Biscuit Patch Snowy Ginger Buddy Tiger Honey Muffin
 Whiskers Pickle Bubbles Sunny Cookie Dusty Nibbles Pudding Sparky Tilly Ziggy Mittens Waffles""".split()
 
