@@ -10,7 +10,7 @@ import pytest
 from litellama.config import preset
 from litellama.training.tinytown import talk, words
 from litellama.training.tinytown.corpus import SPLITS, Document, about, add_slips, make_document
-from litellama.training.tinytown.questions import PHRASES, UNANSWERABLE, Question, all_questions
+from litellama.training.tinytown.questions import PHRASES, Question, all_questions
 from litellama.training.tinytown.story import Cast, Story, _bind, is_held_out, write_story
 from litellama.training.tinytown.tellings import TELLINGS
 
@@ -88,7 +88,7 @@ def test_evidence_points_into_the_story(split: str) -> None:
             assert document.messages[question.answer].role == "assistant"
             answer = document.messages[question.answer].content
             if question.category == "unanswerable":
-                assert answer == UNANSWERABLE
+                assert answer == talk.UNANSWERABLE
             if question.category == "outside":
                 assert answer == talk.OUTSIDE
             if question.story is None or question.category != "answerable":

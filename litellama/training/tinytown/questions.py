@@ -11,10 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from litellama.training.tinytown import words
+from litellama.training.tinytown import talk, words
 from litellama.training.tinytown.story import Fact, Pet, Spans, Story, with_article
-
-UNANSWERABLE = "The story does not say."
 
 
 @dataclass(frozen=True)
@@ -406,8 +404,8 @@ def _ask_unknown(story: Story, rng: random.Random) -> Iterator[Question]:
         if not story.all("likes", n):
             open_questions.append(("likes", {"w": n}))
     for kind, slots in rng.sample(open_questions, min(4, len(open_questions))):
-        yield Question("unanswerable", {**slots, "as": kind}, UNANSWERABLE)
-    yield Question("unanswerable", {"w": name, "x": thing, "as": "unknown"}, UNANSWERABLE)
+        yield Question("unanswerable", {**slots, "as": kind}, talk.UNANSWERABLE)
+    yield Question("unanswerable", {"w": name, "x": thing, "as": "unknown"}, talk.UNANSWERABLE)
 
 
 def phrase(question: Question, rng: random.Random) -> str:

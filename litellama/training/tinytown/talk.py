@@ -12,6 +12,7 @@ def _items(text: str) -> list[str]:
     return [" ".join(item.split()) for item in text.split("|")]
 
 
+UNANSWERABLE = "The story does not say."
 OUTSIDE = "I only know TinyTown, so I can't say. Ask me about a story!"
 
 SMALL_TALK: list[tuple[list[str], str]] = [

@@ -1,0 +1,108 @@
+"""What a TinyTown checkpoint can do, as Markdown: its figures, ten stories and some free talk, none of it picked.
+
+`python -m litellama.training.report checkpoints/tinytown` writes checkpoints/README.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from litellama.chat import Message, reply
+from litellama.checkpoint import Opened, open_checkpoint
+from litellama.sampling import Sampling
+from litellama.training.tinytown import talk
+
+STORIES = 10
+TEMPERATURE = 0.8
+
+# Typed as people do, and mostly not in the words of the training data.
+FREE_TALK = """
+hello there :)|hey, how are you doing?|what's your name?|who made you|Tell me about yourself please|
+are you a real person?|what can you do?|how many parameters do you have|I feel a bit sad today|i like you|
+thanks, that was great|you are wrong!|What is a llama?|do you know what a penguin is|what is the opposite of big|
+seven plus five?|what is nine minus four|What is the capital of France?|who is the president of the usa|
+can you write python code|tell me a joke|good night|My dog Bello is in the garden. Where is Bello?|
+Zorro gave Batman a sandwich. Who has the sandwich?|
+Tom has a red ball. Anna has a blue hat. What colour is the hat?|Ben is sad because he lost a key. Why is Ben sad?|
+Lena has six apples. Max has nine apples. Who has more apples?|The hat is under the bed. Is the hat on the table?|
+Where is Tom?|asdf qwer
+""".replace("\n", "").split("|")
+
+
+def report(opened: Opened) -> Iterator[str]:
+    """The report's lines. Raises `ValueError` for a checkpoint without a card."""
+    card = opened.card
+    if card is None:
+        raise ValueError(f"{opened.folder} has no card.json; only the lab's own checkpoints can be reported on")
+    yield "# Checkpoints"
+    yield ""
+    yield "Each folder holds a model in Hugging Face's layout, a manifest of SHA-256 sums, and `card.json`."
+    yield "This page is written by `python -m litellama.training.report`; nothing on it is picked by hand."
+    yield ""
+    yield from _figures(opened.folder.name, card)
+    yield ""
+    yield f"## {STORIES} stories, seeds 1 to {STORIES}, temperature {TEMPERATURE}"
+    yield ""
+    for seed in range(1, STORIES + 1):
+        yield f"{seed}. {_say(opened, 'Tell me a story.', TEMPERATURE, seed)}"
+    yield ""
+    yield "## Free talk, each line a new conversation, greedy decoding"
+    yield ""
+    yield "| You | TinyTown |"
+    yield "|---|---|"
+    for text in FREE_TALK:
+        yield f"| {text} | {_say(opened, text, 0.0, 0)} |"
+
+
+def _figures(name: str, card: dict[str, Any]) -> Iterator[str]:
+    score = card["evaluation"]
+    yield f"## {name}"
+    yield ""
+    yield f"{card['parameters']:,} parameters, trained for {card['steps']:,} steps on {card['tokens_seen']:,} tokens of"
+    yield f"{card['corpus']} in {card['hours']} hours (measured on {card['machine']}) by"
+    yield ""
+    yield f"    {card['command']}"
+    yield ""
+    if card.get("note"):
+        yield card["note"]
+        yield ""
+    yield f"Measured on {score['documents']:,} held-out documents with {score['questions']:,} questions, asked anew by"
+    yield f"`python -m litellama evaluate checkpoints/{name}`. An answer counts if greedy decoding gives exactly it."
+    yield ""
+    yield "| Questions | Answered exactly |"
+    yield "|---|---|"
+    yield f"| that the story answers, or need no story | **{score['answerable']:.1%}** |"
+    yield f"| that the story does not answer (“{talk.UNANSWERABLE}”) | {score['unanswerable']:.1%} |"
+    outside = f"from outside its world, about topics never seen (“{talk.OUTSIDE}”)"
+    yield f"| {outside} | {score['outside']:.1%} |"
+    yield f"| small talk | {score['talk']:.1%} |"
+    about = {
+        "combinations": "of these, with pairs of thing and colour never seen together",
+        "names": "of these, about people whose names were never seen",
+        "tellings": "of these, of stories told in a way never seen",
+    }
+    for split, share in score["splits"].items():
+        yield f"| answerable, {about[split]} | {share:.1%} |"
+    yield ""
+    yield (
+        "By kind of question: "
+        + ", ".join(f"{kind} {share:.0%}" for kind, share in sorted(score["kinds"].items(), key=lambda item: item[1]))
+        + "."
+    )
+
+
+def _say(opened: Opened, text: str, temperature: float, seed: int) -> str:
+    pieces = reply(opened.model, opened.tokenizer, [Message("user", text)], Sampling(temperature), 120, seed)
+    return "".join(piece.text for piece in pieces).replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "checkpoints/tinytown")
+    try:
+        text = "\n".join(report(open_checkpoint(folder))) + "\n"
+    except ValueError as problem:
+        sys.exit(f"report: {problem}")
+    (folder.parent / "README.md").write_text(text, encoding="utf-8")
