@@ -19,6 +19,7 @@ from litellama.training.commands import evaluate as evaluate_command
 from litellama.training.data import ANSWER, STEPS_PER_BLOCK, TOLD_STORY, USER, TinyTownBatches, encode_row
 from litellama.training.evaluation import HELD_OUT_SPLITS, Score, evaluate
 from litellama.training.loop import Plan, initialise, learning_rate, train, weighted_loss
+from litellama.training.replicas import Replicas
 from litellama.training.tinytown.corpus import make_document
 
 
@@ -139,7 +140,36 @@ def test_the_loss_ignores_padding(config: ModelConfig, tokenizer: Tokenizer) -> 
     model = LiteLlama(config)
     batch = TinyTownBatches(tokenizer, seed=1, rows_per_batch=4, max_length=256)[0]
     spoiled = replace(batch, input_ids=torch.where(batch.input_ids == 0, 7, batch.input_ids))
+    assert not torch.equal(batch.input_ids, spoiled.input_ids)
     assert weighted_loss(model, batch, False)[0].item() == pytest.approx(weighted_loss(model, spoiled, False)[0].item())
+
+
+def test_threads_together_have_the_whole_batchs_gradient(config: ModelConfig, tokenizer: Tokenizer) -> None:
+    batch = TinyTownBatches(tokenizer, seed=1, rows_per_batch=5, max_length=256)[0]
+    torch.manual_seed(0)
+    model = LiteLlama(config)
+    gradients = []
+    for threads in (1, 3):
+        model.zero_grad()
+        replicas = Replicas(model, threads)
+        loss, right = replicas.backward(batch, lambda one, share: weighted_loss(one, share, False))
+        replicas.close()
+        gradients.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
+        assert loss == pytest.approx(weighted_loss(model, batch, False)[0].item(), rel=1e-5)
+        assert right == weighted_loss(model, batch, False)[1]
+    assert len(gradients[0]) == len(list(model.parameters()))
+    for name, whole in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], whole, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_two_threads_resume_bit_for_bit_too(plan: Plan, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    two = replace(plan, threads=2)
+    whole = [metrics.loss for metrics in train(two, tokenizer, tmp_path / "a")]
+    stream = train(two, tokenizer, tmp_path / "b")
+    first = [next(stream).loss for _ in range(3)]
+    stream.close()
+    rest = [metrics.loss for metrics in train(two, tokenizer, tmp_path / "b", resume=True)]
+    assert first + rest == whole
 
 
 def test_an_answer_counts_if_greedy_decoding_gives_it() -> None:

@@ -34,6 +34,7 @@ from litellama.training.tinytown.corpus import DATA_VERSION, make_document
 TOKENIZER_DOCUMENTS = 30_000
 EVALUATION_DOCUMENTS = 1200
 QUICK_DOCUMENTS = 90
+SMALL = 30_000_000  # parameters; below, whole rows are shared out among the cores, and not single operations
 CORPORA = ("tinytown",)
 
 
@@ -72,6 +73,7 @@ def _train(
     plan = Plan(
         config, steps, seed, rows_per_batch, learning_rate, schedule=schedule,  # type: ignore[arg-type]
         save_every=save_every, device=device, bfloat16=_has_bfloat16(device),
+        threads=_threads(config, device, rows_per_batch),
     )  # fmt: skip
     state = out.with_name(out.name + "-training")
     tokenizer = _tokenizer(state, config, resume)
@@ -99,6 +101,15 @@ def _has_bfloat16(device: str) -> bool:
     if device.startswith("cuda"):
         return torch.cuda.is_bf16_supported()
     return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def _threads(config: ModelConfig, device: str, rows_per_batch: int) -> int:
+    """How many threads share a batch: one for each core if the model is small, else one that uses them all."""
+    if device != "cpu" or config.num_parameters > SMALL:
+        return 1
+    threads = min(torch.get_num_threads(), rows_per_batch)
+    torch.set_num_threads(1)
+    return threads
 
 
 def _tokenizer(state: Path, config: ModelConfig, resume: bool) -> Tokenizer:

@@ -41,6 +41,13 @@ class Batch:
     def tokens(self) -> int:
         return self.input_ids.numel()
 
+    def share(self, number: int, count: int) -> Batch:
+        """Every `count`-th row, beginning with row `number`."""
+        return Batch(self.input_ids[number::count], self.targets[number::count], self.weights[number::count])
+
+    def to(self, device: torch.device | str) -> Batch:
+        return Batch(self.input_ids.to(device), self.targets.to(device), self.weights.to(device))
+
 
 def encode_row(document: Document, tokenizer: Tokenizer) -> Row:
     ids, roles = encode_document(document.messages, tokenizer)

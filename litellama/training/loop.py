@@ -25,12 +25,14 @@ from litellama.config import ModelConfig
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 from litellama.training.data import ANSWER, Batch, TinyTownBatches
+from litellama.training.replicas import Replicas
 from litellama.training.state import load_state, save_state
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training is to do. `decay` is the last part of the steps, as a share, in which "wsd" lowers the rate."""
+    """What a training is to do. `decay` is the last part of the steps, as a share, in which "wsd" lowers the rate;
+    `threads` take their shares of each batch side by side."""
 
     config: ModelConfig
     steps: int
@@ -46,8 +48,13 @@ class Plan:
     save_every: int = 500
     device: str = "cpu"
     bfloat16: bool = True
+    threads: int = 1
 
     def __post_init__(self) -> None:
+        if not 1 <= self.threads <= self.rows_per_batch:
+            raise ValueError(
+                f"threads is {self.threads}; from 1 to rows_per_batch, {self.rows_per_batch}, was expected"
+            )
         if self.steps < 1 or self.rows_per_batch < 1 or self.save_every < 1:
             raise ValueError("steps, rows_per_batch and save_every must each be at least 1")
         if not 0 < self.learning_rate < 1:
@@ -110,8 +117,8 @@ def make_optimizer(model: LiteLlama, plan: Plan) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=plan.learning_rate, betas=plan.betas, fused=True)
 
 
-def weighted_loss(model: LiteLlama, batch: Batch, bfloat16: bool) -> tuple[Tensor, Tensor]:
-    """The batch's mean cross-entropy, weighted, and the share of answer tokens that were the model's first choice.
+def weighted_loss(model: LiteLlama, batch: Batch, bfloat16: bool) -> tuple[Tensor, int]:
+    """The batch's cross-entropy, weighted and summed, and how many answer tokens were the model's first choice.
 
     The head and the loss, a large part of a small model's work, are computed only where a weight asks for them.
     """
@@ -124,8 +131,7 @@ def weighted_loss(model: LiteLlama, batch: Batch, bfloat16: bool) -> tuple[Tenso
     targets, weights = batch.targets[wanted], batch.weights[wanted]
     losses = F.cross_entropy(logits, targets, reduction="none")
     answers = weights == ANSWER
-    accuracy = (logits[answers].argmax(-1) == targets[answers]).float().mean()
-    return (losses * weights).sum() / weights.sum(), accuracy
+    return (losses * weights).sum(), int((logits[answers].argmax(-1) == targets[answers]).sum())
 
 
 def train(
@@ -143,9 +149,10 @@ def train(
     progress: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0}
     if resume:
         progress = load_state(folder, model, optimizer)
+    replicas = Replicas(model, plan.threads)  # after loading: the views share the memory the weights lie in now
     batches = TinyTownBatches(tokenizer, plan.seed, plan.rows_per_batch, plan.config.max_position_embeddings)
     for step in range(progress["step"], plan.steps):
-        metrics = _step(model, optimizer, batches, step, plan, progress)
+        metrics = _step(replicas, optimizer, batches, step, plan, progress)
         progress = {"step": step + 1, "tokens": metrics.tokens_seen, "seconds": metrics.seconds}
         if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
             save_state(folder, model, optimizer, progress)
@@ -157,7 +164,7 @@ def train(
 
 
 def _step(
-    model: LiteLlama,
+    replicas: Replicas,
     optimizer: torch.optim.AdamW,
     batches: TinyTownBatches,
     step: int,
@@ -166,24 +173,29 @@ def _step(
 ) -> Metrics:
     began = time.perf_counter()
     batch = batches[step]
-    batch = Batch(*(tensor.to(plan.device) for tensor in (batch.input_ids, batch.targets, batch.weights)))
+    total = batch.weights.sum().item()
+    answers = int((batch.weights == ANSWER).sum())
     rate = learning_rate(step, plan)
     for group in optimizer.param_groups:
         group["lr"] = rate
-    loss, accuracy = weighted_loss(model, batch, plan.bfloat16)
-    if not torch.isfinite(loss):
-        raise FloatingPointError(
-            f"the loss became {loss.item()} in step {step}; nothing was changed. Resume with a lower --learning-rate"
-        )
+
+    def share_of_loss(model: LiteLlama, share: Batch) -> tuple[Tensor, int]:
+        loss, right = weighted_loss(model, share.to(plan.device), plan.bfloat16)
+        return loss / total, right
+
     optimizer.zero_grad()
-    loss.backward()
-    norm = nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
+    loss, right = replicas.backward(batch, share_of_loss)
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss became {loss} in step {step}; nothing was changed. Resume with a lower --learning-rate"
+        )
+    norm = nn.utils.clip_grad_norm_(replicas.models[0].parameters(), plan.clip)
     optimizer.step()
     seconds = time.perf_counter() - began
     return Metrics(
         step=step + 1,
-        loss=loss.item(),
-        answer_accuracy=accuracy.item(),
+        loss=loss,
+        answer_accuracy=right / max(1, answers),
         learning_rate=rate,
         gradient_norm=norm.item(),
         tokens_seen=int(progress["tokens"]) + batch.tokens,
