@@ -50,13 +50,27 @@ def train(
     seed: Annotated[int, typer.Option(help="The same seed gives the same data and the same first weights.")] = 0,
     rows_per_batch: Annotated[int, typer.Option(help="Documents in each step.")] = 32,
     learning_rate: Annotated[float, typer.Option(help="The highest learning rate.")] = 1e-3,
-    schedule: Annotated[str, typer.Option(help="cosine, or wsd: flat, then down in the last quarter.")] = "cosine",
+    optimizer: Annotated[
+        str, typer.Option(help="adamw, or muon: Muon for the matrices, AdamW for the rest.")
+    ] = "adamw",
+    schedule: Annotated[str, typer.Option(help="cosine, or wsd: flat, then down in the last third.")] = "cosine",
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
 ) -> None:
     """Train a model. Ctrl-C saves the state; --resume goes on from it."""
     try:
         _train(
-            out, preset_name, corpus, steps, save_every, resume, seed, rows_per_batch, learning_rate, schedule, device
+            out,
+            preset_name,
+            corpus,
+            steps,
+            save_every,
+            resume,
+            seed,
+            rows_per_batch,
+            learning_rate,
+            optimizer,
+            schedule,
+            device,
         )
     except (ValueError, OSError, FloatingPointError) as problem:
         raise SystemExit(f"litellama train: {problem}") from None
@@ -64,14 +78,14 @@ def train(
 
 def _train(
     out: Path, preset_name: str, corpus: str, steps: int, save_every: int, resume: bool, seed: int,
-    rows_per_batch: int, learning_rate: float, schedule: str, device: str,
+    rows_per_batch: int, learning_rate: float, optimizer: str, schedule: str, device: str,
 ) -> None:  # fmt: skip
     if corpus not in CORPORA:
         raise ValueError(f"there is no corpus called {corpus!r}; choose one of {', '.join(CORPORA)}")
     config = preset(preset_name)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     plan = Plan(
-        config, steps, seed, rows_per_batch, learning_rate, schedule=schedule,  # type: ignore[arg-type]
+        config, steps, seed, rows_per_batch, learning_rate, optimizer=optimizer, schedule=schedule,  # type: ignore[arg-type]
         save_every=save_every, device=device, bfloat16=_has_bfloat16(device),
         threads=_threads(config, device, rows_per_batch),
     )  # fmt: skip

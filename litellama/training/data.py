@@ -13,9 +13,9 @@ from litellama.chat import encode_document
 from litellama.tokenizer import Tokenizer
 from litellama.training.tinytown.corpus import Document, make_document
 
-# How much a token's prediction counts. Answers are what we want; a story told by the model is half free invention;
-# what the user writes is mostly unguessable, but predicting it teaches the words.
-ANSWER, TOLD_STORY, USER = 1.0, 0.3, 0.1
+# How much a token's prediction counts. Answers are what we want; a story told by the model is half free invention; what
+# the user writes cannot be guessed, and trying to would drown the rest in noise.
+ANSWER, TOLD_STORY, USER = 1.0, 0.15, 0.0
 
 STEPS_PER_BLOCK = 8
 """So many batches are drawn together and sorted by length, which leaves little padding in each."""
@@ -23,10 +23,11 @@ STEPS_PER_BLOCK = 8
 
 @dataclass(frozen=True)
 class Row:
-    """A document as ids, and the weight of predicting each of them."""
+    """A document as ids, the weight of predicting each of them, and the number of the message each belongs to."""
 
     ids: list[int]
     weights: list[float]
+    messages: list[int]
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,14 @@ def encode_row(document: Document, tokenizer: Tokenizer) -> Row:
     ids, roles = encode_document(document.messages, tokenizer)
     told = {question.story for question in document.questions}
     weights: list[float] = []
+    messages: list[int] = []
     message = -2  # <|begin|> and the first <|user|> come before message 0
     for role in roles:
         message += role == "frame"
-        if role == "frame":
-            weights.append(0.0)
-        elif role == "user":
-            weights.append(USER)
-        else:
-            weights.append(TOLD_STORY if message in told else ANSWER)
-    return Row(ids, weights)
+        messages.append(message)
+        by_role = {"frame": 0.0, "user": USER, "assistant": TOLD_STORY if message in told else ANSWER}
+        weights.append(by_role[role])
+    return Row(ids, weights, messages)
 
 
 def collate(rows: Sequence[Row], pad_id: int) -> Batch:

@@ -104,9 +104,7 @@ def _predict(model: LiteLlama, batch: Batch, device: torch.device | str) -> tupl
 def _answer_spans(row: Row) -> dict[int, tuple[int, int]]:
     """For each message that is an answer, from which token to which it reaches, its <|end|> included."""
     spans: dict[int, tuple[int, int]] = {}
-    message = -2  # <|begin|> and the first <|user|> come before message 0
-    for place, weight in enumerate(row.weights):
-        message += weight == 0.0
+    for place, (message, weight) in enumerate(zip(row.messages, row.weights, strict=True)):
         if weight == ANSWER:
             spans[message] = (spans.get(message, (place, 0))[0], place + 1)
     return spans

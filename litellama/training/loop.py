@@ -28,6 +28,8 @@ from litellama.training.data import ANSWER, Batch, TinyTownBatches
 from litellama.training.replicas import Replicas
 from litellama.training.state import load_state, save_state
 
+MUON_SCALE = 1.5
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -40,8 +42,9 @@ class Plan:
     rows_per_batch: int = 32
     learning_rate: float = 1e-3
     warmup_steps: int = 100
+    optimizer: Literal["adamw", "muon"] = "adamw"
     schedule: Literal["cosine", "wsd"] = "cosine"
-    decay: float = 0.25
+    decay: float = 0.35
     weight_decay: float = 0.05
     betas: tuple[float, float] = (0.9, 0.98)
     clip: float = 1.0
@@ -61,6 +64,8 @@ class Plan:
             raise ValueError(
                 f"learning_rate is {self.learning_rate}; a number between 0 and 1 was expected, such as 1e-3"
             )
+        if self.optimizer not in ("adamw", "muon"):
+            raise ValueError(f"optimizer is {self.optimizer!r}; 'adamw' or 'muon' was expected")
         if self.schedule not in ("cosine", "wsd"):
             raise ValueError(f"schedule is {self.schedule!r}; 'cosine' or 'wsd' was expected")
 
@@ -106,15 +111,23 @@ def initialise(model: LiteLlama, seed: int) -> None:
                 parameter.copy_(torch.empty(parameter.shape).normal_(0, 0.02, generator=generator))
 
 
-def make_optimizer(model: LiteLlama, plan: Plan) -> torch.optim.AdamW:
-    """AdamW that lets only matrices decay: norms and embeddings keep the size the data give them."""
+def make_optimizers(model: LiteLlama, plan: Plan) -> list[torch.optim.Optimizer]:
+    """AdamW for everything, or ("muon") Muon for the blocks' matrices (Jordan et al. 2024) and AdamW for the rest.
+
+    Only matrices decay: norms and embeddings keep the size the data give them. Each group's `scale` multiplies the
+    schedule's rate: Muon's steps, of one size in all directions, may be larger.
+    """
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        decays = parameter.dim() > 1 and "embed" not in name
-        (matrices if decays else others).append(parameter)
-    groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=plan.learning_rate, betas=plan.betas, fused=True)
+        is_matrix = parameter.dim() > 1 and "embed" not in name and "lm_head" not in name
+        (matrices if is_matrix else others).append(parameter)
+    decaying = {"params": matrices, "weight_decay": plan.weight_decay, "scale": 1.0}
+    keeping = {"params": others, "weight_decay": 0.0, "scale": 1.0}
+    if plan.optimizer == "adamw":
+        return [torch.optim.AdamW([decaying, keeping], betas=plan.betas, fused=True)]
+    muon = torch.optim.Muon([{**decaying, "scale": MUON_SCALE}], adjust_lr_fn="match_rms_adamw")
+    return [muon, torch.optim.AdamW([keeping], betas=plan.betas, fused=True)]
 
 
 def weighted_loss(model: LiteLlama, batch: Batch, bfloat16: bool) -> tuple[Tensor, int]:
@@ -145,27 +158,27 @@ def train(
     model = model or LiteLlama(plan.config)
     model.to(plan.device).train()
     initialise(model, plan.seed)
-    optimizer = make_optimizer(model, plan)
+    optimizers = make_optimizers(model, plan)
     progress: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0}
     if resume:
-        progress = load_state(folder, model, optimizer)
+        progress = load_state(folder, model, optimizers)
     replicas = Replicas(model, plan.threads)  # after loading: the views share the memory the weights lie in now
     batches = TinyTownBatches(tokenizer, plan.seed, plan.rows_per_batch, plan.config.max_position_embeddings)
     for step in range(progress["step"], plan.steps):
-        metrics = _step(replicas, optimizer, batches, step, plan, progress)
+        metrics = _step(replicas, optimizers, batches, step, plan, progress)
         progress = {"step": step + 1, "tokens": metrics.tokens_seen, "seconds": metrics.seconds}
         if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
-            save_state(folder, model, optimizer, progress)
+            save_state(folder, model, optimizers, progress)
         try:
             yield metrics
         except GeneratorExit:  # closed between two steps, when all is consistent
-            save_state(folder, model, optimizer, progress)
+            save_state(folder, model, optimizers, progress)
             raise
 
 
 def _step(
     replicas: Replicas,
-    optimizer: torch.optim.AdamW,
+    optimizers: list[torch.optim.Optimizer],
     batches: TinyTownBatches,
     step: int,
     plan: Plan,
@@ -176,21 +189,23 @@ def _step(
     total = batch.weights.sum().item()
     answers = int((batch.weights == ANSWER).sum())
     rate = learning_rate(step, plan)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["scale"]
+        optimizer.zero_grad()
 
     def share_of_loss(model: LiteLlama, share: Batch) -> tuple[Tensor, int]:
         loss, right = weighted_loss(model, share.to(plan.device), plan.bfloat16)
         return loss / total, right
 
-    optimizer.zero_grad()
     loss, right = replicas.backward(batch, share_of_loss)
     if not math.isfinite(loss):
         raise FloatingPointError(
             f"the loss became {loss} in step {step}; nothing was changed. Resume with a lower --learning-rate"
         )
     norm = nn.utils.clip_grad_norm_(replicas.models[0].parameters(), plan.clip)
-    optimizer.step()
+    for optimizer in optimizers:
+        optimizer.step()
     seconds = time.perf_counter() - began
     return Metrics(
         step=step + 1,

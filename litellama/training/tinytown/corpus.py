@@ -71,7 +71,7 @@ def make_document(seed: int | str, split: Split = "train", model: ModelConfig | 
     kind = "" if sort < 0.26 and split != "tellings" else rng.choice(list(TELLINGS))
     told = kind and 0.7 < sort <= 0.8
     # Made-up names are for copying; a story told by the model uses those it knows.
-    cast = Cast(rng, split, made_up_names=0.0 if told or rng.random() < 0.4 else 0.7)
+    cast = Cast(rng, split, made_up_names=0.0 if told or rng.random() < 0.6 else 0.7)
     story = write_story(cast, rng.randint(1, 5), kind)
     if not story.facts:
         return make_document(f"{seed}+", split, model)
