@@ -53,7 +53,7 @@ def train(
     optimizer: Annotated[
         str, typer.Option(help="adamw, or muon: Muon for the matrices, AdamW for the rest.")
     ] = "adamw",
-    schedule: Annotated[str, typer.Option(help="cosine, or wsd: flat, then down in the last third.")] = "cosine",
+    schedule: Annotated[str, typer.Option(help="cosine, or wsd: flat, then down to zero in the last 45 %.")] = "cosine",
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
 ) -> None:
     """Train a model. Ctrl-C saves the state; --resume goes on from it."""

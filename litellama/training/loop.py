@@ -28,6 +28,7 @@ from litellama.training.data import ANSWER, Batch, TinyTownBatches
 from litellama.training.replicas import Replicas
 from litellama.training.state import load_state, save_state
 
+# Tried on TinyTown: 1 and 1.5 train steadily, at 4 the loss settles a third higher.
 MUON_SCALE = 1.5
 
 
@@ -44,7 +45,7 @@ class Plan:
     warmup_steps: int = 100
     optimizer: Literal["adamw", "muon"] = "adamw"
     schedule: Literal["cosine", "wsd"] = "cosine"
-    decay: float = 0.35
+    decay: float = 0.45
     weight_decay: float = 0.05
     betas: tuple[float, float] = (0.9, 0.98)
     clip: float = 1.0

@@ -66,12 +66,12 @@ def make_document(seed: int | str, split: Split = "train", model: ModelConfig | 
     rng = random.Random(f"{DATA_VERSION}/{split}/{seed}")
     shape = model or preset("tinytown")
     sort = rng.random()
-    if sort > (0.8 if split == "train" else 0.9):  # talk is short, so there can be more of it
+    if sort > 0.88:
         return _talk_document(rng, split, shape)
     kind = "" if sort < 0.26 and split != "tellings" else rng.choice(list(TELLINGS))
-    told = kind and 0.7 < sort <= 0.8
+    told = kind and 0.78 < sort <= 0.88
     # Made-up names are for copying; a story told by the model uses those it knows.
-    cast = Cast(rng, split, made_up_names=0.0 if told or rng.random() < 0.6 else 0.7)
+    cast = Cast(rng, split, made_up_names=0.0 if told or rng.random() < 0.45 else 0.7)
     story = write_story(cast, rng.randint(1, 5), kind)
     if not story.facts:
         return make_document(f"{seed}+", split, model)
