@@ -14,7 +14,7 @@ from litellama.generate import generate
 from litellama.sampling import Sampling
 from litellama.training.evaluation import Score, evaluate
 
-STORY = "Tom has a red ball. Anna has a blue hat. Tom gave the ball to Anna."
+STORY = "Tom hid a red ball under the bed."
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +25,23 @@ def opened() -> Opened:
 def answer(opened: Opened, *texts: str) -> str:
     roles = ("user", "assistant")
     messages = [Message(roles[number % 2], text) for number, text in enumerate(texts)]  # type: ignore[arg-type]
-    return "".join(piece.text for piece in reply(opened.model, opened.tokenizer, messages, Sampling(temperature=0), 60, 0))
+    return "".join(
+        piece.text for piece in reply(opened.model, opened.tokenizer, messages, Sampling(temperature=0), 60, 0)
+    )
 
 
 @pytest.mark.parametrize(
     ("texts", "expected"),
     [
+        (("Who are you?",), "I am TinyTown, a very small language model."),
+        (("What is a llama?",), "A llama is an animal with soft wool and a long neck."),
+        (("What is seven plus five?",), "Seven plus five is twelve."),
+        (("what is the opposite of big",), "The opposite of big is small."),
+        (("What is the capital of France?",), "I only know TinyTown, so I can't say. Ask me about a story!"),
+        ((f"{STORY} Where is the ball?",), "The ball is under the bed."),
+        ((f"{STORY} Where is the ball?", "The ball is under the bed.", "Who hid the ball?"), "Tom hid the ball."),
+        ((f"{STORY} Where is the ball?", "The ball is under the bed.", "How old is Tom?"), "The story does not say."),
+        (("My dog Bello is in the garden. Where is Bello?",), "Bello is in the garden."),
     ],
 )  # fmt: skip
 def test_golden_text(opened: Opened, texts: tuple[str, ...], expected: str) -> None:
@@ -41,7 +52,7 @@ def test_golden_ids(opened: Opened) -> None:
     """Also without the text's edges: a change in the model, the cache or the tokenizer shows here first."""
     prompt = prompt_ids([Message("user", "Who are you?")], opened.tokenizer, 512, 60)
     steps = list(generate(opened.model, prompt.ids, sampling=Sampling(temperature=0), max_new_tokens=10, seed=0))
-    assert [step.id for step in steps] == []
+    assert [step.id for step in steps] == [291, 536, 414, 16, 265, 1977, 1184, 1633, 1223, 18]
     assert steps[0].probability > 0.9
 
 
@@ -66,7 +77,7 @@ def test_the_card_says_how_good_it_is(opened: Opened) -> None:
     card = opened.card["evaluation"]
     *_, score = evaluate(opened.model, opened.tokenizer, 300, seed=1)
     assert isinstance(score, Score)
-    assert score.answerable == pytest.approx(card["answerable"], abs=0.03)
-    assert score.answerable >= 0.85
-    assert score.unanswerable >= 0.8
+    assert score.answerable == pytest.approx(card["answerable"], abs=0.05)
+    assert score.answerable >= 0.8
+    assert score.unanswerable >= 0.9
     assert score.outside >= 0.8

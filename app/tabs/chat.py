@@ -16,8 +16,8 @@ from app.words import Problem
 TITLE = "chat.title"
 # What the embedded model can do, and where its world ends. The captions are in the strings; it only reads English.
 EXAMPLES = (
-    ("chat.example_story", "Tell me a story about a dog."),
-    ("chat.example_facts", "Tom has a red ball. Anna has a blue hat. What colour is the hat?"),
+    ("chat.example_story", "Tell me a story about a lost kite."),
+    ("chat.example_facts", "Tom hid a red ball under the bed. Where is the ball?"),
     ("chat.example_meaning", "What is a llama?"),
     ("chat.example_itself", "Who are you?"),
     ("chat.example_sum", "What is seven plus five?"),

@@ -25,7 +25,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 def take(checkpoint: Path, picture: Path, look: str) -> None:
-    """Ask two questions with a fixed seed, open a token of the last reply, and save what the page looks like."""
+    """Ask two questions with a fixed seed, open a token of the story, and save what the page looks like."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running_app(checkpoint, Path(folder) / "app.log") as address,
@@ -40,8 +40,8 @@ def take(checkpoint: Path, picture: Path, look: str) -> None:
             page.locator("textarea").fill(question)
             page.keyboard.press("Enter")
             page.locator(".lab-turn.lab-done").nth(number).wait_for()
-        tokens = page.locator(".lab-turn").last.locator(".lab-token")
-        tokens.nth(min(6, tokens.count() - 1)).click()
+        tokens = page.locator(".lab-turn").first.locator(".lab-token")
+        tokens.nth(min(10, tokens.count() - 1)).click()
         page.get_by_role("dialog").wait_for()
         page.wait_for_timeout(400)
         picture.parent.mkdir(parents=True, exist_ok=True)
