@@ -71,6 +71,17 @@ def test_counting_follows_every_change() -> None:
     assert before.answer.endswith("had seven apples at first.")
 
 
+def test_counting_down() -> None:
+    story = told(
+        "{A} has {n} {items}. | count A items n", "{A} <lost> {m} {items}. | fewer A items m",
+        n="seven", m="three", items="apples",
+    )  # fmt: skip
+    (now,) = answers(story, "how many")
+    assert now.answer.endswith("has four apples.")
+    evidence = [story.text[start:end] for start, end in now.evidence]
+    assert {"seven", "lost", "three"} <= set(evidence)
+
+
 def test_a_thing_laid_down_is_nobodys() -> None:
     story = told(
         "{A} has a {colour} {thing}. | has A thing; colour thing colour",

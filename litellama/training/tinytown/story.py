@@ -3,7 +3,7 @@
 >>> story = write_story(Cast(random.Random(0)), length=2)          # doctest: +SKIP
 >>> story.text
 'Tom has a blue hat. Anna has a red ball.'
->>> story.last("colour", "hat")
+>>> story.all("colour", "hat")[-1]
 Fact(relation='colour', arguments=('hat', 'blue'), spans=((10, 14), (15, 18)))
 """
 
@@ -284,12 +284,8 @@ class Story:
             if isinstance(value, Person):
                 self.people.append(value)
 
-    def last(self, relation: str, subject: str) -> Fact | None:
-        """The newest fact of this relation whose first argument is `subject`: the last fact counts."""
-        found = self.all(relation, subject)
-        return found[-1] if found else None
-
     def all(self, relation: str, subject: str | None = None) -> list[Fact]:
+        """The facts of this relation (about `subject`, its first argument) as they were told; the last one counts."""
         return [f for f in self.facts if f.relation == relation and (subject is None or f.arguments[0] == subject)]
 
 
