@@ -1,10 +1,7 @@
 """A story is text with a world behind it: every sentence says what it changes, and where in the text it says so.
 
->>> story = write_story(Cast(random.Random(0)), length=2)          # doctest: +SKIP
->>> story.text
-'Tom has a blue hat. Anna has a red ball.'
->>> story.all("colour", "hat")[-1]
-Fact(relation='colour', arguments=('hat', 'blue'), spans=((10, 14), (15, 18)))
+story.text                      "Tom has a blue hat. Anna has a red ball."
+story.all("colour", "hat")      [Fact(relation="colour", arguments=("hat", "blue"), spans=((10, 14), (15, 18)))]
 """
 
 from __future__ import annotations
