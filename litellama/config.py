@@ -59,10 +59,6 @@ class ModelConfig:
             raise ValueError(f"head_dim is {self.head_dim}; rotary embedding turns pairs, so it must be even")
 
     @property
-    def query_heads_per_key_value_head(self) -> int:
-        return self.num_attention_heads // self.num_key_value_heads
-
-    @property
     def num_parameters(self) -> int:
         """Exact number of weights, by arithmetic alone: nothing is allocated."""
         embedding = self.vocab_size * self.hidden_size

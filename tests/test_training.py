@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -48,7 +50,11 @@ def score_of(model: LiteLlama, tokenizer: Tokenizer, documents: int, seed: int =
     return score
 
 
-def test_resumed_is_uninterrupted_bit_for_bit(plan: Plan, tokenizer: Tokenizer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_resumed_is_uninterrupted_bit_for_bit(
+    plan: Plan, tokenizer: Tokenizer, tmp_path: Path, optimizer: Literal["adamw", "muon"]
+) -> None:
+    plan = replace(plan, optimizer=optimizer)
     whole, resumed = LiteLlama(plan.config), LiteLlama(plan.config)
     losses = [metrics.loss for metrics in train(plan, tokenizer, tmp_path / "a", model=whole)]
     stream = train(plan, tokenizer, tmp_path / "b")
@@ -151,9 +157,8 @@ def test_threads_together_have_the_whole_batchs_gradient(config: ModelConfig, to
     gradients = []
     for threads in (1, 3):
         model.zero_grad()
-        replicas = Replicas(model, threads)
-        loss, right = replicas.backward(batch, lambda one, share: weighted_loss(one, share, False))
-        replicas.close()
+        with Replicas(model, threads) as replicas:
+            loss, right = replicas.backward(batch, lambda one, share: weighted_loss(one, share, False))
         gradients.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
         assert loss == pytest.approx(weighted_loss(model, batch, False)[0].item(), rel=1e-5)
         assert right == weighted_loss(model, batch, False)[1]
@@ -210,8 +215,12 @@ def test_the_command_line_trains_resumes_and_evaluates(tmp_path: Path, capsys: p
         patch.setattr(commands, "EVALUATION_DOCUMENTS", 6)
         commands.train(out=out, steps=2, resume=False, **common)  # type: ignore[arg-type]
         commands.train(out=out, steps=3, resume=True, **common)  # type: ignore[arg-type]
+        shutil.rmtree(out)  # as if it had been killed after its last step
+        commands.train(out=out, steps=3, resume=True, **common)  # type: ignore[arg-type]
         with pytest.raises(SystemExit, match="has done 3 steps already"):
-            commands.train(out=out, steps=3, resume=True, **common)  # type: ignore[arg-type]
+            commands.train(out=out, steps=2, resume=True, **common)  # type: ignore[arg-type]
+        with pytest.raises(SystemExit, match="no training to resume"):
+            commands.train(out=tmp_path / "none", steps=2, resume=True, **common)  # type: ignore[arg-type]
         with pytest.raises(SystemExit, match="no corpus called 'news'"):
             commands.train(out=out, steps=3, resume=True, **{**common, "corpus": "news"})  # type: ignore[arg-type]
     opened = open_checkpoint(out)

@@ -102,12 +102,20 @@ def _train(
             if interrupted.is_set():
                 stream.close()
                 raise SystemExit(f"stopped and saved in {state}; go on with the same command and --resume")
-    if metrics is None:
-        raise ValueError(f"the training in {state} has done {steps} steps already; ask for more --steps")
+    metrics = metrics or _last_metrics(state, steps)
     model.to("cpu").half().float()  # the figures are of the weights as stored
     score = _evaluate_visibly(model, tokenizer, EVALUATION_DOCUMENTS)
     save_checkpoint(out, model, tokenizer, card=_card(plan, preset_name, metrics, score, state), dtype=torch.float16)
     Console(stderr=True).print(f"{out}: {score.answerable:.1%} of the answerable held-out questions answered exactly")
+
+
+def _last_metrics(state: Path, steps: int) -> Metrics:
+    """Where a resumed training stands that has no step left to do: it was ended after its last step, before its
+    checkpoint was written. Raises `ValueError` if it went further than `steps`."""
+    last = Metrics(**json.loads((state / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1]))
+    if last.step != steps:
+        raise ValueError(f"the training in {state} has done {last.step} steps already; ask for more --steps")
+    return last
 
 
 def _has_bfloat16(device: str) -> bool:
@@ -130,6 +138,8 @@ def _tokenizer(state: Path, config: ModelConfig, resume: bool) -> Tokenizer:
     """The tokenizer of the training to resume, or a new one, trained on the corpus."""
     path = state / "tokenizer.json"
     if resume:
+        if not path.exists():
+            raise ValueError(f"there is no training to resume in {state}; start it without --resume")
         return Tokenizer.load(path)
     Console(stderr=True).print("training the tokenizer ...")
     documents = (make_document(f"tokenizer/{number}") for number in range(TOKENIZER_DOCUMENTS))

@@ -66,7 +66,7 @@ def evaluate(
         _judge(model, tokenizer, todo[start : start + ROWS_AT_ONCE], device, judged, losses)
         yield min(start + ROWS_AT_ONCE, len(todo))
     model.train(was_training)
-    yield _score(judged, torch.cat(losses).mean().item(), len(todo), model.config.max_position_embeddings)
+    yield _score(judged, torch.cat(losses).mean().item(), len(todo))
 
 
 def _judge(
@@ -110,7 +110,7 @@ def _answer_spans(row: Row) -> dict[int, tuple[int, int]]:
     return spans
 
 
-def _score(judged: list[Judged], loss: float, documents: int, context: int) -> Score:
+def _score(judged: list[Judged], loss: float, documents: int) -> Score:
     def share(group: list[Judged]) -> float:
         return round(sum(item.right for item in group) / max(1, len(group)), 4)
 

@@ -163,18 +163,18 @@ def train(
     progress: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0}
     if resume:
         progress = load_state(folder, model, optimizers)
-    replicas = Replicas(model, plan.threads)  # after loading: the views share the memory the weights lie in now
     batches = TinyTownBatches(tokenizer, plan.seed, plan.rows_per_batch, plan.config.max_position_embeddings)
-    for step in range(progress["step"], plan.steps):
-        metrics = _step(replicas, optimizers, batches, step, plan, progress)
-        progress = {"step": step + 1, "tokens": metrics.tokens_seen, "seconds": metrics.seconds}
-        if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
-            save_state(folder, model, optimizers, progress)
-        try:
-            yield metrics
-        except GeneratorExit:  # closed between two steps, when all is consistent
-            save_state(folder, model, optimizers, progress)
-            raise
+    with Replicas(model, plan.threads) as replicas:  # after loading: the views share the memory the weights lie in now
+        for step in range(progress["step"], plan.steps):
+            metrics = _step(replicas, optimizers, batches, step, plan, progress)
+            progress = {"step": step + 1, "tokens": metrics.tokens_seen, "seconds": metrics.seconds}
+            if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
+                save_state(folder, model, optimizers, progress)
+            try:
+                yield metrics
+            except GeneratorExit:  # closed between two steps, when all is consistent
+                save_state(folder, model, optimizers, progress)
+                raise
 
 
 def _step(

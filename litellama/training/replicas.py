@@ -43,7 +43,10 @@ class Replicas:
                 theirs.grad = None
         return sum(loss for loss, _ in done), sum(count for _, count in done)
 
-    def close(self) -> None:
+    def __enter__(self) -> Replicas:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self._pool.shutdown()
 
 
