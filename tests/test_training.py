@@ -219,6 +219,8 @@ def test_the_command_line_trains_resumes_and_evaluates(tmp_path: Path, capsys: p
         commands.train(out=out, steps=3, resume=True, **common)  # type: ignore[arg-type]
         with pytest.raises(SystemExit, match="has done 3 steps already"):
             commands.train(out=out, steps=2, resume=True, **common)  # type: ignore[arg-type]
+        with pytest.raises(SystemExit, match="holds a training already"):
+            commands.train(out=out, steps=3, resume=False, **common)  # type: ignore[arg-type]
         with pytest.raises(SystemExit, match="no training to resume"):
             commands.train(out=tmp_path / "none", steps=2, resume=True, **common)  # type: ignore[arg-type]
         with pytest.raises(SystemExit, match="no corpus called 'news'"):

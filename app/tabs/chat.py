@@ -14,8 +14,8 @@ from app.views import scripts, template
 from app.words import Problem
 
 TITLE = "chat.title"
-# What the embedded model can do, and where its world ends. The captions are in the strings; it only reads English.
-EXAMPLES = (
+# What a TinyTown model can do, and where its world ends. The captions are in the strings; it only reads English.
+TINYTOWN_EXAMPLES = (
     ("chat.example_story", "Tell me a story about a lost kite."),
     ("chat.example_facts", "Tom hid a red ball under the bed. Where is the ball?"),
     ("chat.example_meaning", "What is a llama?"),
@@ -23,10 +23,18 @@ EXAMPLES = (
     ("chat.example_sum", "What is seven plus five?"),
     ("chat.example_outside", "What is the capital of France?"),
 )
+# Of any other model the lab knows no more than that it goes on with what it reads.
+EXAMPLES = (
+    ("chat.example_story", "Once upon a time there was a girl who"),
+    ("chat.example_facts", "Tom hid a red ball under the bed. The ball is"),
+    ("chat.example_meaning", "A llama is"),
+)
 
 
 def build(session: Session) -> None:
     """Lay the tab out and wire it. The page sends what was typed and clicked; everything else is decided here."""
+    card = session.opened.card or {}
+    is_tinytown = str(card.get("corpus")).startswith("tinytown")
     knobs = {name: asdict(knob) for name, knob in KNOBS.items()}
     view = gr.HTML(
         None,
@@ -37,9 +45,10 @@ def build(session: Session) -> None:
         elem_id="lab-chat",
         knobs=knobs,
         largest_seed=int(SEED.high),
-        examples=EXAMPLES,
+        examples=TINYTOWN_EXAMPLES if is_tinytown else EXAMPLES,
+        welcome_why="chat.welcome_tinytown" if is_tinytown else "chat.welcome_other",
     )
-    card = gr.HTML(
+    alternatives = gr.HTML(
         None,
         html_template=template("alternatives.html"),
         head=scripts("lab.js", "alternatives.js"),
@@ -73,7 +82,7 @@ def build(session: Session) -> None:
     # These answer at once, also while all forty places for replies are taken.
     view.stop(stop, trigger_mode="multiple", api_name="stop", concurrency_limit=None, **quiet)
     view.clear(clear, trigger_mode="multiple", api_name="clear", concurrency_limit=None, **quiet)
-    view.pick(pick, outputs=card, trigger_mode="multiple", api_name="pick", concurrency_limit=None, **quiet)
+    view.pick(pick, outputs=alternatives, trigger_mode="multiple", api_name="pick", concurrency_limit=None, **quiet)
 
 
 def _updates(action: Any, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:

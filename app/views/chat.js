@@ -249,6 +249,7 @@ lab.chat = (element, trigger, props, watch) => {
   addEventListener("resize", fit);
 
   buildSettings();
+  lab.say(find(".lab-welcome-why"), props.welcome_why);
   fit();
   find(".lab-settings").open = matchMedia("(min-width: 900px)").matches;
   lab.translate(element);

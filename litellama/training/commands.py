@@ -29,6 +29,7 @@ from litellama.training.evaluation import Score
 from litellama.training.evaluation import evaluate as evaluate_model
 from litellama.training.loop import Metrics, Plan
 from litellama.training.loop import train as train_model
+from litellama.training.state import STATE
 from litellama.training.tinytown.corpus import DATA_VERSION, make_document
 
 TOKENIZER_DOCUMENTS = 30_000
@@ -141,6 +142,10 @@ def _tokenizer(state: Path, config: ModelConfig, resume: bool) -> Tokenizer:
         if not path.exists():
             raise ValueError(f"there is no training to resume in {state}; start it without --resume")
         return Tokenizer.load(path)
+    if (state / STATE).exists():
+        raise ValueError(
+            f"{state} holds a training already; go on with it by --resume, choose another --out, or remove that folder"
+        )
     Console(stderr=True).print("training the tokenizer ...")
     documents = (make_document(f"tokenizer/{number}") for number in range(TOKENIZER_DOCUMENTS))
     texts = (" " + message.content for document in documents for message in document.messages)

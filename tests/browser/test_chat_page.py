@@ -141,6 +141,7 @@ def test_retry_edit_and_clear(page: Page) -> None:
     page.get_by_role("button", name="Clear").click()
     expect(page.locator(".lab-turn")).to_have_count(0)
     expect(page.get_by_role("heading", name=EN["chat.welcome"])).to_be_visible()
+    expect(page.locator(".lab-welcome-why")).to_have_text(EN["chat.welcome_other"])  # its card names no TinyTown
     ask_and_wait(page, "Hello again")
 
 
