@@ -144,6 +144,7 @@ lab.chat = (element, trigger, props, watch) => {
       const token = line.children[index] || line.appendChild(newToken(index, probability));
       const seen = text || "·";  // part of a character: its other bytes come with the next tokens
       if (token.textContent !== seen) token.textContent = seen;
+      token.toggleAttribute("data-blank", /^[\n\r\f\v]+$/.test(text));  // else there would be nothing to click
       if (text) token.removeAttribute("aria-label"); else token.setAttribute("aria-label", lab.word("chat.invisible"));
     });
     if (state !== "running") article.classList.add("lab-done");
