@@ -219,9 +219,14 @@ class Decoder(nn.Module):
         self, input_ids: Tensor, attention_mask: Tensor | None, cache: KVCache | None, explicit: bool
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """input_ids (B, T) -> normed states (B, T, E), the attention weights, the residual stream."""
-        positions, mask = _positions_and_mask(input_ids, attention_mask, cache.length if cache else 0)
+        return self.from_embeddings(self.embed_tokens(input_ids), attention_mask, cache, explicit)
+
+    def from_embeddings(
+        self, x: Tensor, attention_mask: Tensor | None, cache: KVCache | None, explicit: bool
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """The same from x (B, T, E) on, for those who change the embeddings to see what the answer rests on."""
+        positions, mask = _positions_and_mask(x, attention_mask, cache.length if cache else 0)
         cos, sin = rotary_tables(self.rotary, positions)
-        x = self.embed_tokens(input_ids)  # (B, T, E)
         attentions, hidden_states = [], [x]
         for layer in self.layers:
             x, weights = layer(x, cos, sin, mask, cache, explicit)
@@ -229,14 +234,13 @@ class Decoder(nn.Module):
             if weights is not None:
                 attentions.append(weights)
         if cache is not None:
-            cache.length += input_ids.shape[1]
+            cache.length += x.shape[1]
         return self.norm(x), attentions, hidden_states
 
 
-def _positions_and_mask(input_ids: Tensor, attention_mask: Tensor | None, past: int) -> tuple[Tensor, Tensor | None]:
+def _positions_and_mask(x: Tensor, attention_mask: Tensor | None, past: int) -> tuple[Tensor, Tensor | None]:
     """Each new token's position (B, T), and who may be attended to: (B, 1, T, S) or (T, S), None for plain causal."""
-    new = input_ids.shape[1]
-    device = input_ids.device
+    new, device = x.shape[1], x.device
     causal = torch.ones(new, past + new, dtype=torch.bool, device=device).tril(diagonal=past)
     if attention_mask is None:
         positions = torch.arange(past, past + new, device=device)[None]  # (1, T)

@@ -45,6 +45,7 @@ class Document:
     messages: tuple[Message, ...]
     questions: tuple[Asked, ...]
     story_kind: str
+    story_length: int = 0  # so many characters of the story's message are the story; a question may follow
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _story_document(rng: random.Random, split: Split, shape: ModelConfig, story:
         messages.append(Message("assistant", question.answer))
         category: Category = "unanswerable" if question.kind == "unanswerable" else "answerable"
         asked.append(Asked(question.kind, category, len(messages) - 1, 1 if told else 0, question.evidence))
-    return Document(tuple(messages), tuple(asked), story.kind)
+    return Document(tuple(messages), tuple(asked), story.kind, len(story.text))
 
 
 def _choose(rng: random.Random, questions: list[Question], count: int) -> list[Question]:

@@ -1,0 +1,127 @@
+"""How likely an answer is when parts of the prompt are blanked out: the one question that every attribution asks.
+
+    N  changed versions of the text      U  units (tokens, words or sentences)      T  tokens read      E  hidden_size
+
+A blanked token keeps its place, but its embedding is replaced by the mean of all embeddings: a word that is no word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from litellama.explain.reading import Reading, Unit
+from litellama.model import KVCache, LiteLlama
+
+SMALL = 30_000_000  # parameters
+TOKENS_AT_ONCE, TOKENS_AT_ONCE_SMALL = 1024, 4096
+"""So many tokens go through the model side by side; more would only take memory."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The part of the answer to be explained: the tokens from place `start` to `end`, or, with `instead`, why the token
+    at `start` rather than the token with that id ("why red rather than blue?")."""
+
+    start: int
+    end: int
+    instead: int | None = None
+
+
+class Scorer:
+    """Scores changed versions of one text.
+
+    The score is the log-probability of the target's tokens, in nats; with `instead` the difference of two
+    log-probabilities, which is the difference of the two logits. Raises `ValueError` for a target that is not in the
+    answer, or a prompt without a word.
+    """
+
+    def __init__(self, model: LiteLlama, reading: Reading, target: Target, units: Sequence[Unit]) -> None:
+        _check(model, reading, target, units)
+        self.model = model
+        self.reading = reading
+        self.target = target
+        self.units = tuple(units)
+        device = model.lm_head.weight.device
+        ids = torch.tensor(reading.ids, device=device)
+        self._wanted = ids[target.start : target.end]
+        with torch.no_grad():
+            table = model.model.embed_tokens.weight
+            self.embeddings = table[ids[: target.end - 1]]  # (T, E): the last token is predicted, not read
+            self.baseline = table.float().mean(0).to(table.dtype)  # (E)
+            self._cache = KVCache(model.config, 1, len(self.embeddings), table.dtype, device)
+            model.model.from_embeddings(self.embeddings[None], None, self._cache, False)
+
+    @property
+    def blank(self) -> Tensor:
+        """The text with every unit blanked out, (T, E)."""
+        blank = self.embeddings.clone()
+        blank[[place for unit in self.units for place in unit]] = self.baseline
+        return blank
+
+    def score(self, embeddings: Tensor, cache: KVCache | None = None) -> Tensor:
+        """Scores (N) of texts given as embeddings (N, T, E), or as what stands behind the cache; differentiable."""
+        past = cache.length if cache else 0
+        hidden, _, _ = self.model.model.from_embeddings(embeddings, None, cache, False)
+        logits = self.model.lm_head(hidden[:, self.target.start - 1 - past :]).float()  # (N, answer, V)
+        if self.target.instead is not None:
+            return logits[:, 0, self._wanted[0]] - logits[:, 0, self.target.instead]
+        chosen = logits.gather(-1, self._wanted.expand(len(logits), -1)[..., None])[..., 0]
+        return (chosen - logits.logsumexp(-1)).sum(-1)
+
+    def chunk(self) -> int:
+        """How many versions of this text go side by side."""
+        small = self.model.config.num_parameters <= SMALL
+        return max(1, (TOKENS_AT_ONCE_SMALL if small else TOKENS_AT_ONCE) // len(self.embeddings))
+
+    @torch.inference_mode()
+    def keep(self, kept: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Scores of versions that keep some units, `kept` (N, U) of bool, and blank out the others.
+
+        Yields (which rows, their scores), chunk by chunk. What stands before the first blanked token is the same as in
+        the text itself, so its keys and values are taken from there and not computed again; versions that share the
+        longest beginnings go together.
+        """
+        begins = torch.tensor([unit[0] for unit in self.units])
+        last = self.target.start - 1  # the first position whose prediction counts must be computed in any case
+        changed_from = torch.where(kept, last, begins).min(-1).values  # (N)
+        order = changed_from.argsort(descending=True, stable=True)
+        for rows in order.split(self.chunk()):
+            past = int(changed_from[rows].min())
+            embeddings = self.embeddings.repeat(len(rows), 1, 1)
+            for number, row in enumerate(rows):
+                blanked = [
+                    place for unit, keep in zip(self.units, kept[row], strict=True) if not keep for place in unit
+                ]
+                embeddings[number, blanked] = self.baseline
+            cache = KVCache(self.model.config, len(rows), len(self.embeddings), embeddings.dtype, embeddings.device)
+            cache.keys[:, :, :, :past] = self._cache.keys[:, :, :, :past]
+            cache.values[:, :, :, :past] = self._cache.values[:, :, :, :past]
+            cache.length = past
+            yield rows, self.score(embeddings[:, past:], cache).cpu()
+
+    def kept(self, kept: Tensor) -> Tensor:
+        """Scores (N) of versions that keep some units, `kept` (N, U) of bool."""
+        scores = torch.empty(len(kept))
+        for rows, found in self.keep(kept):
+            scores[rows] = found
+        return scores
+
+
+def _check(model: LiteLlama, reading: Reading, target: Target, units: Sequence[Unit]) -> None:
+    if not reading.answer:
+        raise ValueError("the model answered without a word; there is no answer to explain")
+    if not reading.answer_start <= target.start < target.end <= len(reading.ids):
+        raise ValueError(
+            f"tokens {target.start} to {target.end} are to be explained; the answer's tokens go from "
+            f"{reading.answer_start} to {len(reading.ids)}"
+        )
+    if target.instead is not None and not 0 <= target.instead < model.config.vocab_size:
+        raise ValueError(f"there is no token {target.instead}; ids go from 0 to {model.config.vocab_size - 1}")
+    if not units:
+        raise ValueError("the prompt has no words that the answer could rest on")
+    if any(not 0 <= place < target.start for unit in units for place in unit):
+        raise ValueError("an answer can rest only on what stands before it; choose units from the prompt")
