@@ -1,10 +1,11 @@
-"""The command line: `python -m litellama chat | generate | list | train | evaluate`.
+"""The command line: `python -m litellama chat | generate | list | train | evaluate | trust`.
 
 What a command is asked for goes to stdout, everything said beside it to stderr, so `--json` gives one JSON document.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import secrets
 import sys
@@ -29,19 +30,21 @@ DEFAULT_CHECKPOINT = "tinytown"
 SMALL = 50_000_000  # parameters; below, a second thread costs more in handing over work than it saves
 
 
+LATER = {"train": "litellama.training.commands", "evaluate": "litellama.training.commands",
+         "trust": "litellama.explain.commands"}  # fmt: skip
+
+
 class _Commands(TyperGroup):
-    """Looks up the training commands only when they are asked for, so that a chat need not load the training code."""
+    """Looks up the commands of `LATER` only when they are asked for: a chat need not load what trains and explains."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [*super().list_commands(ctx), "train", "evaluate"]
+        return [*super().list_commands(ctx), *LATER]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in ("train", "evaluate"):
+        if cmd_name not in LATER:
             return super().get_command(ctx, cmd_name)
-        from litellama.training import commands
-
         single = typer.Typer(add_completion=False)
-        single.command(cmd_name)(getattr(commands, cmd_name))
+        single.command(cmd_name)(getattr(importlib.import_module(LATER[cmd_name]), cmd_name))
         return typer.main.get_command(single)
 
 

@@ -17,6 +17,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,18 +68,43 @@ def save_checkpoint(
     Everything goes to a new folder beside it first, down to the disk; then two renames swap them. Killed between the
     two, the old one stands under `previous_folder(folder)`, where `open_checkpoint` looks.
     """
-    folder = Path(folder).absolute()
+    config = model.config.to_hf(str(dtype).removeprefix("torch."))
+    weights = _weights_to_store(model, dtype)
+    _replace_folder(
+        Path(folder).absolute(),
+        {
+            CONFIG: lambda path: _write_json(path, config),
+            WEIGHTS: lambda path: save_file(weights, path, metadata={"format": "pt"}),
+            TOKENIZER: tokenizer.save,
+            CARD: lambda path: _write_json(path, card),
+        },
+    )
+
+
+def replace_card(folder: str | Path, card: dict[str, Any]) -> None:
+    """Write another card into one of the lab's own checkpoints, as whole and as safe as `save_checkpoint`.
+
+    Raises `CheckpointError` for a folder that has no manifest, or does not match it.
+    """
+    folder = _existing_folder(Path(folder)).absolute()
+    if not _verify_manifest(folder):
+        raise CheckpointError(f"{folder.name} has no manifest; only the lab's own checkpoints have a card to replace")
+    files: dict[str, Callable[[Path], None]] = {}
+    for name in _read_json(folder / MANIFEST)["files"]:
+        files[name] = partial(shutil.copyfile, folder / name)
+    _replace_folder(folder, files | {CARD: lambda path: _write_json(path, card)})
+
+
+def _replace_folder(folder: Path, files: dict[str, Callable[[Path], None]]) -> None:
+    """Write `files` (name -> what writes it) and their manifest to a new folder, and put that in `folder`'s place."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.new-", dir=folder.parent))
     try:
         new.chmod(0o755)  # mkdtemp shuts others out
-        config = model.config.to_hf(str(dtype).removeprefix("torch."))
-        _write(new / CONFIG, lambda path: _write_json(path, config))
-        _write(new / WEIGHTS, lambda path: save_file(_weights_to_store(model, dtype), path, metadata={"format": "pt"}))
-        _write(new / TOKENIZER, tokenizer.save)
-        _write(new / CARD, lambda path: _write_json(path, card))
-        files = {name: _fingerprint(new / name) for name in (CONFIG, WEIGHTS, TOKENIZER, CARD)}
-        _write(new / MANIFEST, lambda path: _write_json(path, {"version": 1, "files": files}))
+        for name, write in files.items():
+            _write(new / name, write)
+        prints = {name: _fingerprint(new / name) for name in files}
+        _write(new / MANIFEST, lambda path: _write_json(path, {"version": 1, "files": prints}))
         _sync_folder(new)
         _swap(new, folder)
     finally:
