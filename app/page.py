@@ -7,12 +7,12 @@ from typing import Any
 import gradio as gr
 
 from app.session import Session
-from app.tabs import chat
+from app.tabs import attention, chat
 from app.views import scripts, template, view_address
 from app.words import FALLBACK, all_words
 
 # In the order the page shows them. Each has a `TITLE`, a key of the strings, and `build(session)`.
-TABS = (chat,)
+TABS = (chat, attention)
 
 
 def build_page(session: Session) -> gr.Blocks:
@@ -40,7 +40,7 @@ def build_page(session: Session) -> gr.Blocks:
             return {room: gr.update(label=chosen[tab.TITLE]) for room, tab in zip(rooms, TABS, strict=True)}
 
         def leave(request: gr.Request) -> None:
-            session.forget(request.session_hash or "")
+            session.leave(request.session_hash or "")
 
         header.language(relabel, outputs=rooms, api_name="language", api_visibility="private", show_progress="hidden")
         page.unload(leave)
@@ -54,8 +54,8 @@ def _model_facts(session: Session) -> dict[str, Any]:
 
 
 def head() -> str:
-    """What every page loads first: the style."""
-    return f'<link rel="stylesheet" href="{view_address("lab.css")}">'
+    """What every page loads first: the styles."""
+    return "".join(f'<link rel="stylesheet" href="{view_address(name)}">' for name in ("lab.css", "attention.css"))
 
 
 def theme() -> gr.themes.Base:

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.conversation import Conversation, Turn
+from app.looks import Looks, look_at, move_window, overview, picture, roles_json
 from app.settings import Settings
 from app.words import Problem
 from litellama.chat import prompt_ids, reply
 from litellama.checkpoint import Opened
+from litellama.explain.attention import HeadRoles, head_roles, roles_in
 
 MOST_CONVERSATIONS = 200
 MOST_CHARACTERS = 4000
@@ -57,6 +59,8 @@ class Session:
         self.seconds_per_reply = seconds_per_reply
         self._conversations: OrderedDict[str, Conversation] = OrderedDict()
         self._lock = threading.Lock()
+        self._looks = Looks()
+        self._roles: HeadRoles | None = None
 
     def conversation(self, key: str) -> Conversation:
         """The conversation of one browser page; the least recently used make room for new ones."""
@@ -73,6 +77,11 @@ class Session:
             conversation = self._conversations.pop(key, None)
         if conversation is not None:
             conversation.stop.set()
+
+    def leave(self, key: str) -> None:
+        """Forget all of a page that was closed."""
+        self.forget(key)
+        self._looks.forget(key)
 
     def stop(self, key: str) -> None:
         """Let the running reply end with the token it is at."""
@@ -102,6 +111,29 @@ class Session:
         step = self.conversation(key).turn(turn).step(token)
         rows = [self._row(id, probability) | {"chosen": id == step.id} for id, probability in step.alternatives]
         return {"turn": turn, "token": token, "chosen": self._row(step.id, step.probability), "rows": rows}
+
+    def look(self, key: str, text: object, start: object = None) -> Iterator[dict[str, Any]]:
+        """Read and answer `text` and show every head; with `start`, another window of the text looked at last.
+
+        The heads' roles, a property of the model, are measured at the first look and come after its pictures; with
+        them, the same scores on this text.
+        """
+        model, tokenizer = self.opened.model, self.opened.tokenizer
+        if start is None:
+            look = look_at(model, tokenizer, read_message(text))
+        else:
+            look = move_window(model, self._looks.get(key), start)
+        self._looks.keep(key, look)
+        shown = overview(look, self.opened.config)
+        if self._roles is None:
+            yield shown | {"roles": None, "here": None}
+            self._roles = head_roles(model, tokenizer)
+        here = None if look.maps.start else roles_json(roles_in(look.maps, look.reading))
+        yield shown | {"roles": roles_json(self._roles), "here": here}
+
+    def head(self, key: str, view: object, layer: object, head: object) -> dict[str, Any]:
+        """One head's map of the text looked at last, or a layer's mean, or the rollout."""
+        return picture(self._looks.get(key), view, layer, head)
 
     def _row(self, id: int, probability: float) -> dict[str, Any]:
         tokenizer = self.opened.tokenizer

@@ -35,13 +35,12 @@ def test_every_word_is_used_and_every_used_word_is_there() -> None:
     keys = all_words()["en"].keys()
     rooms = "|".join(sorted({key.split(".")[0] for key in keys}))
     used = set(re.findall(rf"[\"'@]((?:{rooms})\.[a-z][a-z_]+)[\"']", code))
-    assert (
-        used - keys - {"chat.html", "chat.js", "header.js", "header.html", "alternatives.js", "alternatives.html"}
-        == set()
-    )
-    made = re.compile(
+    files = {path.name for path in APP.rglob("*")}
+    assert used - keys - files == set()
+    made = re.compile(  # put together in code
         r"chat\.(temperature|top_p|top_k|max_tokens|seed|tint)(_why)?|chat\.state_\w+"
-    )  # put together in code
+        r"|attention\.(role_\w+|view_\w+_why|layer|head)"
+    )
     assert {key for key in keys - used if not made.fullmatch(key)} == set()
 
 

@@ -1,0 +1,68 @@
+"""The Attention tab: read one text, see every head at once, and look closer at any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from app.session import Session
+from app.views import scripts, template
+from app.words import Problem
+
+TITLE = "attention.title"
+EXAMPLE = "Tom hid a red ball under the bed. Anna has a blue hat. Where is the ball?"
+
+
+def build(session: Session) -> None:
+    """Lay the tab out and wire it: 'look' answers a text, 'closer' brings one map."""
+    view = gr.HTML(
+        None,
+        html_template=template("attention.html"),
+        head=scripts("lab.js", "attention.js"),
+        js_on_load="lab.attention(element, trigger, props, watch);  // triggers 'look' 'closer'",
+        apply_default_css=False,
+        elem_id="lab-attention",
+        example=EXAMPLE,
+    )
+    # What one head shows comes through a component of its own: the overview need not be sent again.
+    one_map = gr.HTML(
+        None,
+        html_template="<span></span>",
+        head=scripts("lab.js", "attention.js"),
+        js_on_load="lab.attentionHead(element, props, watch);",
+        apply_default_css=False,
+        elem_id="lab-attention-head",
+    )
+
+    def look(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
+        sent = event._data if isinstance(event._data, dict) else {}
+        asked = {"request": sent.get("request")}
+        try:
+            for shown in session.look(request.session_hash or "", sent.get("text"), sent.get("start")):
+                yield asked | shown
+        except Problem as problem:
+            yield asked | {"problem": problem.to_json()}
+
+    def closer(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        sent = event._data if isinstance(event._data, dict) else {}
+        asked = {"request": sent.get("request")}
+        try:
+            key = request.session_hash or ""
+            return asked | session.head(key, sent.get("view"), sent.get("layer"), sent.get("head"))
+        except Problem as problem:
+            return asked | {"problem": problem.to_json()}
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    # Heavy work, one at a time; the chat has its own places.
+    view.look(
+        look,
+        outputs=view,
+        trigger_mode="multiple",
+        api_name="look",
+        concurrency_id="look",
+        concurrency_limit=1,
+        **quiet,
+    )
+    view.closer(closer, outputs=one_map, trigger_mode="multiple", api_name="closer", concurrency_limit=None, **quiet)
