@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from app import attributions
 from app.conversation import Conversation, Turn
 from app.looks import Looks, look_at, move_window, overview, picture, roles_json
 from app.settings import Settings
@@ -60,6 +61,7 @@ class Session:
         self._conversations: OrderedDict[str, Conversation] = OrderedDict()
         self._lock = threading.Lock()
         self._looks = Looks()
+        self._texts = attributions.Texts()
         self._roles: HeadRoles | None = None
 
     def conversation(self, key: str) -> Conversation:
@@ -82,6 +84,7 @@ class Session:
         """Forget all of a page that was closed."""
         self.forget(key)
         self._looks.forget(key)
+        self._texts.forget(key)
 
     def stop(self, key: str) -> None:
         """Let the running reply end with the token it is at."""
@@ -134,6 +137,25 @@ class Session:
     def head(self, key: str, view: object, layer: object, head: object) -> dict[str, Any]:
         """One head's map of the text looked at last, or a layer's mean, or the rollout."""
         return picture(self._looks.get(key), view, layer, head)
+
+    def read(self, key: str, text: object) -> dict[str, Any]:
+        """Read and answer `text`, whose answer is to be explained."""
+        model, tokenizer = self.opened.model, self.opened.tokenizer
+        explained = attributions.read(model, tokenizer, read_message(text))
+        self._texts.keep(key, explained)
+        return attributions.reading_json(model, tokenizer, explained.reading)
+
+    def explain(self, key: str, sent: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Explain the answer read last by one method, with news of how far it is."""
+        yield from attributions.explain(self.opened.model, self._texts.get(key), sent)
+
+    def cancel_explaining(self, key: str) -> None:
+        """Let the explanation under way, if there is one, end where it is."""
+        self._texts.stop(key)
+
+    def put_to_the_test(self, key: str) -> dict[str, Any]:
+        """Blank out words by what the explanation found last says of them, and at random."""
+        return attributions.put_to_the_test(self.opened.model, self._texts.get(key))
 
     def _row(self, id: int, probability: float) -> dict[str, Any]:
         tokenizer = self.opened.tokenizer

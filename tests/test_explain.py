@@ -34,8 +34,7 @@ from litellama.explain.attribution import (
 )
 from litellama.explain.lens import logit_lens
 from litellama.explain.reading import Reading, read_chat, read_text
-from litellama.explain.scoring import Scorer, Target
-from litellama.explain.trust import deletion_curve
+from litellama.explain.scoring import Scorer, Target, deletion_curve
 from litellama.model import LiteLlama, rotary_frequencies
 from litellama.tokenizer import Tokenizer
 from tests.conftest import random_model

@@ -8,11 +8,11 @@ from typing import Any
 import gradio as gr
 
 from app.session import Session
+from app.tabs import EXAMPLE
 from app.views import scripts, template
 from app.words import Problem
 
 TITLE = "attention.title"
-EXAMPLE = "Tom hid a red ball under the bed. Anna has a blue hat. Where is the ball?"
 
 
 def build(session: Session) -> None:

@@ -348,25 +348,20 @@ lab.attention = (element, trigger, props, watch) => {
 
   // --- Taking it away ---------------------------------------------------------------------------------------------
 
-  const save = (name, blob) => {
-    const link = lab.make("a", { href: URL.createObjectURL(blob), download: name });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  };
   const fileName = (ending) => `attention-${view === "rollout" ? "rollout" : view === "layer" ? `layer${layer + 1}` : `layer${layer + 1}-head${head + 1}`}.${ending}`;
   const tokens = () => shown.tokens.slice(shown.start, shown.end);
   const rowsOf = () => Array.from({ length: map.size }, (_, row) => Array.from({ length: row + 1 }, (_, column) => Number(weight(row, column).toFixed(5))));
   const escapeXml = (text) => text.replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`).replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, "\ufffd");
   const quote = (text) => `"${text.replaceAll('"', '""')}"`;
   const makers = {
-    png: () => picture().toBlob((blob) => save(fileName("png"), blob)),
-    svg: () => save(fileName("svg"), new Blob([svg()], { type: "image/svg+xml" })),
+    png: () => picture().toBlob((blob) => lab.save(fileName("png"), blob, "image/png")),
+    svg: () => lab.save(fileName("svg"), svg(), "image/svg+xml"),
     csv: () => {
       const lines = [["from", "to", "from_token", "to_token", "attention"].join(",")];
       rowsOf().forEach((row, from) => row.forEach((share, to) => lines.push([shown.start + from + 1, shown.start + to + 1, quote(tokens()[from]), quote(tokens()[to]), share].join(","))));
-      save(fileName("csv"), new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
+      lab.save(fileName("csv"), lines.join("\n") + "\n", "text/csv");
     },
-    json: () => save(fileName("json"), new Blob([JSON.stringify({ view, layer: layer + 1, head: head + 1, first_token: shown.start + 1, tokens: tokens(), attention: rowsOf() })], { type: "application/json" })),
+    json: () => lab.save(fileName("json"), JSON.stringify({ view, layer: layer + 1, head: head + 1, first_token: shown.start + 1, tokens: tokens(), attention: rowsOf() }), "application/json"),
   };
   const LABEL = 90;
   const picture = () => {  // the map with its tokens along both sides, as large as a page takes

@@ -56,6 +56,13 @@ window.lab = window.lab || {};
     return node;
   };
 
+  // Hand the user a file of text, or of a Blob's bytes.
+  lab.save = (name, content, type) => {
+    const link = lab.make("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  };
+
   // Colours follow the system until the switch is used. Gradio marks dark pages with a class on the body.
   const system = matchMedia("(prefers-color-scheme: dark)");
   lab.isDark = () => document.body.classList.contains("dark");

@@ -16,6 +16,7 @@ from torch import Tensor
 from litellama.explain.reading import Reading, Unit
 from litellama.model import KVCache, LiteLlama
 
+DELETION_STEPS = 10
 SMALL = 30_000_000  # parameters
 TOKENS_AT_ONCE, TOKENS_AT_ONCE_SMALL = 1024, 4096
 """So many tokens go through the model side by side; more would only take memory."""
@@ -109,6 +110,17 @@ class Scorer:
         for rows, found in self.keep(kept):
             scores[rows] = found
         return scores
+
+
+def deletion_curve(scorer: Scorer, order: Tensor) -> Tensor:
+    """What is left of the answer's probability, as a share of the whole text's, while units are blanked out in `order`:
+    `DELETION_STEPS` + 1 values, from none blanked to all. A share can exceed 1 where blanking helps."""
+    count = len(order)
+    kept = torch.ones(DELETION_STEPS + 1, count, dtype=torch.bool)
+    for step in range(DELETION_STEPS + 1):
+        kept[step, order[: round(step * count / DELETION_STEPS)]] = False
+    scores = scorer.kept(kept)
+    return (scores - scores[0]).exp()
 
 
 def _check(model: LiteLlama, reading: Reading, target: Target, units: Sequence[Unit]) -> None:

@@ -16,17 +16,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from litellama.explain.attribution import METHODS, Progress, attribute, finished
 from litellama.explain.reading import Reading, Unit, read_chat
-from litellama.explain.scoring import Scorer, Target
+from litellama.explain.scoring import Scorer, Target, deletion_curve
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 from litellama.training.evaluation import HELD_OUT_SPLITS
 from litellama.training.tinytown.corpus import make_document
 
-DELETION_STEPS = 10
 MOST_TRIES = 20  # documents looked at for each question wanted
 
 
@@ -147,17 +145,6 @@ def judge(model: LiteLlama, case: Case, method: str, seed: int = 0) -> MethodTru
     order = found.scores.argsort(descending=True, stable=True)
     curve = deletion_curve(Scorer(model, case.reading, case.target, case.words), order)
     return MethodTrust(float(int(order[0]) in case.evidence), curve.mean().item(), found.seconds)
-
-
-def deletion_curve(scorer: Scorer, order: Tensor) -> Tensor:
-    """What is left of the answer's probability, as a share of the whole text's, while units are blanked out in `order`:
-    `DELETION_STEPS` + 1 values, from none blanked to all. A share can exceed 1 where blanking helps."""
-    count = len(order)
-    kept = torch.ones(DELETION_STEPS + 1, count, dtype=torch.bool)
-    for step in range(DELETION_STEPS + 1):
-        kept[step, order[: round(step * count / DELETION_STEPS)]] = False
-    scores = scorer.kept(kept)
-    return (scores - scores[0]).exp()
 
 
 def _average(each: Sequence[MethodTrust]) -> MethodTrust:

@@ -10,9 +10,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.words import all_words
+from litellama.config import preset
 
 pytestmark = pytest.mark.browser
 EN, DE = all_words()["en"], all_words()["de"]
+SHAPE = preset("tinytown")
 
 
 @pytest.fixture
@@ -40,14 +42,14 @@ def token_texts(page: Page) -> str:
 
 def test_every_head_is_there_and_can_be_looked_at(looked: Page) -> None:
     cells = looked.locator(".lab-look-cell")
-    expect(cells).to_have_count(6 * 8)
+    expect(cells).to_have_count(SHAPE.num_hidden_layers * SHAPE.num_attention_heads)
     assert "<b>red</b>" in token_texts(looked), "typed text is text"
     looked.get_by_role("button", name=re.compile("^Layer 4, head 5")).click()
     expect(looked.get_by_role("heading", name="Layer 4, head 5")).to_be_visible()
     expect(looked.locator('.lab-look-cell[aria-pressed="true"]')).to_have_count(1)
     expect(looked.locator("#look-layer")).to_have_value("4")
-    looked.locator("#look-head").fill("7")
-    expect(looked.get_by_role("heading", name="Layer 4, head 7")).to_be_visible()
+    looked.locator("#look-head").fill("6")
+    expect(looked.get_by_role("heading", name="Layer 4, head 6")).to_be_visible()
     looked.get_by_label(EN["attention.view_layer"]).check()
     expect(looked.get_by_role("heading", name="Layer 4, mean of its heads")).to_be_visible()
     looked.get_by_label(EN["attention.view_rollout"]).check()

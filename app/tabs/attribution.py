@@ -1,0 +1,75 @@
+"""The Attribution tab: which words an answer rests on, by which method, and how far that can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from app.session import Session
+from app.tabs import EXAMPLE
+from app.views import scripts, template
+from app.words import Problem
+from litellama.explain.attribution import METHODS
+
+TITLE = "attribution.title"
+
+
+def build(session: Session) -> None:
+    """Lay the tab out and wire it: 'read' answers, 'explain' explains, 'cancel' ends that, 'test' blanks words out."""
+    view = gr.HTML(
+        None,
+        html_template=template("attribution.html"),
+        head=scripts("lab.js", "attribution.js"),
+        js_on_load="lab.attribution(element, trigger, props, watch);  // triggers 'read' 'explain' 'cancel' 'test'",
+        apply_default_css=False,
+        elem_id="lab-attribution",
+        example=EXAMPLE,
+        methods=METHODS,
+        trust=(session.opened.card or {}).get("trust"),
+    )
+
+    def read(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        sent = _sent(event)
+        return _asked(sent) | _answer(lambda: session.read(_key(request), sent.get("text")))
+
+    def explain(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
+        sent = _sent(event)
+        try:
+            for news in session.explain(_key(request), sent):
+                yield _asked(sent) | news
+        except Problem as problem:
+            yield _asked(sent) | {"problem": problem.to_json()}
+
+    def cancel(request: gr.Request) -> None:
+        session.cancel_explaining(_key(request))
+
+    def test(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        return _asked(_sent(event)) | _answer(lambda: session.put_to_the_test(_key(request)))
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
+    heavy: dict[str, Any] = {"concurrency_id": "look", "concurrency_limit": 1}  # one at a time, with the Attention tab
+    view.read(read, outputs=view, api_name="read", **heavy, **quiet)
+    view.explain(explain, outputs=view, api_name="explain", **heavy, **quiet)
+    view.test(test, outputs=view, api_name="test", **heavy, **quiet)
+    view.cancel(cancel, api_name="cancel", concurrency_limit=None, **quiet)
+
+
+def _sent(event: gr.EventData) -> dict[str, Any]:
+    return event._data if isinstance(event._data, dict) else {}
+
+
+def _asked(sent: dict[str, Any]) -> dict[str, Any]:
+    return {"request": sent.get("request"), "action": sent.get("action")}
+
+
+def _answer(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return work()
+    except Problem as problem:
+        return {"problem": problem.to_json()}
+
+
+def _key(request: gr.Request) -> str:
+    return request.session_hash or ""
