@@ -7,12 +7,14 @@ from typing import Any
 import gradio as gr
 
 from app.session import Session
-from app.tabs import attention, attribution, chat
+from app.tabs import attention, attribution, chat, layers
 from app.views import scripts, template, view_address
 from app.words import FALLBACK, all_words
 
 # In the order the page shows them. Each has a `TITLE`, a key of the strings, and `build(session)`.
-TABS = (chat, attention, attribution)
+TABS = (chat, attention, layers, attribution)
+
+STYLES = ("lab.css", "attention.css", "attribution.css", "layers.css")
 
 
 def build_page(session: Session) -> gr.Blocks:
@@ -55,10 +57,7 @@ def _model_facts(session: Session) -> dict[str, Any]:
 
 def head() -> str:
     """What every page loads first: the styles."""
-    return "".join(
-        f'<link rel="stylesheet" href="{view_address(name)}">'
-        for name in ("lab.css", "attention.css", "attribution.css")
-    )
+    return "".join(f'<link rel="stylesheet" href="{view_address(name)}">' for name in STYLES)
 
 
 def theme() -> gr.themes.Base:

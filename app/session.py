@@ -12,6 +12,7 @@ from typing import Any
 
 from app import attributions
 from app.conversation import Conversation, Turn
+from app.layers import lens_json
 from app.looks import Looks, look_at, move_window, overview, picture, roles_json
 from app.settings import Settings
 from app.words import Problem
@@ -137,6 +138,11 @@ class Session:
     def head(self, key: str, view: object, layer: object, head: object) -> dict[str, Any]:
         """One head's map of the text looked at last, or a layer's mean, or the rollout."""
         return picture(self._looks.get(key), view, layer, head)
+
+    def guesses(self, text: object) -> dict[str, Any]:
+        """Read and answer `text`; for each token of the answer, what each layer would have said."""
+        model, tokenizer = self.opened.model, self.opened.tokenizer
+        return lens_json(model, tokenizer, attributions.read(model, tokenizer, read_message(text)).reading)
 
     def read(self, key: str, text: object) -> dict[str, Any]:
         """Read and answer `text`, whose answer is to be explained."""

@@ -1,0 +1,40 @@
+"""The Layers tab: what the model would say if it stopped after each layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app.session import Session
+from app.tabs import EXAMPLE
+from app.views import scripts, template
+from app.words import Problem
+
+TITLE = "layers.title"
+
+
+def build(session: Session) -> None:
+    """Lay the tab out and wire it: 'guess' answers a text and brings the table."""
+    view = gr.HTML(
+        None,
+        html_template=template("layers.html"),
+        head=scripts("lab.js", "layers.js"),
+        js_on_load="lab.layers(element, trigger, props, watch);  // triggers 'guess'",
+        apply_default_css=False,
+        elem_id="lab-layers",
+        example=EXAMPLE,
+    )
+
+    def guess(event: gr.EventData) -> dict[str, Any]:
+        sent = event._data if isinstance(event._data, dict) else {}
+        asked = {"request": sent.get("request")}
+        try:
+            return asked | session.guesses(sent.get("text"))
+        except Problem as problem:
+            return asked | {"problem": problem.to_json()}
+
+    view.guess(
+        guess, outputs=view, api_name="guess", show_progress="hidden", api_visibility="private",
+        trigger_mode="multiple", concurrency_id="look", concurrency_limit=1,
+    )  # fmt: skip
