@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from app import attributions
+from app import attributions, interventions
 from app.conversation import Conversation, Turn
 from app.layers import lens_json
 from app.looks import Looks, look_at, move_window, overview, picture, roles_json
@@ -86,6 +86,7 @@ class Session:
         self.forget(key)
         self._looks.forget(key)
         self._texts.forget(key)
+        self._texts.forget(f"{key}/intervene")
 
     def stop(self, key: str) -> None:
         """Let the running reply end with the token it is at."""
@@ -144,6 +145,27 @@ class Session:
         model, tokenizer = self.opened.model, self.opened.tokenizer
         return lens_json(model, tokenizer, attributions.read(model, tokenizer, read_message(text)).reading)
 
+    def intervene(self, key: str, action: object, sent: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The Intervene tab's `action` on its own text: begin, change, worth, patch or few."""
+        model, tokenizer = self.opened.model, self.opened.tokenizer
+        key = f"{key}/intervene"
+        if action == "begin":
+            text = attributions.read(model, tokenizer, read_message(sent.get("text")))
+            self._texts.keep(key, text)
+            yield interventions.begin(model, tokenizer, text.reading)
+            return
+        text = self._texts.get(key)
+        if action == "change":
+            yield interventions.answer_with(model, tokenizer, text.reading, sent.get("off"))
+        elif action == "worth":
+            yield interventions.worth_of_each(model, text.reading)
+        elif action == "patch":
+            yield interventions.patched_from(model, tokenizer, text.reading, read_message(sent.get("other")))
+        elif action == "few":
+            yield from interventions.few_that_suffice(model, text)
+        else:
+            raise Problem("problem.request")
+
     def read(self, key: str, text: object) -> dict[str, Any]:
         """Read and answer `text`, whose answer is to be explained."""
         model, tokenizer = self.opened.model, self.opened.tokenizer
@@ -157,7 +179,8 @@ class Session:
 
     def cancel_explaining(self, key: str) -> None:
         """Let the explanation under way, if there is one, end where it is."""
-        self._texts.stop(key)
+        for mine in (key, f"{key}/intervene"):
+            self._texts.stop(mine)
 
     def put_to_the_test(self, key: str) -> dict[str, Any]:
         """Blank out words by what the explanation found last says of them, and at random."""

@@ -58,7 +58,7 @@ def test_the_likeliest_others_are_named(session: Session) -> None:
 
 def test_the_test_blanks_out_what_was_found(session: Session) -> None:
     read = session.read("a", QUESTION)
-    with pytest.raises(Problem, match="Nothing has been explained"):
+    with pytest.raises(Problem, match="No text has been read"):
         session.put_to_the_test("a")
     list(session.explain("a", request(read)))
     curves = session.put_to_the_test("a")
@@ -82,7 +82,7 @@ def test_an_explanation_can_be_cancelled(session: Session) -> None:
 
 
 def test_bad_requests_are_sentences(session: Session) -> None:
-    with pytest.raises(Problem, match="Nothing has been explained"):
+    with pytest.raises(Problem, match="No text has been read"):
         next(session.explain("a", {}))
     read = session.read("a", QUESTION)
     start, end = read["answer_start"], len(read["tokens"])

@@ -1,0 +1,111 @@
+"""What the Intervene tab does: the answer without some heads, what each head is worth, the few that suffice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from app.attributions import Explained
+from app.words import Problem
+from litellama.chat import Message, stop_ids
+from litellama.config import ModelConfig
+from litellama.explain.heads import HeadEffects, patch_each, smallest_set, switch_off_each, with_heads
+from litellama.explain.reading import Reading, read_chat
+from litellama.explain.scoring import Target
+from litellama.generate import generate
+from litellama.model import LiteLlama
+from litellama.sampling import Sampling
+from litellama.tokenizer import Tokenizer
+
+MOST_HEADS = 100
+"""Up to so many, every head can be tried in each round of the search for the smallest set."""
+
+
+def begin(model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> dict[str, Any]:
+    """The answer as it is, and how many heads there are to play with."""
+    config = model.config
+    shape = {
+        "layers": config.num_hidden_layers,
+        "heads": config.num_attention_heads,
+        "groups": config.num_key_value_heads,
+    }
+    return shape | answer_with(model, tokenizer, reading, [])
+
+
+def answer_with(model: LiteLlama, tokenizer: Tokenizer, reading: Reading, off: object) -> dict[str, Any]:
+    """The greedy answer with the heads `off`, [[layer, head], ...], switched off: its tokens and their probabilities.
+
+    `before` are the probabilities that the first answer's tokens still have.
+    """
+    scales = torch.ones(1, model.config.num_hidden_layers, model.config.num_attention_heads)
+    for layer, head in _read_heads(off, model.config):
+        scales[0, layer, head] = 0
+    changed = with_heads(model, scales)
+    length = max(20, len(reading.answer) + 5)
+    room = model.config.max_position_embeddings - reading.answer_start
+    steps = generate(
+        changed, reading.ids[: reading.answer_start], sampling=Sampling(temperature=0), seed=0,
+        max_new_tokens=min(length, room), stop_ids=stop_ids(model, tokenizer),
+    )  # fmt: skip
+    now = [[tokenizer.token_text(step.id), round(step.probability, 4)] for step in steps]
+    with torch.inference_mode():
+        logits = changed(torch.tensor([reading.ids], device=model.lm_head.weight.device)).logits[0].float().softmax(-1)
+    before = [
+        [reading.tokens[place], round(logits[place - 1, reading.ids[place]].item(), 4)] for place in reading.answer
+    ]
+    return {"now": now, "before": before}
+
+
+def worth_of_each(model: LiteLlama, reading: Reading) -> dict[str, Any]:
+    """What the answer loses when each head alone is switched off."""
+    return _effects_json(switch_off_each(model, reading, _answer(reading)))
+
+
+def patched_from(model: LiteLlama, tokenizer: Tokenizer, reading: Reading, question: str) -> dict[str, Any]:
+    """What becomes of the answer when each head alone says what it says of another question with as many tokens."""
+    try:
+        other = read_chat(model, tokenizer, [Message("user", question)], answer=reading.text_of(reading.answer).strip())
+    except ValueError as error:
+        raise Problem("problem.does_not_fit", limit=model.config.max_position_embeddings) from error
+    if other.answer_start != reading.answer_start:
+        raise Problem("problem.other_length", first=reading.answer_start, other=other.answer_start)
+    aligned = replace(other, ids=other.ids[: other.answer_start] + reading.ids[reading.answer_start :])
+    return _effects_json(patch_each(model, reading, _answer(reading), aligned.ids))
+
+
+def few_that_suffice(model: LiteLlama, text: Explained) -> Iterator[dict[str, Any]]:
+    """The heads that are still on while ever more are switched off, as long as the answer stays."""
+    if model.config.num_hidden_layers * model.config.num_attention_heads > MOST_HEADS:
+        raise Problem("problem.many_heads", limit=MOST_HEADS)
+    text.stop.clear()
+    for left in smallest_set(model, text.reading, _answer(text.reading)):
+        yield {"state": "running", "off": (~left).nonzero().tolist()}
+        if text.stop.is_set():
+            yield {"state": "stopped", "off": (~left).nonzero().tolist()}
+            return
+    yield {"state": "done", "off": (~left).nonzero().tolist()}
+
+
+def _answer(reading: Reading) -> Target:
+    return Target(reading.answer_start, len(reading.ids))
+
+
+def _effects_json(found: HeadEffects) -> dict[str, Any]:
+    return {"score": round(found.score, 4), "effects": [[round(e, 4) for e in row] for row in found.effects.tolist()]}
+
+
+def _read_heads(off: object, config: ModelConfig) -> list[tuple[int, int]]:
+    if not isinstance(off, list) or len(off) > config.num_hidden_layers * config.num_attention_heads:
+        raise Problem("problem.request")
+    heads = []
+    for pair in off:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(type(number) is int for number in pair)):
+            raise Problem("problem.request")
+        layer, head = pair
+        if not (0 <= layer < config.num_hidden_layers and 0 <= head < config.num_attention_heads):
+            raise Problem("problem.request")
+        heads.append((layer, head))
+    return heads

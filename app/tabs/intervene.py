@@ -1,0 +1,46 @@
+"""The Intervene tab: switch heads off and see what becomes of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from app.session import Session
+from app.tabs import EXAMPLE
+from app.views import scripts, template
+from app.words import Problem
+
+TITLE = "intervene.title"
+OTHER = EXAMPLE.replace("under the bed", "behind the door")
+
+
+def build(session: Session) -> None:
+    """Lay the tab out and wire it: 'act' does what its `action` says, 'halt' ends the search under way."""
+    view = gr.HTML(
+        None,
+        html_template=template("intervene.html"),
+        head=scripts("lab.js", "intervene.js"),
+        js_on_load="lab.intervene(element, trigger, props, watch);  // triggers 'act' 'halt'",
+        apply_default_css=False,
+        elem_id="lab-intervene",
+        example=EXAMPLE,
+        other=OTHER,
+    )
+
+    def act(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
+        sent = event._data if isinstance(event._data, dict) else {}
+        asked = {"request": sent.get("request"), "action": sent.get("action")}
+        try:
+            for news in session.intervene(request.session_hash or "", sent.get("action"), sent):
+                yield asked | news
+        except Problem as problem:
+            yield asked | {"problem": problem.to_json()}
+
+    def halt(request: gr.Request) -> None:
+        session.cancel_explaining(request.session_hash or "")
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
+    view.act(act, outputs=view, api_name="act", concurrency_id="look", concurrency_limit=1, **quiet)
+    view.halt(halt, api_name="halt", concurrency_limit=None, **quiet)

@@ -1,0 +1,146 @@
+// The Intervene tab: a button for each head, and the answer with some of them switched off.
+// Sends 'act' with its action (begin, change, worth, patch, few) and 'halt'.
+lab.intervene = (element, trigger, props, watch) => {
+  const find = (selector) => element.querySelector(selector);
+  const box = find("#act-text"), other = find("#act-other"), grid = find(".lab-act-grid");
+  let shape = null;      // layers, heads, groups and the first answer
+  let off = new Set();   // "layer,head" of the heads that are switched off
+  let effects = null;
+  let requests = 0, asked = {};
+
+  const percent = (share) => (share * 100).toLocaleString(lab.language, { maximumFractionDigits: share < 0.1 ? 1 : 0 }) + " %";
+  const number = (value) => value.toLocaleString(lab.language, { maximumFractionDigits: 1, minimumFractionDigits: 1, signDisplay: "exceptZero" });
+  const visible = (piece) => piece.replaceAll("\n", "↵") || "·";
+  const complain = (word, values) => {
+    const line = find(".lab-problem");
+    if (word) lab.say(line, word, values); else { delete line.dataset.word; line.textContent = ""; }
+  };
+  const unsay = (line) => { delete line.dataset.word; line.textContent = ""; };
+  const act = (action, sent = {}) => {
+    complain(null);
+    asked[action] = `${++requests}`;
+    trigger("act", { ...sent, action, request: asked[action] });
+  };
+  const pairs = () => [...off].map((name) => name.split(",").map(Number));
+  const searching = (on) => { find(".lab-act-cancel").hidden = !on; find(".lab-act-few").disabled = on; };
+
+  watch("value", () => {
+    const news = props.value;
+    if (!news || news.request !== asked[news.action]) return;
+    if (news.action === "begin") find(".lab-send").disabled = false;
+    if (news.problem) { searching(false); return complain(news.problem.key, news.problem.values); }
+    if (news.action === "begin") {
+      shape = news;
+      off.clear();
+      effects = null;
+      unsay(find(".lab-act-why"));
+      find(".lab-act-result").hidden = false;
+      build();
+      showAnswer(news);
+    }
+    if (news.action === "change") showAnswer(news);
+    if (news.action === "worth" || news.action === "patch") {
+      effects = news.effects;
+      lab.say(find(".lab-act-why"), news.action === "worth" ? "intervene.worth_why" : "intervene.patched_why");
+      mark();
+    }
+    if (news.action === "few") {
+      off = new Set(news.off.map(String));
+      mark();
+      const count = shape.layers * shape.heads - off.size;
+      lab.say(find(".lab-act-why"), news.state === "done" ? "intervene.found" : "intervene.searching", { count });
+      if (news.state !== "running") { searching(false); act("change", { off: pairs() }); }
+    }
+  });
+
+  const line = (selector, tokens) => {
+    find(selector).replaceChildren(...tokens.map(([text, share]) => {
+      const token = lab.make("span", { class: "lab-act-token", title: percent(share) }, visible(text), lab.make("small", {}, percent(share)));
+      token.style.setProperty("--share", share);
+      return token;
+    }));
+  };
+  const showAnswer = ({ now, before }) => {
+    line(".lab-act-first", shape.now);
+    line(".lab-act-now", now);
+    line(".lab-act-before", before);
+    lab.say(find(".lab-act-count"), "intervene.now", { count: off.size, all: shape.layers * shape.heads });
+    const same = now.map(([text]) => text).join("") === shape.now.map(([text]) => text).join("");
+    lab.say(find(".lab-act-verdict"), same ? "intervene.same" : "intervene.other");
+  };
+
+  // --- The heads --------------------------------------------------------------------------------------------------
+
+  const build = () => {
+    const { layers, heads, groups } = shape;
+    grid.style.setProperty("--heads", heads);
+    const top = lab.make("div", { class: "lab-look-row lab-look-groups", "aria-hidden": "true" }, lab.make("span"));
+    for (let group = 0; group < groups; group++) {
+      const label = lab.make("span", { class: "lab-look-group" });
+      label.style.gridColumn = `span ${heads / groups}`;
+      lab.say(label, "attention.group", { group: group + 1 });
+      top.append(label);
+    }
+    const rows = Array.from({ length: layers }, (_, layer) => lab.make("div", { class: "lab-look-row" }, lab.make("span", { class: "lab-look-layer" }, `${layer + 1}`),
+      ...Array.from({ length: heads }, (_, head) => {
+        const cell = lab.make("button", { type: "button", class: "lab-act-head", "data-layer": layer, "data-head": head });
+        cell.classList.toggle("lab-look-last", (head + 1) % (heads / groups) === 0 && head + 1 < heads);
+        return cell;
+      })));
+    grid.replaceChildren(top, ...rows.reverse());
+    mark();
+  };
+  const mark = () => {
+    const most = effects ? Math.max(...effects.flat().map(Math.abs), 1e-9) : 1;
+    const colours = lab.isDark() ? ["108 197 179", "232 150 58"] : ["15 107 96", "214 111 8"];
+    for (const cell of grid.querySelectorAll(".lab-act-head")) {
+      const layer = Number(cell.dataset.layer), head = Number(cell.dataset.head), on = !off.has(`${layer},${head}`);
+      const effect = effects?.[layer][head];
+      cell.setAttribute("aria-pressed", on);
+      cell.textContent = effect === undefined ? `${head + 1}` : number(effect);
+      cell.setAttribute("aria-label", lab.word(on ? "intervene.on" : "intervene.off", { layer: layer + 1, head: head + 1 }) + (effect === undefined ? "" : `: ${number(effect)}`));
+      cell.title = cell.getAttribute("aria-label");
+      cell.style.backgroundColor = effect === undefined || !on ? "" : `rgb(${colours[effect < 0 ? 0 : 1]} / ${(Math.sqrt(Math.abs(effect) / most) * 0.7).toFixed(3)})`;
+    }
+  };
+  const change = () => { mark(); act("change", { off: pairs() }); };
+  grid.addEventListener("click", (event) => {
+    const cell = event.target.closest("[data-layer]");
+    if (!cell) return;
+    const name = `${cell.dataset.layer},${cell.dataset.head}`;
+    if (!off.delete(name)) off.add(name);
+    change();
+  });
+  grid.addEventListener("keydown", (event) => {
+    const move = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowUp: [1, 0], ArrowDown: [-1, 0] }[event.key];
+    const cell = event.target.closest("[data-layer]");
+    if (!move || !cell) return;
+    event.preventDefault();
+    grid.querySelector(`[data-layer="${Number(cell.dataset.layer) + move[0]}"][data-head="${Number(cell.dataset.head) + move[1]}"]`)?.focus();
+  });
+  find(".lab-act-worth").addEventListener("click", () => act("worth"));
+  find(".lab-act-few").addEventListener("click", () => { searching(true); act("few"); });
+  find(".lab-act-cancel").addEventListener("click", () => trigger("halt"));
+  find(".lab-act-on").addEventListener("click", () => { off.clear(); change(); });
+  find(".lab-act-off").addEventListener("click", () => {
+    off = new Set([...grid.querySelectorAll(".lab-act-head")].map((cell) => `${cell.dataset.layer},${cell.dataset.head}`));
+    change();
+  });
+
+  // --- The boxes --------------------------------------------------------------------------------------------------
+
+  const [ask, patch] = element.querySelectorAll("form");
+  if (!box.value) box.value = props.example;
+  if (!other.value) other.value = props.other;
+  ask.addEventListener("submit", (event) => { event.preventDefault(); find(".lab-send").disabled = true; act("begin", { text: box.value }); });
+  patch.addEventListener("submit", (event) => { event.preventDefault(); act("patch", { other: other.value }); });
+  for (const [field, form] of [[box, ask], [other, patch]]) {
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); form.requestSubmit(); }
+    });
+  }
+  const redraw = () => { if (shape) mark(); };
+  new MutationObserver(redraw).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  new MutationObserver(redraw).observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
+  lab.translate(element);
+};
