@@ -195,7 +195,7 @@ lab.attribution = (element, trigger, props, watch) => {
   for (const control of [method, unit, instead]) control.addEventListener("change", explain);
   find(".lab-why-cancel").addEventListener("click", () => trigger("cancel"));
   if (!box.value) box.value = props.example;
-  find(".lab-look-form").addEventListener("submit", (event) => { event.preventDefault(); read(); });
+  find(".lab-look-form").addEventListener("submit", (event) => { event.preventDefault(); lab.shareText(box.value); read(); });
   box.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); find(".lab-look-form").requestSubmit(); }
   });

@@ -132,7 +132,7 @@ lab.intervene = (element, trigger, props, watch) => {
   const [ask, patch] = element.querySelectorAll("form");
   if (!box.value) box.value = props.example;
   if (!other.value) other.value = props.other;
-  ask.addEventListener("submit", (event) => { event.preventDefault(); find(".lab-send").disabled = true; act("begin", { text: box.value }); });
+  ask.addEventListener("submit", (event) => { event.preventDefault(); lab.shareText(box.value); find(".lab-send").disabled = true; act("begin", { text: box.value }); });
   patch.addEventListener("submit", (event) => { event.preventDefault(); act("patch", { other: other.value }); });
   for (const [field, form] of [[box, ask], [other, patch]]) {
     field.addEventListener("keydown", (event) => {

@@ -56,6 +56,9 @@ window.lab = window.lab || {};
     return node;
   };
 
+  // The text that was read last stands in every tab that looks inside the model.
+  lab.shareText = (text) => { for (const box of document.querySelectorAll("textarea[data-shared]")) box.value = text; };
+
   // Hand the user a file of text, or of a Blob's bytes.
   lab.save = (name, content, type) => {
     const link = lab.make("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });

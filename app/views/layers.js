@@ -70,7 +70,7 @@ lab.layers = (element, trigger, props, watch) => {
   }));
 
   if (!box.value) box.value = props.example;
-  find(".lab-look-form").addEventListener("submit", (event) => { event.preventDefault(); guess(); });
+  find(".lab-look-form").addEventListener("submit", (event) => { event.preventDefault(); lab.shareText(box.value); guess(); });
   box.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); find(".lab-look-form").requestSubmit(); }
   });
