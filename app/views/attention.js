@@ -410,7 +410,7 @@ lab.attention = (element, trigger, props, watch) => {
 
   // --- The box ----------------------------------------------------------------------------------------------------
 
-  if (!box.value) box.value = props.example;  // who was quicker than this script keeps what was typed
+  lab.startText(box, props.example);
   find(".lab-look-form").addEventListener("submit", (event) => { event.preventDefault(); lab.shareText(box.value); look({ text: box.value }); });
   box.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); find(".lab-look-form").requestSubmit(); }

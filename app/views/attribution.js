@@ -194,7 +194,7 @@ lab.attribution = (element, trigger, props, watch) => {
   method.value = "ablation";
   for (const control of [method, unit, instead]) control.addEventListener("change", explain);
   find(".lab-why-cancel").addEventListener("click", () => trigger("cancel"));
-  if (!box.value) box.value = props.example;
+  lab.startText(box, props.example);
   find(".lab-look-form").addEventListener("submit", (event) => { event.preventDefault(); lab.shareText(box.value); read(); });
   box.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); find(".lab-look-form").requestSubmit(); }

@@ -130,7 +130,7 @@ lab.intervene = (element, trigger, props, watch) => {
   // --- The boxes --------------------------------------------------------------------------------------------------
 
   const [ask, patch] = element.querySelectorAll("form");
-  if (!box.value) box.value = props.example;
+  lab.startText(box, props.example);
   if (!other.value) other.value = props.other;
   ask.addEventListener("submit", (event) => { event.preventDefault(); lab.shareText(box.value); find(".lab-send").disabled = true; act("begin", { text: box.value }); });
   patch.addEventListener("submit", (event) => { event.preventDefault(); act("patch", { other: other.value }); });

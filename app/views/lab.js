@@ -56,8 +56,15 @@ window.lab = window.lab || {};
     return node;
   };
 
-  // The text that was read last stands in every tab that looks inside the model.
-  lab.shareText = (text) => { for (const box of document.querySelectorAll("textarea[data-shared]")) box.value = text; };
+  // The text that was read last stands in every tab that looks inside the model, also in those not built yet.
+  let sharedText = null;
+  lab.shareText = (text) => {
+    sharedText = text;
+    for (const box of document.querySelectorAll("textarea[data-shared]")) box.value = text;
+  };
+  lab.startText = (box, example) => {
+    if (!box.value) box.value = sharedText ?? example;  // who was quicker than the script keeps what was typed
+  };
 
   // Hand the user a file of text, or of a Blob's bytes.
   lab.save = (name, content, type) => {

@@ -69,7 +69,7 @@ lab.layers = (element, trigger, props, watch) => {
     return button;
   }));
 
-  if (!box.value) box.value = props.example;
+  lab.startText(box, props.example);
   find(".lab-look-form").addEventListener("submit", (event) => { event.preventDefault(); lab.shareText(box.value); guess(); });
   box.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); find(".lab-look-form").requestSubmit(); }

@@ -32,8 +32,9 @@ def test_the_table_of_guesses(page: Page) -> None:
     with page.expect_download() as download:
         page.locator("#lab-layers").get_by_role("button", name="CSV", exact=True).click()
     assert download.value.suggested_filename.endswith(".csv")
-    for other in ("#look-text", "#why-text", "#act-text"):
-        expect(page.locator(other)).to_have_value("Tom has a kite. Where is it?")  # one text, every view
+    page.get_by_role("tab", name=EN["attention.title"]).click()  # one text, every view
+    expect(page.locator("#look-text")).to_have_value("Tom has a kite. Where is it?", timeout=20_000)
+    page.get_by_role("tab", name=EN["layers.title"]).click()
     page.locator("#layers-text").fill("")
     page.locator("#lab-layers .lab-send").click()
     expect(page.locator("#lab-layers").get_by_role("alert")).to_have_text(EN["problem.empty"])
