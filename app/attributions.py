@@ -15,7 +15,7 @@ from app.words import Problem
 from litellama.chat import Message
 from litellama.explain.attribution import METHODS, Attribution, Progress, attribute
 from litellama.explain.reading import Reading, Unit, read_chat
-from litellama.explain.scoring import Scorer, Target, deletion_curve
+from litellama.explain.scoring import Scorer, Target, deletion_curve, rank_correlation, sufficiency_curve
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 
@@ -119,19 +119,50 @@ def explain(model: LiteLlama, text: Explained, sent: dict[str, Any]) -> Iterator
 
 
 def put_to_the_test(model: LiteLlama, text: Explained) -> dict[str, Any]:
-    """What is left of the answer while units are blanked out, the method's top ones first, or random ones.
+    """What is left of the answer while units are blanked out, the method's top ones first, or random ones; and what is
+    there of it while units are shown to a blank text in the same orders.
 
     `random` is the mean of `RANDOM_ORDERS` orders. Raises `Problem` if nothing was explained yet.
     """
-    if text.found is None or text.target is None:
-        raise Problem("problem.no_text")
-    scorer = Scorer(model, text.reading, text.target, text.found.units)
-    count = len(text.found.units)
+    found, scorer = _found(text), _scorer(model, text)
     generator = torch.Generator().manual_seed(0)
-    top = deletion_curve(scorer, text.found.scores.argsort(descending=True, stable=True))
-    orders = [torch.randperm(count, generator=generator) for _ in range(RANDOM_ORDERS)]
-    chance = torch.stack([deletion_curve(scorer, order) for order in orders]).mean(0)
-    return {"top": _rounded(top), "random": _rounded(chance), "units": count}
+    orders = [torch.randperm(len(found.units), generator=generator) for _ in range(RANDOM_ORDERS)]
+    best = found.scores.argsort(descending=True, stable=True)
+    curves = {}
+    for name, curve in (("blanked", deletion_curve), ("shown", sufficiency_curve)):
+        chance = torch.stack([curve(scorer, order) for order in orders]).mean(0)
+        curves[name] = {"top": _rounded(curve(scorer, best)), "random": _rounded(chance)}
+    return curves
+
+
+def compare(model: LiteLlama, text: Explained) -> Iterator[dict[str, Any]]:
+    """Every method on the same target and units: its top three, and how alike its order is to that found last."""
+    found, target = _found(text), text.target
+    assert target is not None
+    text.stop.clear()
+    rows: list[dict[str, Any]] = []
+    for number, method in enumerate(METHODS):
+        yield {"state": "running", "done": number, "total": len(METHODS)}
+        for news in attribute(model, text.reading, target, method, found.units):
+            if text.stop.is_set():
+                yield {"state": "stopped"}
+                return
+            if isinstance(news, Attribution):
+                top = news.scores.argsort(descending=True, stable=True)[:3].tolist()
+                alike = round(rank_correlation(found.scores, news.scores), 3)
+                rows.append({"method": method, "top": top, "alike": alike, "seconds": round(news.seconds, 2)})
+    yield {"state": "done", "method": found.method, "rows": rows}
+
+
+def _found(text: Explained) -> Attribution:
+    if text.found is None:
+        raise Problem("problem.no_text")
+    return text.found
+
+
+def _scorer(model: LiteLlama, text: Explained) -> Scorer:
+    assert text.target is not None
+    return Scorer(model, text.reading, text.target, _found(text).units)
 
 
 def _read_request(reading: Reading, sent: dict[str, Any]) -> tuple[str, tuple[Unit, ...], Target]:

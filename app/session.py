@@ -186,6 +186,10 @@ class Session:
         """Blank out words by what the explanation found last says of them, and at random."""
         return attributions.put_to_the_test(self.opened.model, self._texts.get(key))
 
+    def compare(self, key: str) -> Iterator[dict[str, Any]]:
+        """What every method says of what was explained last."""
+        yield from attributions.compare(self.opened.model, self._texts.get(key))
+
     def _row(self, id: int, probability: float) -> dict[str, Any]:
         tokenizer = self.opened.tokenizer
         ends = id == tokenizer.special("<|end|>") or (

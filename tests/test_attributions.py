@@ -62,8 +62,25 @@ def test_the_test_blanks_out_what_was_found(session: Session) -> None:
         session.put_to_the_test("a")
     list(session.explain("a", request(read)))
     curves = session.put_to_the_test("a")
-    assert curves["top"][0] == curves["random"][0] == 1
-    assert curves["top"][-1] == pytest.approx(curves["random"][-1], abs=1e-4), "in the end all is blank"
+    for order in ("top", "random"):
+        blanked, shown = curves["blanked"][order], curves["shown"][order]
+        assert blanked[0] == shown[-1] == 1, "nothing blanked and all shown are the text itself"
+        assert blanked[-1] == pytest.approx(shown[0], abs=1e-4), "all blanked and nothing shown are the blank text"
+
+
+def test_all_methods_are_compared(session: Session) -> None:
+    read = session.read("a", QUESTION)
+    list(session.explain("a", request(read)))
+    *progress, done = session.compare("a")
+    assert [news["done"] for news in progress] == list(range(len(METHODS)))
+    rows = {row["method"]: row for row in done["rows"]}
+    assert list(rows) == list(METHODS)
+    assert rows["ablation"]["alike"] == 1, "a method agrees with itself"
+    assert all(-1 <= row["alike"] <= 1 and len(row["top"]) == 3 for row in rows.values())
+    work = session.compare("a")
+    next(work)
+    session.cancel_explaining("a")
+    assert [news["state"] for news in work][-1] == "stopped"
 
 
 def test_an_explanation_can_be_cancelled(session: Session) -> None:

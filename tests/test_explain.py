@@ -34,7 +34,7 @@ from litellama.explain.attribution import (
 )
 from litellama.explain.lens import logit_lens
 from litellama.explain.reading import Reading, read_chat, read_text
-from litellama.explain.scoring import Scorer, Target, deletion_curve
+from litellama.explain.scoring import Scorer, Target, deletion_curve, rank_correlation, sufficiency_curve
 from litellama.model import LiteLlama, rotary_frequencies
 from litellama.tokenizer import Tokenizer
 from tests.conftest import random_model
@@ -345,3 +345,17 @@ def test_deleting_everything_ends_at_the_blank_text(tiny_model: LiteLlama, readi
     whole, blank = scorer.kept(torch.tensor([[True], [False]]).expand(2, len(scorer.units)))
     assert curve[0] == 1
     torch.testing.assert_close(curve[-1], (blank - whole).exp(), atol=1e-6, rtol=1e-3)
+    shown = sufficiency_curve(scorer, torch.arange(len(scorer.units)))
+    torch.testing.assert_close(shown[[0, -1]], curve[[-1, 0]], atol=1e-6, rtol=1e-3)
+    half = shown[5].item()
+    kept = torch.arange(len(scorer.units))[None] < round(len(scorer.units) / 2)
+    assert half == pytest.approx((scorer.kept(kept) - whole).exp().item(), rel=1e-3)
+
+
+def test_rank_correlation_is_spearmans() -> None:
+    # The worked example of the encyclopedia: IQ and hours of television, rho = -29/165.
+    iq = torch.tensor([106.0, 100, 86, 101, 99, 103, 97, 113, 112, 110])
+    hours = torch.tensor([7.0, 27, 2, 50, 28, 29, 20, 12, 6, 17])
+    assert rank_correlation(iq, hours) == pytest.approx(-29 / 165)
+    assert rank_correlation(iq, iq * 3) == 1
+    assert rank_correlation(torch.ones(1), torch.ones(1)) == 1

@@ -17,12 +17,14 @@ TITLE = "attribution.title"
 
 
 def build(session: Session) -> None:
-    """Lay the tab out and wire it: 'read' answers, 'explain' explains, 'cancel' ends that, 'test' blanks words out."""
+    """Lay the tab out and wire it: 'read' answers, 'explain' explains, 'cancel' ends that, 'test' blanks words out,
+    'compare' asks every method."""
     view = gr.HTML(
         None,
         html_template=template("attribution.html"),
         head=scripts("lab.js", "attribution.js"),
-        js_on_load="lab.attribution(element, trigger, props, watch);  // triggers 'read' 'explain' 'cancel' 'test'",
+        js_on_load="lab.attribution(element, trigger, props, watch);"
+        "  // triggers 'read' 'explain' 'compare' 'cancel' 'test'",
         apply_default_css=False,
         elem_id="lab-attribution",
         example=EXAMPLE,
@@ -35,12 +37,10 @@ def build(session: Session) -> None:
         return _asked(sent) | _answer(lambda: session.read(_key(request), sent.get("text")))
 
     def explain(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        sent = _sent(event)
-        try:
-            for news in session.explain(_key(request), sent):
-                yield _asked(sent) | news
-        except Problem as problem:
-            yield _asked(sent) | {"problem": problem.to_json()}
+        yield from _stream(_sent(event), lambda sent: session.explain(_key(request), sent))
+
+    def compare(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
+        yield from _stream(_sent(event), lambda sent: session.compare(_key(request)))
 
     def cancel(request: gr.Request) -> None:
         session.cancel_explaining(_key(request))
@@ -52,6 +52,7 @@ def build(session: Session) -> None:
     heavy: dict[str, Any] = {"concurrency_id": "look", "concurrency_limit": 1}  # one at a time, with the Attention tab
     view.read(read, outputs=view, api_name="read", **heavy, **quiet)
     view.explain(explain, outputs=view, api_name="explain", **heavy, **quiet)
+    view.compare(compare, outputs=view, api_name="compare", **heavy, **quiet)
     view.test(test, outputs=view, api_name="test", **heavy, **quiet)
     view.cancel(cancel, api_name="cancel", concurrency_limit=None, **quiet)
 
@@ -62,6 +63,16 @@ def _sent(event: gr.EventData) -> dict[str, Any]:
 
 def _asked(sent: dict[str, Any]) -> dict[str, Any]:
     return {"request": sent.get("request"), "action": sent.get("action")}
+
+
+def _stream(
+    sent: dict[str, Any], work: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
+) -> Iterator[dict[str, Any]]:
+    try:
+        for news in work(sent):
+            yield _asked(sent) | news
+    except Problem as problem:
+        yield _asked(sent) | {"problem": problem.to_json()}
 
 
 def _answer(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

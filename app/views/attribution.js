@@ -1,5 +1,5 @@
 // The Attribution tab: an answer, what each word of the prompt adds to it, and the test of that.
-// Sends 'read', 'explain', 'cancel' and 'test'; all answers come back through `props.value`, marked with their action.
+// Sends 'read', 'explain', 'compare', 'cancel' and 'test'; all answers come back through `props.value`, marked with their action.
 lab.attribution = (element, trigger, props, watch) => {
   const find = (selector) => element.querySelector(selector);
   const box = find("textarea"), answer = find(".lab-why-answer"), words = find(".lab-why-words");
@@ -34,7 +34,8 @@ lab.attribution = (element, trigger, props, watch) => {
   const explain = () => {
     if (!text) return;
     found = curves = null;
-    find(".lab-why-found").hidden = find(".lab-why-test").hidden = true;
+    for (const part of ["found", "test", "compare"]) find(`.lab-why-${part}`).hidden = true;
+    find(".lab-why-agreed").hidden = true;
     const whole = target[1] - target[0] > 1;
     const other = !whole && instead.value !== "" ? Number(instead.value) : null;
     lab.say(find(".lab-why-method-why"), `attribution.method_${key(method.value)}_why`);
@@ -60,6 +61,7 @@ lab.attribution = (element, trigger, props, watch) => {
       return explain();
     }
     if (news.action === "test") { curves = news; return showCurves(); }
+    if (news.action === "compare") return showComparison(news);
     if (news.state === "running") {
       find("progress").value = news.total ? news.done / news.total : 0;
       return lab.say(find(".lab-why-progress span"), "attribution.progress", { done: news.done, total: news.total, seconds: Math.ceil(news.seconds_left) });
@@ -135,27 +137,30 @@ lab.attribution = (element, trigger, props, watch) => {
 
   // --- The test: blank out the top words, or as many at random -----------------------------------------------------
 
+  const draw = (tag, attributes, content = "") => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    node.textContent = content;
+    return node;
+  };
   const showCurves = () => {
-    const wide = 420, high = 190, left = 44, bottom = 26;
-    const x = (index, count) => left + index / (count - 1) * (wide - left - 8), y = (share) => 8 + (1 - Math.min(1, share)) * (high - bottom - 8);
-    const line = (values) => values.map((share, index) => `${x(index, values.length).toFixed(1)},${y(share).toFixed(1)}`).join(" ");
-    const draw = (tag, attributes, content = "") => {
-      const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-      for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-      node.textContent = content;
-      return node;
-    };
-    const picture = draw("svg", { viewBox: `0 0 ${wide} ${high}`, role: "img", "aria-label": lab.word("attribution.curves", { top: percent(mean(curves.top)), random: percent(mean(curves.random)) }) });
+    for (const place of element.querySelectorAll(".lab-why-curves")) showCurve(place, curves[place.dataset.curve], place.dataset.curve);
+    find(".lab-why-test").hidden = find(".lab-why-compare").hidden = false;
+  };
+  const showCurve = (place, { top, random }, kind) => {
+    const wide = 420, high = 170, left = 44, bottom = 26, right = wide - 8;
+    const x = (share) => left + share * (right - left), y = (share) => 8 + (1 - Math.min(1, share)) * (high - bottom - 8);
+    const line = (values) => values.map((share, index) => `${x(index / (values.length - 1)).toFixed(1)},${y(share).toFixed(1)}`).join(" ");
+    const shares = { top: percent(mean(top)), random: percent(mean(random)) };
+    const picture = draw("svg", { viewBox: `0 0 ${wide} ${high}`, role: "img", "aria-label": lab.word(`attribution.curves_${kind}`, shares) });
     for (const share of [0, 0.5, 1]) {
-      picture.append(draw("line", { x1: left, x2: wide - 8, y1: y(share), y2: y(share), class: "lab-why-grid" }), draw("text", { x: left - 6, y: y(share) + 4, "text-anchor": "end" }, percent(share)));
+      picture.append(draw("line", { x1: left, x2: right, y1: y(share), y2: y(share), class: "lab-why-grid" }), draw("text", { x: left - 6, y: y(share) + 4, "text-anchor": "end" }, percent(share)));
+      picture.append(draw("text", { x: x(share), y: high - 6, "text-anchor": ["start", "middle", "end"][share * 2] }, percent(share)));
     }
-    for (const share of [0, 0.5, 1]) picture.append(draw("text", { x: left + share * (wide - left - 8), y: high - 6, "text-anchor": share ? (share === 1 ? "end" : "middle") : "start" }, percent(share)));
-    picture.append(draw("polyline", { points: line(curves.random), class: "lab-why-curve lab-why-chance" }), draw("polyline", { points: line(curves.top), class: "lab-why-curve" }));
-    const legend = lab.make("p", { class: "lab-why-legend" },
-      lab.make("span", { class: "lab-why-key" }), lab.word("attribution.curve_top", { share: percent(mean(curves.top)) }), lab.make("br"),
-      lab.make("span", { class: "lab-why-key lab-why-chance" }), lab.word("attribution.curve_random", { share: percent(mean(curves.random)) }));
-    find(".lab-why-curves").replaceChildren(picture, legend);
-    find(".lab-why-test").hidden = false;
+    picture.append(draw("polyline", { points: line(random), class: "lab-why-curve lab-why-chance" }), draw("polyline", { points: line(top), class: "lab-why-curve" }));
+    place.replaceChildren(picture, lab.make("p", { class: "lab-why-legend" },
+      lab.make("span", { class: "lab-why-key" }), lab.word("attribution.curve_top", { share: shares.top }), lab.make("br"),
+      lab.make("span", { class: "lab-why-key lab-why-chance" }), lab.word("attribution.curve_random", { share: shares.random })));
   };
   const mean = (values) => values.reduce((sum, value) => sum + Math.min(1, value), 0) / values.length;
 
@@ -172,6 +177,23 @@ lab.attribution = (element, trigger, props, watch) => {
       return row;
     }));
   };
+
+  const showComparison = (news) => {
+    const button = find(".lab-why-all-methods");
+    button.disabled = news.state === "running";
+    if (news.state === "running") return lab.say(button, "attribution.comparing", { done: news.done, total: news.total });
+    lab.say(button, "attribution.compare");
+    if (news.state !== "done") return;
+    const table = find(".lab-why-agreed");
+    table.hidden = false;
+    table.querySelector("thead").replaceChildren(lab.make("tr", {}, ...["method", "top", "alike", "time"].map((name) => lab.make("th", { scope: "col" }, lab.word(`attribution.column_${name}`)))));
+    table.querySelector("tbody").replaceChildren(...news.rows.map(({ method: name, top, alike, seconds }) => {
+      const row = lab.make("tr", {}, lab.make("th", { scope: "row" }, lab.word(`attribution.method_${key(name)}`)), lab.make("td", {}, top.map((index) => unitText(found.units[index]).trim()).join(", ")), lab.make("td", {}, number(alike)), lab.make("td", {}, seconds.toLocaleString(lab.language, { maximumFractionDigits: 2 })));
+      row.classList.toggle("lab-why-current", name === news.method);
+      return row;
+    }));
+  };
+  find(".lab-why-all-methods").addEventListener("click", () => send("compare"));
 
   // --- Taking it away ---------------------------------------------------------------------------------------------
 

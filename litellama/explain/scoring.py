@@ -114,13 +114,34 @@ class Scorer:
 
 def deletion_curve(scorer: Scorer, order: Tensor) -> Tensor:
     """What is left of the answer's probability, as a share of the whole text's, while units are blanked out in `order`:
-    `DELETION_STEPS` + 1 values, from none blanked to all. A share can exceed 1 where blanking helps."""
+    `DELETION_STEPS` + 1 values, from none blanked to all. A share can exceed 1 where blanking helps.
+
+    One minus its mean is the order's comprehensiveness (DeYoung et al. 2020, "ERASER")."""
+    return _curve(scorer, order, blank_first=True)
+
+
+def sufficiency_curve(scorer: Scorer, order: Tensor) -> Tensor:
+    """What is there of the answer's probability, as a share of the whole text's, while ever more units are shown, in
+    `order`, to a text that was blank: `DELETION_STEPS` + 1 values, from none shown to all."""
+    return _curve(scorer, order, blank_first=False)
+
+
+def _curve(scorer: Scorer, order: Tensor, blank_first: bool) -> Tensor:
     count = len(order)
-    kept = torch.ones(DELETION_STEPS + 1, count, dtype=torch.bool)
+    kept = torch.full((DELETION_STEPS + 2, count), blank_first)
     for step in range(DELETION_STEPS + 1):
-        kept[step, order[: round(step * count / DELETION_STEPS)]] = False
+        kept[step, order[: round(step * count / DELETION_STEPS)]] = not blank_first
+    kept[-1] = True  # the whole text, which the others are shares of
     scores = scorer.kept(kept)
-    return (scores - scores[0]).exp()
+    return (scores[:-1] - scores[-1]).exp()
+
+
+def rank_correlation(one: Tensor, other: Tensor) -> float:
+    """Spearman's: 1 if two methods put the units into the same order, 0 if their orders have nothing in common."""
+    ranks = torch.stack([scores.argsort(stable=True).argsort().double() for scores in (one, other)])
+    ranks -= ranks.mean(-1, keepdim=True)
+    size = ranks.norm(dim=-1).prod()
+    return float(ranks.prod(0).sum() / size) if size > 0 else 1.0
 
 
 def _check(model: LiteLlama, reading: Reading, target: Target, units: Sequence[Unit]) -> None:

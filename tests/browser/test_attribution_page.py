@@ -21,7 +21,7 @@ def explained(page: Page) -> Page:
     expect(page.locator("#why-text")).to_have_value(re.compile("Where is the ball"), timeout=20_000)
     page.locator("#why-text").fill("Tom has a <i>red</i> kite. Where is the kite?")
     page.keyboard.press("Enter")
-    page.locator(".lab-why-curves svg").wait_for(timeout=60_000)
+    page.locator(".lab-why-curves svg").last.wait_for(timeout=60_000)
     return page
 
 
@@ -43,7 +43,7 @@ def test_words_and_their_numbers(explained: Page, tmp_path: Path) -> None:
 def test_one_token_another_method_and_a_rival(explained: Page) -> None:
     expect(explained.locator(".lab-why-rather")).to_be_hidden()
     explained.locator(".lab-why-answer [data-place]").first.click()
-    explained.locator(".lab-why-curves svg").wait_for(timeout=60_000)
+    explained.locator(".lab-why-curves svg").last.wait_for(timeout=60_000)
     expect(explained.locator(".lab-why-target")).to_have_count(1)
     explained.get_by_role("combobox", name=EN["attribution.instead"]).select_option(index=1)
     expect(explained.locator(".lab-why-found")).to_be_visible(timeout=60_000)
@@ -51,7 +51,7 @@ def test_one_token_another_method_and_a_rival(explained: Page) -> None:
         EN["attribution.method_gradient_x_input"]
     )
     expect(explained.locator(".lab-why-method-why")).to_have_text(EN["attribution.method_gradient_x_input_why"])
-    expect(explained.locator(".lab-why-curves svg")).to_be_visible(timeout=60_000)
+    expect(explained.locator(".lab-why-curves svg").last).to_be_visible(timeout=60_000)
     explained.get_by_role("combobox", name=EN["attribution.unit"]).select_option(EN["attribution.unit_sentence"])
     expect(explained.locator(".lab-why-word")).to_have_count(2, timeout=60_000)
 
@@ -63,6 +63,13 @@ def test_a_slow_method_can_be_cancelled(explained: Page) -> None:
     )
     explained.get_by_role("button", name=EN["attribution.cancel"]).click()
     expect(explained.locator(".lab-why-progress")).to_be_hidden(timeout=60_000)
+
+
+def test_all_methods_side_by_side(explained: Page) -> None:
+    explained.get_by_role("button", name=EN["attribution.compare"]).click()
+    rows = explained.locator(".lab-why-agreed tbody tr")
+    expect(rows).to_have_count(7, timeout=90_000)
+    expect(rows.filter(has_text=EN["attribution.method_ablation"]).locator("td").nth(1)).to_have_text("+1.00")
 
 
 def test_problems_and_german(explained: Page) -> None:
