@@ -1,17 +1,20 @@
-"""Take the README's picture of the chat: `python -m tests.browser.screenshot docs/chat.png`.
+"""Take the README's pictures: `python -m tests.browser.screenshot chat docs/chat.png`.
 
-A third word gives another look: light, dark, phone or german.
+The first word says what is shown: chat, attention, layers, attribution or intervene. A third word gives another look:
+light, dark, phone or german.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
+from app.words import all_words
 from tests.browser.app_server import ROOT, running_app
 from tests.browser.conftest import CHROMIUM, QUIET
 
@@ -22,10 +25,57 @@ LOOKS: dict[str, dict[str, Any]] = {
     "phone": {"viewport": {"width": 390, "height": 844}, "locale": "en-GB", "has_touch": True},
     "german": {"viewport": {"width": 1280, "height": 800}, "locale": "de-DE"},
 }
+LONG = 120_000  # ms
 
 
-def take(checkpoint: Path, picture: Path, look: str) -> None:
-    """Ask two questions with a fixed seed, open a token of the story, and save what the page looks like."""
+def chat(page: Page) -> None:
+    """Two questions with a fixed seed, and a token of the story opened."""
+    page.evaluate("document.querySelector('#knob-seed').value = 3")
+    for number, question in enumerate(QUESTIONS):
+        page.locator("textarea").fill(question)
+        page.keyboard.press("Enter")
+        page.locator(".lab-turn.lab-done").nth(number).wait_for()
+    tokens = page.locator(".lab-turn").first.locator(".lab-token")
+    tokens.nth(min(10, tokens.count() - 1)).click()
+    page.get_by_role("dialog").wait_for()
+
+
+def attention(page: Page) -> None:
+    page.locator("#lab-attention .lab-send").click()
+    page.locator(".lab-look-cell b:not(:empty)").first.wait_for(timeout=LONG)
+    page.locator('[data-layer="1"][data-head="1"]').click()
+    page.locator(".lab-look-name").filter(has_text="2").wait_for()
+
+
+def layers(page: Page) -> None:
+    page.locator("#lab-layers .lab-send").click()
+    page.locator("#lab-layers td[data-row]").first.wait_for(timeout=LONG)
+    page.locator('#lab-layers [data-row="3"]').nth(3).hover()
+
+
+def attribution(page: Page) -> None:
+    page.locator("#lab-attribution .lab-send").click()
+    page.locator(".lab-why-curves svg").last.wait_for(timeout=LONG)
+    page.locator(".lab-why-all-methods").click()
+    page.locator(".lab-why-agreed tbody tr").last.wait_for(timeout=LONG)
+
+
+def intervene(page: Page) -> None:
+    page.locator("#lab-intervene .lab-send").first.click()
+    page.locator(".lab-act-head").first.wait_for(timeout=LONG)
+    page.locator(".lab-act-worth").click()
+    page.locator(".lab-act-why:not(:empty)").wait_for(timeout=LONG)
+    page.locator(".lab-act-few").click()
+    page.locator(".lab-act-cancel").wait_for(state="hidden", timeout=LONG)
+
+
+SHOWN: dict[str, Callable[[Page], None]] = {
+    "chat": chat, "attention": attention, "layers": layers, "attribution": attribution, "intervene": intervene,
+}  # fmt: skip
+
+
+def take(checkpoint: Path, what: str, picture: Path, look: str) -> None:
+    """Open the tab, do what its function above does, and save what the page looks like."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running_app(checkpoint, Path(folder) / "app.log") as address,
@@ -35,19 +85,17 @@ def take(checkpoint: Path, picture: Path, look: str) -> None:
         page = browser.new_context(**LOOKS[look]).new_page()
         page.goto(address)
         page.locator("textarea").wait_for()
-        page.evaluate("document.querySelector('#knob-seed').value = 3")
-        for number, question in enumerate(QUESTIONS):
-            page.locator("textarea").fill(question)
-            page.keyboard.press("Enter")
-            page.locator(".lab-turn.lab-done").nth(number).wait_for()
-        tokens = page.locator(".lab-turn").first.locator(".lab-token")
-        tokens.nth(min(10, tokens.count() - 1)).click()
-        page.get_by_role("dialog").wait_for()
-        page.wait_for_timeout(400)
+        if what != "chat":
+            titles = all_words()["de" if look == "german" else "en"]
+            page.get_by_role("tab", name=titles[f"{what}.title"]).click()
+            page.wait_for_function(f"document.querySelector('#lab-{what} textarea')?.value")
+        SHOWN[what](page)
+        page.wait_for_timeout(1000)
         picture.parent.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=picture)
+        page.screenshot(path=picture, full_page=what != "chat")
         browser.close()
 
 
 if __name__ == "__main__":
-    take(ROOT / "checkpoints" / "tinytown", Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "light")
+    what, picture, *look = sys.argv[1:]
+    take(ROOT / "checkpoints" / "tinytown", what, Path(picture), look[0] if look else "light")
