@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,13 @@ from litellama.chat import Message
 from litellama.config import ModelConfig
 from litellama.explain.attention import LONGEST_WINDOW, AttentionMaps, HeadRoles, attention_maps, rollout
 from litellama.explain.reading import Reading, read_chat
+from litellama.explain.scoring import SMALL
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 
 MOST_BYTES = 600 * 2**20  # of maps held for all pages together; a 460M model's of 512 tokens are 384 MB
 MOST_LOOKS = 50
+LONGEST_ANSWER = 60
 FEW_HEADS = 64  # up to so many, the overview's pictures are larger
 VIEWS = ("head", "layer", "rollout")
 
@@ -66,18 +69,22 @@ class Looks:
             self._looks.pop(key, None)
 
 
-def look_at(model: LiteLlama, tokenizer: Tokenizer, question: str) -> Look:
-    """Answer a question greedily and keep what every head looked at. Raises `Problem` if it does not fit."""
+def look_at(model: LiteLlama, tokenizer: Tokenizer, question: str) -> Iterator[Look]:
+    """Answer a question greedily and keep what every head looked at. Raises `Problem` if it does not fit.
+
+    A large model answers slowly, so its look at the question alone comes first.
+    """
     limit = model.config.max_position_embeddings
-    longest = min(60, limit // 4)
-    try:
-        reading = read_chat(model, tokenizer, [Message("user", question)], max_new_tokens=longest)
-    except ValueError as error:
-        raise Problem("problem.does_not_fit", limit=limit - longest) from error
-    # The last window, since it holds the answer.
-    return Look(
-        reading, attention_maps(model, reading.ids, max(0, len(reading.ids) - LONGEST_WINDOW), len(reading.ids))
-    )
+    longest = min(LONGEST_ANSWER, limit // 4)
+    stages = [longest] if model.config.num_parameters <= SMALL else [0, longest]
+    for most in stages:
+        try:
+            reading = read_chat(model, tokenizer, [Message("user", question)], max_new_tokens=most)
+        except ValueError as error:
+            raise Problem("problem.does_not_fit", limit=limit - longest) from error
+        length = len(reading.ids)
+        # The last window, since it holds the answer.
+        yield Look(reading, attention_maps(model, reading.ids, max(0, length - LONGEST_WINDOW), length))
 
 
 def move_window(model: LiteLlama, look: Look, start: object) -> Look:

@@ -125,16 +125,18 @@ class Session:
         """
         model, tokenizer = self.opened.model, self.opened.tokenizer
         if start is None:
-            look = look_at(model, tokenizer, read_message(text))
+            looks = look_at(model, tokenizer, read_message(text))
         else:
-            look = move_window(model, self._looks.get(key), start)
-        self._looks.keep(key, look)
-        shown = overview(look, self.opened.config)
+            looks = iter([move_window(model, self._looks.get(key), start)])
+        for look in looks:
+            self._looks.keep(key, look)
+            here = None if look.maps.start else roles_json(roles_in(look.maps, look.reading))
+            roles = None if self._roles is None else roles_json(self._roles)
+            shown = overview(look, self.opened.config) | {"here": here}
+            yield shown | {"roles": roles}
         if self._roles is None:
-            yield shown | {"roles": None, "here": None}
             self._roles = head_roles(model, tokenizer)
-        here = None if look.maps.start else roles_json(roles_in(look.maps, look.reading))
-        yield shown | {"roles": roles_json(self._roles), "here": here}
+            yield shown | {"roles": roles_json(self._roles)}
 
     def head(self, key: str, view: object, layer: object, head: object) -> dict[str, Any]:
         """One head's map of the text looked at last, or a layer's mean, or the rollout."""

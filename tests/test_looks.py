@@ -24,11 +24,21 @@ QUESTION = "Tom found a red kite. Where is it?"
 
 @pytest.fixture
 def look(tiny_model: LiteLlama, tokenizer: Tokenizer) -> Look:
-    return look_at(tiny_model, tokenizer, QUESTION)
+    (only,) = look_at(tiny_model, tokenizer, QUESTION)
+    return only
 
 
 def unpacked(text: str, dtype: torch.dtype) -> Tensor:
     return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=dtype)
+
+
+def test_a_large_model_shows_the_question_first(
+    tiny_model: LiteLlama, tokenizer: Tokenizer, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "SMALL", 1)
+    question, whole = look_at(tiny_model, tokenizer, QUESTION)
+    assert question.reading.ids == look.reading.ids[: look.reading.answer_start]
+    assert whole.reading == look.reading
 
 
 def test_the_overview_holds_every_head(look: Look, tiny_model: LiteLlama) -> None:
@@ -75,7 +85,7 @@ def test_bad_requests_are_sentences(look: Look, tiny_model: LiteLlama, tokenizer
         with pytest.raises(Problem, match="does not understand"):
             move_window(tiny_model, look, start)
     with pytest.raises(Problem, match="longer than the model can read"):
-        look_at(tiny_model, tokenizer, "the tree " * 400)
+        next(look_at(tiny_model, tokenizer, "the tree " * 400))
 
 
 def test_looks_are_forgotten_before_they_fill_the_memory(look: Look) -> None:

@@ -62,7 +62,7 @@ lab.attention = (element, trigger, props, watch) => {
     find(".lab-look-waiting").hidden = true;
     find(".lab-send").disabled = false;
     if (news.problem) return complain(news.problem.key, news.problem.values);
-    const again = shown && shown.request === news.request;  // the same pictures, now with roles
+    const again = shown && shown.request === news.request && shown.tokens.length === news.tokens.length;  // now with roles
     shown = news;
     if (again) return showRoles();
     layer = Math.min(layer, news.layers - 1);
