@@ -18,8 +18,9 @@ from litellama.model import KVCache, LiteLlama
 
 DELETION_STEPS = 10
 SMALL = 30_000_000  # parameters
-TOKENS_AT_ONCE, TOKENS_AT_ONCE_SMALL = 1024, 4096
-"""So many tokens go through the model side by side; more would only take memory."""
+TOKENS_AT_ONCE = 512
+"""So many tokens go through the model side by side: enough to keep a core busy, and few enough that the versions in a
+chunk share a long beginning (measured by tests/benchmarks/attribution.py)."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,7 @@ class Scorer:
 
     def chunk(self) -> int:
         """How many versions of this text go side by side."""
-        small = self.model.config.num_parameters <= SMALL
-        return max(1, (TOKENS_AT_ONCE_SMALL if small else TOKENS_AT_ONCE) // len(self.embeddings))
+        return max(1, TOKENS_AT_ONCE // len(self.embeddings))
 
     @torch.inference_mode()
     def keep(self, kept: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
