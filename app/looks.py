@@ -17,13 +17,13 @@ from litellama.chat import Message
 from litellama.config import ModelConfig
 from litellama.explain.attention import LONGEST_WINDOW, AttentionMaps, HeadRoles, attention_maps, rollout
 from litellama.explain.reading import Reading, read_chat
-from litellama.explain.scoring import SMALL
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 
 MOST_BYTES = 600 * 2**20  # of maps held for all pages together; a 460M model's of 512 tokens are 384 MB
 MOST_LOOKS = 50
 LONGEST_ANSWER = 60
+QUICK = 30_000_000  # parameters; a model of so many answers before anybody waits
 FEW_HEADS = 64  # up to so many, the overview's pictures are larger
 VIEWS = ("head", "layer", "rollout")
 
@@ -76,7 +76,7 @@ def look_at(model: LiteLlama, tokenizer: Tokenizer, question: str) -> Iterator[L
     """
     limit = model.config.max_position_embeddings
     longest = min(LONGEST_ANSWER, limit // 4)
-    stages = [longest] if model.config.num_parameters <= SMALL else [0, longest]
+    stages = [longest] if model.config.num_parameters <= QUICK else [0, longest]
     for most in stages:
         try:
             reading = read_chat(model, tokenizer, [Message("user", question)], max_new_tokens=most)

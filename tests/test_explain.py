@@ -342,9 +342,9 @@ def test_impossible_targets_get_a_sentence(tiny_model: LiteLlama, tokenizer: Tok
 def test_deleting_everything_ends_at_the_blank_text(tiny_model: LiteLlama, reading: Reading) -> None:
     scorer = Scorer(tiny_model, reading, whole_answer(reading), reading.units("word"))
     curve = deletion_curve(scorer, torch.arange(len(scorer.units)))
-    whole, blank = scorer.kept(torch.tensor([[True], [False]]).expand(2, len(scorer.units)))
+    whole, blank = scorer.ends()
     assert curve[0] == 1
-    torch.testing.assert_close(curve[-1], (blank - whole).exp(), atol=1e-6, rtol=1e-3)
+    assert curve[-1].item() == pytest.approx(math.exp(blank - whole), rel=1e-3)
     shown = sufficiency_curve(scorer, torch.arange(len(scorer.units)))
     torch.testing.assert_close(shown[[0, -1]], curve[[-1, 0]], atol=1e-6, rtol=1e-3)
     half = shown[5].item()

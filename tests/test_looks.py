@@ -35,7 +35,7 @@ def unpacked(text: str, dtype: torch.dtype) -> Tensor:
 def test_a_large_model_shows_the_question_first(
     tiny_model: LiteLlama, tokenizer: Tokenizer, look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(looks, "SMALL", 1)
+    monkeypatch.setattr(looks, "QUICK", 1)
     question, whole = look_at(tiny_model, tokenizer, QUESTION)
     assert question.reading.ids == look.reading.ids[: look.reading.answer_start]
     assert whole.reading == look.reading

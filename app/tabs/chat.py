@@ -66,8 +66,9 @@ def build(session: Session) -> None:
     def stop(request: gr.Request) -> None:
         session.stop(_key(request))
 
-    def clear(request: gr.Request) -> None:
+    def clear(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         session.forget(_key(request))
+        return {"request": _sent(event).get("request"), "state": "cleared"}
 
     def pick(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         asked = {name: _sent(event).get(name) for name in ("turn", "token", "nonce")}
@@ -81,7 +82,7 @@ def build(session: Session) -> None:
     view.redo(redo, outputs=view, trigger_mode="multiple", api_name="redo", **quiet)
     # These answer at once, also while all forty places for replies are taken.
     view.stop(stop, trigger_mode="multiple", api_name="stop", concurrency_limit=None, **quiet)
-    view.clear(clear, trigger_mode="multiple", api_name="clear", concurrency_limit=None, **quiet)
+    view.clear(clear, outputs=view, trigger_mode="multiple", api_name="clear", concurrency_limit=None, **quiet)
     view.pick(pick, outputs=alternatives, trigger_mode="multiple", api_name="pick", concurrency_limit=None, **quiet)
 
 

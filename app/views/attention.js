@@ -262,13 +262,7 @@ lab.attention = (element, trigger, props, watch) => {
     checkRadios();
     askForMap();
   });
-  mosaic.addEventListener("keydown", (event) => {
-    const move = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
-    const cell = event.target.closest("[data-layer]");
-    if (!move || !cell) return;
-    event.preventDefault();
-    mosaic.querySelector(`[data-layer="${Number(cell.dataset.layer) + move[0]}"][data-head="${Number(cell.dataset.head) + move[1]}"]`)?.focus();
-  });
+  lab.gridKeys(mosaic, -1);
 
   // --- One map ----------------------------------------------------------------------------------------------------
 

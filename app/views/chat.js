@@ -7,6 +7,8 @@ lab.chat = (element, trigger, props, watch) => {
   let running = null;  // {request, article, text, redone, watchdog}: the reply being written
   let editing = false;
   let requests = 0;
+  let clearing = null;   // the number of the 'clear' under way; a message sent meanwhile waits for it
+  let waiting = null;
 
   // --- Settings -------------------------------------------------------------------------------------------------
 
@@ -55,7 +57,9 @@ lab.chat = (element, trigger, props, watch) => {
     waitForNews();
     announce(lab.word("chat.writing"));
     show();
-    trigger(action, { request: running.request, text, settings: settings() });
+    const message = { request: running.request, text, settings: settings() };
+    // Gradio's client shuts its stream when the last answer is in, and loses one that was asked for at that moment.
+    if (clearing) waiting = () => trigger(action, message); else trigger(action, message);
   };
 
   const submit = () => {
@@ -79,7 +83,10 @@ lab.chat = (element, trigger, props, watch) => {
   const stop = () => { if (running) trigger("stop"); };
 
   const clear = () => {
-    trigger("clear");
+    clearing = `${++requests}`;
+    waiting = null;
+    trigger("clear", { request: clearing });
+    setTimeout((asked) => { if (asked === clearing) cleared(); }, 3000, clearing);  // whatever happened to it
     lab.closeCard();
     finish();
     edit(false);
@@ -88,6 +95,11 @@ lab.chat = (element, trigger, props, watch) => {
     announce(lab.word("chat.cleared"));
     show();
     box.focus();
+  };
+
+  const cleared = () => {
+    clearing = null;
+    setTimeout(() => { waiting?.(); waiting = null; }, 50);
   };
 
   const waitForNews = () => {
@@ -186,6 +198,7 @@ lab.chat = (element, trigger, props, watch) => {
 
   watch("value", () => {
     const update = props.value;
+    if (update?.state === "cleared") { if (update.request === clearing) cleared(); return; }
     if (!running || !update || update.request !== running.request) return;  // news of something given up
     if (update.problem) return refuse(update.problem);
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;

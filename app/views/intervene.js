@@ -111,13 +111,7 @@ lab.intervene = (element, trigger, props, watch) => {
     if (!off.delete(name)) off.add(name);
     change();
   });
-  grid.addEventListener("keydown", (event) => {
-    const move = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowUp: [1, 0], ArrowDown: [-1, 0] }[event.key];
-    const cell = event.target.closest("[data-layer]");
-    if (!move || !cell) return;
-    event.preventDefault();
-    grid.querySelector(`[data-layer="${Number(cell.dataset.layer) + move[0]}"][data-head="${Number(cell.dataset.head) + move[1]}"]`)?.focus();
-  });
+  lab.gridKeys(grid, 1);
   find(".lab-act-worth").addEventListener("click", () => act("worth"));
   find(".lab-act-few").addEventListener("click", () => { searching(true); act("few"); });
   find(".lab-act-cancel").addEventListener("click", () => trigger("halt"));

@@ -66,6 +66,15 @@ window.lab = window.lab || {};
     if (!box.value) box.value = sharedText ?? example;  // who was quicker than the script keeps what was typed
   };
 
+  // In a grid of buttons with data-layer and data-head, the arrow keys go to the neighbour; `up` is where layer 2 stands.
+  lab.gridKeys = (grid, up) => grid.addEventListener("keydown", (event) => {
+    const move = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowUp: [up, 0], ArrowDown: [-up, 0] }[event.key];
+    const cell = event.target.closest("[data-layer]");
+    if (!move || !cell) return;
+    event.preventDefault();
+    grid.querySelector(`[data-layer="${Number(cell.dataset.layer) + move[0]}"][data-head="${Number(cell.dataset.head) + move[1]}"]`)?.focus();
+  });
+
   // Hand the user a file of text, or of a Blob's bytes.
   lab.save = (name, content, type) => {
     const link = lab.make("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });

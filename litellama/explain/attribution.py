@@ -82,8 +82,7 @@ def attribute(
 
 def _attribute(scorer: Scorer, method: str, seed: int) -> Iterator[Progress | Attribution]:
     began = time.perf_counter()
-    ends = scorer.kept(torch.tensor([[True], [False]]).expand(2, len(scorer.units)))
-    whole, blank = ends.tolist()
+    whole, blank = scorer.ends()
     total = texts_needed(method, len(scorer.units))
     started, done = time.perf_counter(), 0
     yield Progress(0, total, (started - began) / 2 * total)  # two texts were read already
@@ -159,7 +158,7 @@ def integrated_gradients(scorer: Scorer, steps: int) -> Iterator[int | Tensor]:
 
 def _integrated_gradients(scorer: Scorer, seed: int) -> Work:
     """With ever more points, until the scores add up to within `LARGEST_GAP`."""
-    whole, blank = scorer.kept(torch.tensor([[True], [False]]).expand(2, len(scorer.units))).tolist()
+    whole, blank = scorer.ends()
     steps = FEWEST_STEPS
     while True:
         for news in integrated_gradients(scorer, steps):

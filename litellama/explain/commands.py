@@ -13,10 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from litellama.checkpoint import Opened, open_checkpoint, replace_card
-from litellama.explain.scoring import SMALL
 from litellama.explain.trust import Trust
 from litellama.explain.trust import trust as measure
-from litellama.training.commands import machine
+from litellama.training.commands import SMALL, machine
 
 
 def trust(

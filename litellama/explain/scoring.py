@@ -17,7 +17,6 @@ from litellama.explain.reading import Reading, Unit
 from litellama.model import KVCache, LiteLlama
 
 DELETION_STEPS = 10
-SMALL = 30_000_000  # parameters
 TOKENS_AT_ONCE = 512
 """So many tokens go through the model side by side: enough to keep a core busy, and few enough that the versions in a
 chunk share a long beginning (measured by tests/benchmarks/attribution.py)."""
@@ -103,6 +102,11 @@ class Scorer:
             cache.values[:, :, :, :past] = self._cache.values[:, :, :, :past]
             cache.length = past
             yield rows, self.score(embeddings[:, past:], cache).cpu()
+
+    def ends(self) -> tuple[float, float]:
+        """The scores of the text as it is and of the blank one, between which every explanation moves."""
+        whole, blank = self.kept(torch.tensor([[True], [False]]).expand(2, len(self.units))).tolist()
+        return whole, blank
 
     def kept(self, kept: Tensor) -> Tensor:
         """Scores (N) of versions that keep some units, `kept` (N, U) of bool."""

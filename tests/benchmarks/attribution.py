@@ -24,8 +24,9 @@ from litellama.checkpoint import checkpoints_folder, open_checkpoint
 from litellama.config import PRESETS, preset
 from litellama.explain.attribution import attribute, finished
 from litellama.explain.reading import read_chat
-from litellama.explain.scoring import SMALL, Scorer, Target
+from litellama.explain.scoring import Scorer, Target
 from litellama.model import LiteLlama
+from litellama.training.commands import SMALL
 
 STORY = (
     "Tom hid a red ball under the bed. Anna has a blue hat and six apples. Ben went to the pond in the morning. It was "

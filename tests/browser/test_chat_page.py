@@ -142,7 +142,6 @@ def test_retry_edit_and_clear(page: Page) -> None:
     expect(page.locator(".lab-turn")).to_have_count(0)
     expect(page.get_by_role("heading", name=EN["chat.welcome"])).to_be_visible()
     expect(page.locator(".lab-welcome-why")).to_have_text(EN["chat.welcome_other"])  # its card names no TinyTown
-    page.wait_for_timeout(500)  # as quick as a person; a message sent at the very moment of clearing can be lost
     ask_and_wait(page, "Hello again")
 
 
