@@ -15,6 +15,7 @@ from app.conversation import Conversation, Turn
 from app.layers import lens_json
 from app.looks import Looks, look_at, move_window, overview, picture, roles_json
 from app.settings import Settings
+from app.walks import walk_json
 from app.words import Problem
 from litellama.chat import prompt_ids, reply
 from litellama.checkpoint import Opened
@@ -87,6 +88,7 @@ class Session:
         self._looks.forget(key)
         self._texts.forget(key)
         self._texts.forget(f"{key}/intervene")
+        self._texts.forget(f"{key}/step")
 
     def stop(self, key: str) -> None:
         """Let the running reply end with the token it is at."""
@@ -146,6 +148,15 @@ class Session:
         """Read and answer `text`; for each token of the answer, what each layer would have said."""
         model, tokenizer = self.opened.model, self.opened.tokenizer
         return lens_json(model, tokenizer, attributions.read(model, tokenizer, read_message(text)).reading)
+
+    def step(self, key: str, sent: dict[str, Any]) -> dict[str, Any]:
+        """Every number of one step: of a new `text`, or of the text read last at `place`, `layer` and `head`."""
+        model, tokenizer = self.opened.model, self.opened.tokenizer
+        key = f"{key}/step"
+        if "text" in sent:  # a new one
+            self._texts.keep(key, attributions.read(model, tokenizer, read_message(sent["text"])))
+        reading = self._texts.get(key).reading
+        return walk_json(model, tokenizer, reading, sent.get("place"), sent.get("layer", 0), sent.get("head", 0))
 
     def intervene(self, key: str, action: object, sent: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The Intervene tab's `action` on its own text: begin, change, worth, patch or few."""

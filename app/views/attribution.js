@@ -110,7 +110,7 @@ lab.attribution = (element, trigger, props, watch) => {
   const unitText = (places) => places.map((place) => visible(text.tokens[place])).join("");
   const showFound = () => {
     const most = Math.max(...found.scores.map(Math.abs), 1e-9);
-    const pushes = lab.isDark() ? ["108 197 179", "232 150 58"] : ["15 107 96", "214 111 8"];  // for and against: teal and orange
+    const pushes = lab.twoColours();  // for and against: teal and orange
     words.replaceChildren(...found.units.map((places, index) => {
       const share = found.scores[index] / most;
       const word = lab.make("span", { class: "lab-why-word", tabindex: 0, title: number(found.scores[index]), "aria-label": `${unitText(places)}: ${number(found.scores[index])}` }, unitText(places));

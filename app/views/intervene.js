@@ -92,7 +92,7 @@ lab.intervene = (element, trigger, props, watch) => {
   };
   const mark = () => {
     const most = effects ? Math.max(...effects.flat().map(Math.abs), 1e-9) : 1;
-    const colours = lab.isDark() ? ["108 197 179", "232 150 58"] : ["15 107 96", "214 111 8"];
+    const colours = lab.twoColours();
     for (const cell of grid.querySelectorAll(".lab-act-head")) {
       const layer = Number(cell.dataset.layer), head = Number(cell.dataset.head), on = !off.has(`${layer},${head}`);
       const effect = effects?.[layer][head];

@@ -33,8 +33,8 @@ def with_heads(
     shape = (model.config.num_hidden_layers, model.config.num_attention_heads)
     if tuple(scales.shape[1:]) != shape:
         raise ValueError(f"scales has shape {tuple(scales.shape)}; (N, {shape[0]}, {shape[1]}) was expected")
-    twin = _twin(model)
-    for layer, projection in enumerate(_projections(twin)):
+    copied = twin(model)
+    for layer, projection in enumerate(_projections(copied)):
 
         def change(_: nn.Module, inputs: tuple[Tensor, ...], layer: int = layer) -> tuple[Tensor]:
             heads = inputs[0].unflatten(-1, (shape[1], -1))  # (N, T, H, D)
@@ -44,10 +44,10 @@ def with_heads(
             return (heads.flatten(-2),)
 
         projection.register_forward_pre_hook(change)
-    return twin
+    return copied
 
 
-def _twin(model: LiteLlama) -> LiteLlama:
+def twin(model: LiteLlama) -> LiteLlama:
     """A copy of the modules, for hooks of its own, around the very same tensors."""
     shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     return copy.deepcopy(model, shared)
@@ -64,10 +64,10 @@ def _projections(model: LiteLlama) -> list[nn.Module]:
 def head_outputs(model: LiteLlama, ids: Sequence[int]) -> Tensor:
     """What each head adds before the output projection mixes them, (L, T, H, D)."""
     found: list[Tensor] = []
-    twin = _twin(model)
-    for projection in _projections(twin):
+    copied = twin(model)
+    for projection in _projections(copied):
         projection.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0][0]))
-    twin(torch.tensor([list(ids)], device=model.lm_head.weight.device), last_only=True)
+    copied(torch.tensor([list(ids)], device=model.lm_head.weight.device), last_only=True)
     return torch.stack(found).unflatten(-1, (model.config.num_attention_heads, -1))
 
 

@@ -25,6 +25,7 @@ from litellama.config import ModelConfig
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 from litellama.training.data import ANSWER, Batch, TinyTownBatches
+from litellama.training.drills import DrillBatches
 from litellama.training.replicas import Replicas
 from litellama.training.state import load_state, save_state
 
@@ -34,12 +35,13 @@ MUON_SCALE = 1.5
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training is to do. `decay` is the last part of the steps, as a share, in which "wsd" lowers the rate;
-    `threads` take their shares of each batch side by side."""
+    """What a training is to do. The first `drills` of its `steps` are look-up drills; `decay` is the last part of the
+    steps, as a share, in which "wsd" lowers the rate; `threads` take their shares of each batch side by side."""
 
     config: ModelConfig
     steps: int
     seed: int = 0
+    drills: int = 0
     rows_per_batch: int = 32
     learning_rate: float = 1e-3
     warmup_steps: int = 100
@@ -61,6 +63,8 @@ class Plan:
             )
         if self.steps < 1 or self.rows_per_batch < 1 or self.save_every < 1:
             raise ValueError("steps, rows_per_batch and save_every must each be at least 1")
+        if self.drills < 0:
+            raise ValueError(f"drills is {self.drills}; a number of steps was expected, 0 for none")
         if not 0 < self.learning_rate < 1:
             raise ValueError(
                 f"learning_rate is {self.learning_rate}; a number between 0 and 1 was expected, such as 1e-3"
@@ -97,9 +101,11 @@ def learning_rate(step: int, plan: Plan) -> float:
 
 
 def initialise(model: LiteLlama, seed: int) -> None:
-    """Normal(0, 0.02) weights; what writes into the residual stream is zero, so every block begins as "do nothing".
+    """Normal weights; what writes into the residual stream is zero, so every block begins as "do nothing".
 
-    In a prototype that cut the steps until a small model learned to look things up from 1,200 to 700.
+    Embeddings have a deviation of 0.02, matrices of 1 / sqrt(inputs): queries and keys then differ enough from the
+    first step on for looks to be told apart. With 0.02 throughout, a model of hidden size 192 did not leave the
+    sentences' frame in 360 steps.
     """
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
@@ -109,7 +115,8 @@ def initialise(model: LiteLlama, seed: int) -> None:
             elif name.endswith(("o_proj.weight", "down_proj.weight")):
                 parameter.zero_()
             else:
-                parameter.copy_(torch.empty(parameter.shape).normal_(0, 0.02, generator=generator))
+                deviation = 0.02 if "embed" in name else parameter.shape[1] ** -0.5
+                parameter.copy_(torch.empty(parameter.shape).normal_(0, deviation, generator=generator))
 
 
 def make_optimizers(model: LiteLlama, plan: Plan) -> list[torch.optim.Optimizer]:
@@ -163,10 +170,12 @@ def train(
     progress: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0}
     if resume:
         progress = load_state(folder, model, optimizers)
-    batches = TinyTownBatches(tokenizer, plan.seed, plan.rows_per_batch, plan.config.max_position_embeddings)
+    drills = DrillBatches(tokenizer, plan.seed, plan.drills)
+    stories = TinyTownBatches(tokenizer, plan.seed, plan.rows_per_batch, plan.config.max_position_embeddings)
     with Replicas(model, plan.threads) as replicas:  # after loading: the views share the memory the weights lie in now
         for step in range(progress["step"], plan.steps):
-            metrics = _step(replicas, optimizers, batches, step, plan, progress)
+            batch = drills[step] if step < plan.drills else stories[step - plan.drills]
+            metrics = _step(replicas, optimizers, batch, step, plan, progress)
             progress = {"step": step + 1, "tokens": metrics.tokens_seen, "seconds": metrics.seconds}
             if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
                 save_state(folder, model, optimizers, progress)
@@ -180,13 +189,12 @@ def train(
 def _step(
     replicas: Replicas,
     optimizers: list[torch.optim.Optimizer],
-    batches: TinyTownBatches,
+    batch: Batch,
     step: int,
     plan: Plan,
     progress: dict[str, Any],
 ) -> Metrics:
     began = time.perf_counter()
-    batch = batches[step]
     total = batch.weights.sum().item()
     answers = int((batch.weights == ANSWER).sum())
     rate = learning_rate(step, plan)

@@ -1,7 +1,7 @@
 """Take the README's pictures: `python -m tests.browser.screenshot chat docs/chat.png`.
 
-The first word says what is shown: chat, attention, layers, attribution or intervene. A third word gives another look:
-light, dark, phone or german.
+The first word says what is shown: chat, attention, step, layers, attribution or intervene. A third word gives another
+look: light, dark, phone or german.
 """
 
 from __future__ import annotations
@@ -47,6 +47,11 @@ def attention(page: Page) -> None:
     page.locator(".lab-look-name").filter(has_text="2").wait_for()
 
 
+def step(page: Page) -> None:
+    page.locator("#lab-step .lab-send").click()
+    page.locator(".lab-step-rail button").nth(3).click(timeout=LONG)
+
+
 def layers(page: Page) -> None:
     page.locator("#lab-layers .lab-send").click()
     page.locator("#lab-layers td[data-row]").first.wait_for(timeout=LONG)
@@ -70,7 +75,8 @@ def intervene(page: Page) -> None:
 
 
 SHOWN: dict[str, Callable[[Page], None]] = {
-    "chat": chat, "attention": attention, "layers": layers, "attribution": attribution, "intervene": intervene,
+    "chat": chat, "attention": attention, "step": step, "layers": layers, "attribution": attribution,
+    "intervene": intervene,
 }  # fmt: skip
 
 

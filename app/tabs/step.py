@@ -1,0 +1,40 @@
+"""The "Inside one step" tab: from one token to the guess of the next, with every number in between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app.session import Session
+from app.tabs import EXAMPLE
+from app.views import scripts, template
+from app.words import Problem
+
+TITLE = "step.title"
+
+
+def build(session: Session) -> None:
+    """Lay the tab out and wire it: 'walk' reads a text, or goes to another place, layer or head of it."""
+    view = gr.HTML(
+        None,
+        html_template=template("step.html"),
+        head=scripts("lab.js", "numbers.js", "step.js"),
+        js_on_load="lab.step(element, trigger, props, watch);  // triggers 'walk'",
+        apply_default_css=False,
+        elem_id="lab-step",
+        example=EXAMPLE,
+    )
+
+    def walk(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        sent = event._data if isinstance(event._data, dict) else {}
+        asked = {"request": sent.get("request")}
+        try:
+            return asked | session.step(request.session_hash or "", sent)
+        except Problem as problem:
+            return asked | {"problem": problem.to_json()}
+
+    view.walk(
+        walk, outputs=view, api_name="walk", show_progress="hidden", api_visibility="private",
+        trigger_mode="multiple", concurrency_id="look", concurrency_limit=1,
+    )  # fmt: skip
