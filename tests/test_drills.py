@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from litellama.config import ModelConfig
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 from litellama.training.drills import FEW_TOKENS, MOST_BETWEEN, ROWS, DrillBatches
