@@ -20,7 +20,7 @@ def build(session: Session) -> None:
     view = gr.HTML(
         None,
         html_template=template("attention.html"),
-        head=scripts("lab.js", "attention.js"),
+        head=scripts("lab.js", "numbers.js", "takeaway.js", "attention.js"),
         js_on_load="lab.attention(element, trigger, props, watch);  // triggers 'look' 'closer'",
         apply_default_css=False,
         elem_id="lab-attention",
@@ -30,7 +30,7 @@ def build(session: Session) -> None:
     one_map = gr.HTML(
         None,
         html_template="<span></span>",
-        head=scripts("lab.js", "attention.js"),
+        head=scripts("lab.js", "numbers.js", "takeaway.js", "attention.js"),
         js_on_load="lab.attentionHead(element, props, watch);",
         apply_default_css=False,
         elem_id="lab-attention-head",

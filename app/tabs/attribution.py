@@ -22,7 +22,7 @@ def build(session: Session) -> None:
     view = gr.HTML(
         None,
         html_template=template("attribution.html"),
-        head=scripts("lab.js", "numbers.js", "attribution.js"),
+        head=scripts("lab.js", "numbers.js", "takeaway.js", "attribution.js"),
         js_on_load="lab.attribution(element, trigger, props, watch);"
         "  // triggers 'read' 'explain' 'compare' 'cancel' 'test'",
         apply_default_css=False,

@@ -19,7 +19,7 @@ def build(session: Session) -> None:
     view = gr.HTML(
         None,
         html_template=template("step.html"),
-        head=scripts("lab.js", "numbers.js", "step.js"),
+        head=scripts("lab.js", "numbers.js", "takeaway.js", "step.js"),
         js_on_load="lab.step(element, trigger, props, watch);  // triggers 'walk'",
         apply_default_css=False,
         elem_id="lab-step",

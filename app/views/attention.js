@@ -331,32 +331,21 @@ lab.attention = (element, trigger, props, watch) => {
     choose(Math.floor(at * map.size));
   });
 
+  const strongest = (all) => all.map((share, index) => [share, index]).filter(([share]) => share >= 0.001).sort((one, other) => other[0] - one[0]).slice(0, 30);
   const showTable = (all) => {
     const table = find(".lab-look-table");
     if (!table.open) return;
     table.querySelector("thead").replaceChildren(lab.make("tr", {}, lab.make("th", { scope: "col" }, lab.word("attention.column_place")), lab.make("th", { scope: "col" }, lab.word("attention.column_token")), lab.make("th", { scope: "col" }, lab.word("attention.column_share"))));
-    const rows = all.map((share, index) => [share, index]).filter(([share]) => share >= 0.001).sort((one, other) => other[0] - one[0]).slice(0, 30);
-    table.querySelector("tbody").replaceChildren(...rows.map(([share, index]) => lab.make("tr", {}, lab.make("td", {}, `${shown.start + index + 1}`), lab.make("td", {}, visible(tokenAt(index))), lab.make("td", {}, percent(share)))));
+    table.querySelector("tbody").replaceChildren(...strongest(all).map(([share, index]) => lab.make("tr", {}, lab.make("td", {}, `${shown.start + index + 1}`), lab.make("td", {}, visible(tokenAt(index))), lab.make("td", {}, percent(share)))));
   };
   find(".lab-look-table").addEventListener("toggle", () => map && showTable(shares()));
 
   // --- Taking it away ---------------------------------------------------------------------------------------------
 
-  const fileName = (ending) => `attention-${view === "rollout" ? "rollout" : view === "layer" ? `layer${layer + 1}` : `layer${layer + 1}-head${head + 1}`}.${ending}`;
+  const fileName = () => `attention-${view === "rollout" ? "rollout" : view === "layer" ? `layer${layer + 1}` : `layer${layer + 1}-head${head + 1}`}`;
   const tokens = () => shown.tokens.slice(shown.start, shown.end);
   const rowsOf = () => Array.from({ length: map.size }, (_, row) => Array.from({ length: row + 1 }, (_, column) => Number(weight(row, column).toFixed(5))));
   const escapeXml = (text) => text.replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`).replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, "\ufffd");
-  const quote = (text) => `"${text.replaceAll('"', '""')}"`;
-  const makers = {
-    png: () => picture().toBlob((blob) => lab.save(fileName("png"), blob, "image/png")),
-    svg: () => lab.save(fileName("svg"), svg(), "image/svg+xml"),
-    csv: () => {
-      const lines = [["from", "to", "from_token", "to_token", "attention"].join(",")];
-      rowsOf().forEach((row, from) => row.forEach((share, to) => lines.push([shown.start + from + 1, shown.start + to + 1, quote(tokens()[from]), quote(tokens()[to]), share].join(","))));
-      lab.save(fileName("csv"), lines.join("\n") + "\n", "text/csv");
-    },
-    json: () => lab.save(fileName("json"), JSON.stringify({ view, layer: layer + 1, head: head + 1, first_token: shown.start + 1, tokens: tokens(), attention: rowsOf() }), "application/json"),
-  };
   const LABEL = 90;
   const picture = () => {  // the map with its tokens along both sides, as large as a page takes
     const unit = Math.max(2, Math.min(18, Math.floor(1400 / map.size))), side = unit * map.size, margin = unit >= 9 ? LABEL : 0;
@@ -396,11 +385,17 @@ lab.attention = (element, trigger, props, watch) => {
     }
     return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size} ${size}" font-family="monospace" font-size="9">${parts.join("")}</svg>`;
   };
-  find(".lab-look-out").append(...Object.keys(makers).map((kind) => {
-    const button = lab.make("button", { type: "button", class: "lab-plain", "data-title": "attention.save" }, kind.toUpperCase());
-    button.addEventListener("click", () => map && makers[kind]());
-    return button;
-  }));
+  lab.takeAway(find(".lab-look-out"), {
+    name: fileName,
+    report: () => ({
+      title: find(".lab-look-name").textContent, facts: [tokens().map(visible).join(""), find(".lab-look-said").textContent],
+      head: [lab.word("attention.column_place"), lab.word("attention.column_token"), lab.word("attention.column_share")],
+      rows: strongest(shares()).map(([share, index]) => [`${shown.start + index + 1}`, { text: visible(tokenAt(index)), share }, percent(share)]),
+    }),
+    csv: () => [["from", "to", "from_token", "to_token", "attention"], ...rowsOf().flatMap((row, from) => row.map((share, to) => [shown.start + from + 1, shown.start + to + 1, tokens()[from], tokens()[to], share]))],
+    json: () => ({ view, layer: layer + 1, head: head + 1, first_token: shown.start + 1, tokens: tokens(), attention: rowsOf() }),
+    svg, png: () => new Promise((done) => picture().toBlob(done, "image/png")),
+  });
 
   // --- The box ----------------------------------------------------------------------------------------------------
 

@@ -198,16 +198,20 @@ lab.attribution = (element, trigger, props, watch) => {
   // --- Taking it away ---------------------------------------------------------------------------------------------
 
   const rows = () => found.units.map((places, index) => [unitText(places), found.scores[index]]);
-  const quote = (piece) => `"${piece.replaceAll('"', '""')}"`;
-  const makers = {
-    CSV: () => lab.save("explanation.csv", ["word,score", ...rows().map(([word, score]) => `${quote(word)},${score}`)].join("\n") + "\n", "text/csv"),
-    JSON: () => lab.save("explanation.json", JSON.stringify({ prompt: box.value, explained: text.tokens.slice(target[0], target[1]).join(""), method: found.method, score: found.score, blank_score: found.blank, gap: found.gap, units: rows() }), "application/json"),
-  };
-  find(".lab-look-out").append(...Object.keys(makers).map((kind) => {
-    const button = lab.make("button", { type: "button", class: "lab-plain", "data-title": "attribution.save" }, kind);
-    button.addEventListener("click", () => found && makers[kind]());
-    return button;
-  }));
+  lab.takeAway(find(".lab-why-found .lab-look-out"), {
+    name: () => "explanation",
+    report: () => {
+      const most = Math.max(...found.scores.map(Math.abs), 1e-9);
+      return {
+        title: find(".lab-why-heading").textContent, facts: [box.value, lab.word(`attribution.method_${key(found.method)}`), find(".lab-why-facts").textContent],
+        head: [lab.word("attribution.column_word"), lab.word("attribution.column_score")],
+        // Turned round: what speaks for the answer is teal in this tab, and below zero elsewhere.
+        rows: rows().map(([word, score]) => [{ text: word, share: -score / most }, number(score)]),
+      };
+    },
+    csv: () => [["word", "score"], ...rows()],
+    json: () => ({ prompt: box.value, explained: text.tokens.slice(target[0], target[1]).join(""), method: found.method, score: found.score, blank_score: found.blank, gap: found.gap, units: rows() }),
+  });
 
   // --- The controls -----------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 lab.header = (element, trigger, props) => {
   const find = (selector) => element.querySelector(selector);
   const { name, parameters, verified } = props.value;
+  lab.model = { name, parameters };  // what leaves the page says which model it speaks of
 
   find(".lab-name").textContent = name;
   lab.say(find(".lab-size"), "header.parameters", { count: parameters });

@@ -6,6 +6,7 @@ lab.intervene = (element, trigger, props, watch) => {
   let shape = null;      // layers, heads, groups and the first answer
   let off = new Set();   // "layer,head" of the heads that are switched off
   let effects = null;
+  let now = [];          // the answer as the heads stand, of (text, probability)
   let requests = 0, asked = {};
 
   const percent = (share) => (share * 100).toLocaleString(lab.language, { maximumFractionDigits: share < 0.1 ? 1 : 0 }) + " %";
@@ -60,7 +61,8 @@ lab.intervene = (element, trigger, props, watch) => {
       return token;
     }));
   };
-  const showAnswer = ({ now, before }) => {
+  const showAnswer = ({ now: tokens, before }) => {
+    now = tokens;
     line(".lab-act-first", shape.now);
     line(".lab-act-now", now);
     line(".lab-act-before", before);
@@ -119,6 +121,26 @@ lab.intervene = (element, trigger, props, watch) => {
   find(".lab-act-off").addEventListener("click", () => {
     off = new Set([...grid.querySelectorAll(".lab-act-head")].map((cell) => `${cell.dataset.layer},${cell.dataset.head}`));
     change();
+  });
+
+  const answerOf = (tokens) => tokens.map(([text]) => visible(text)).join("").trim();
+  lab.takeAway(find(".lab-act-out"), {
+    name: () => "heads",
+    report: () => {
+      const most = effects ? Math.max(...effects.flat().map(Math.abs), 1e-9) : 1;
+      const cell = (layer, head) => {
+        const effect = effects?.[layer][head] ?? 0, text = effects ? number(effect) : "";
+        return off.has(`${layer},${head}`) ? `✕ ${text}` : { text: text || "●", share: effect / most };
+      };
+      return {
+        title: lab.word("intervene.title"),
+        facts: [box.value, `${lab.word("intervene.first")}: ${answerOf(shape.now)}`, `${find(".lab-act-count").textContent} (✕): ${answerOf(now)}`, find(".lab-act-why").textContent].filter(Boolean),
+        head: ["", ...Array.from({ length: shape.heads }, (_, head) => lab.word("intervene.head", { head: head + 1 }))],
+        rows: Array.from({ length: shape.layers }, (_, layer) => [lab.word("intervene.layer", { layer: layer + 1 }), ...Array.from({ length: shape.heads }, (_, head) => cell(layer, head))]).reverse(),
+      };
+    },
+    csv: () => [["layer", "head", "on", "effect"], ...Array.from({ length: shape.layers * shape.heads }, (_, at) => [Math.floor(at / shape.heads), at % shape.heads]).map(([layer, head]) => [layer + 1, head + 1, off.has(`${layer},${head}`) ? 0 : 1, effects?.[layer][head] ?? ""])],
+    json: () => ({ prompt: box.value, first_answer: shape.now, answer: now, off: pairs(), effects }),
   });
 
   // --- The boxes --------------------------------------------------------------------------------------------------

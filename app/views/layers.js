@@ -58,16 +58,15 @@ lab.layers = (element, trigger, props, watch) => {
     if (next) { cell.tabIndex = -1; next.tabIndex = 0; next.focus(); }
   });
 
-  const quote = (text) => `"${text.replaceAll('"', '""')}"`;
-  const makers = {
-    CSV: () => lab.save("guesses.csv", ["layer,answer_token,place,guess,probability", ...shown.rows.flatMap((cells, row) => cells.flatMap((guesses, column) => guesses.map(([text, share]) => [row, quote(shown.answer[column]), column + 1, quote(text), share].join(","))))].join("\n") + "\n", "text/csv"),
-    JSON: () => lab.save("guesses.json", JSON.stringify({ answer: shown.answer, settled: shown.settled, layers: shown.rows }), "application/json"),
-  };
-  find(".lab-look-out").append(...Object.keys(makers).map((kind) => {
-    const button = lab.make("button", { type: "button", class: "lab-plain", "data-title": "attribution.save" }, kind);
-    button.addEventListener("click", () => shown && makers[kind]());
-    return button;
-  }));
+  lab.takeAway(find(".lab-look-out"), {
+    name: () => "guesses",
+    report: () => ({
+      title: lab.word("layers.heading"), facts: [box.value], head: ["", ...shown.answer.map(visible)],
+      rows: shown.rows.map((cells, row) => [name(row), ...cells.map(([[text, share]]) => ({ text: visible(text), share }))]).reverse(),
+    }),
+    csv: () => [["layer", "answer_token", "place", "guess", "probability"], ...shown.rows.flatMap((cells, row) => cells.flatMap((guesses, column) => guesses.map(([text, share]) => [row, shown.answer[column], column + 1, text, share])))],
+    json: () => ({ answer: shown.answer, settled: shown.settled, layers: shown.rows }),
+  });
 
   lab.startText(box, props.example);
   find(".lab-look-form").addEventListener("submit", (event) => { event.preventDefault(); lab.shareText(box.value); guess(); });

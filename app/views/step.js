@@ -204,17 +204,17 @@ lab.step = (element, trigger, props, watch) => {
 
   // --- Taking it along ----------------------------------------------------------------------------------------------
 
-  const quote = (text) => `"${text.replaceAll('"', '""')}"`;
-  const makers = {
-    CSV: () => lab.save("one-step.csv", ["name,row,index,value", ...Object.entries(shown.numbers).flatMap(([name, values]) => (Array.isArray(values[0]) ? values : [values]).flatMap((row, number) => row.map((value, index) => [name, number, index, value].join(",")))),
-      ...shown.guesses.map((guess) => ["logit", quote(guess.text), guess.id, guess.logit].join(","))].join("\n") + "\n", "text/csv"),
-    JSON: () => lab.save("one-step.json", JSON.stringify(shown), "application/json"),
-  };
-  find(".lab-look-out").append(...Object.keys(makers).map((kind) => {
-    const button = lab.make("button", { type: "button", class: "lab-plain", "data-title": "attribution.save" }, kind);
-    button.addEventListener("click", () => makers[kind]());
-    return button;
-  }));
+  lab.takeAway(find(".lab-look-out"), {
+    name: () => "one-step",
+    report: () => ({
+      title: lab.word("step.title"), facts: [shown.tokens.map(visible).join(""), find(".lab-step-said").textContent],
+      head: [lab.word("step.guesses"), "logit", ...shown.temperatures.map((temperature) => lab.word("step.temperature", { temperature }))],
+      rows: shown.guesses.map((guess) => [quoted(guess.text), lab.fourDigits(guess.logit), ...guess.shares.map((share) => ({ text: percent(share), share }))]),
+    }),
+    csv: () => [["name", "row", "index", "value"], ...Object.entries(shown.numbers).flatMap(([name, values]) => (Array.isArray(values[0]) ? values : [values]).flatMap((row, number) => row.map((value, index) => [name, number, index, value]))),
+      ...shown.guesses.map((guess) => ["logit", guess.text, guess.id, guess.logit])],
+    json: () => shown,
+  });
 
   // --- Hands --------------------------------------------------------------------------------------------------------
 
