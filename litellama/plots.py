@@ -1,0 +1,196 @@
+"""Plain numbers to pictures, for lessons: Plotly figures, and text shaded by scores.
+
+    maps = attention_maps(model, reading.ids)
+    attention_map(reading.tokens, maps.weights[0, 3], title="Layer 1, head 4").show(config=CONFIG)
+
+Numbers come as lists, numpy arrays or tensors. Colours can be told apart by people who see few of them: white to dark
+blue for shares, teal and orange for what is below and above zero; every value also shows on hover.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+import plotly.graph_objects as go
+
+CONFIG = {"displaylogo": False, "showSendToCloud": False, "toImageButtonOptions": {"format": "svg"}}
+"""For a figure's `show`: no button that would send anything elsewhere."""
+
+SHARES = [[0, "#ffffff"], [0.25, "rgb(131,159,174)"], [0.5, "rgb(80,119,139)"], [1, "rgb(6,63,92)"]]
+SIGNED = [[0, "rgb(15,107,96)"], [0.5, "#ffffff"], [1, "rgb(214,111,8)"]]
+LINES = ("rgb(15,107,96)", "rgb(214,111,8)", "rgb(6,63,92)", "rgb(91,100,114)", "rgb(160,60,110)")
+
+
+def attention_map(tokens: Sequence[str], weights: Any, *, title: str = "") -> go.Figure:
+    """One head's map (T, T): each row, a token, shares its look among the tokens above it and itself."""
+    shares = _table(weights, len(tokens), len(tokens))
+    seen = numpy.where(numpy.tri(len(tokens), dtype=bool), shares, numpy.nan)  # what comes later cannot be looked at
+    names = [f"{number} {_visible(token)}" for number, token in enumerate(tokens, 1)]
+    picture = go.Heatmap(
+        z=seen, x=names, y=names, colorscale=SHARES, zmin=0, zmax=1, colorbar={"tickformat": ".0%"},
+        hovertemplate="from %{y}<br>to %{x}<br>%{z:.1%}<extra></extra>",
+    )  # fmt: skip
+    return _framed(go.Figure(picture), title, square=True)
+
+
+def all_heads(weights: Any, *, title: str = "") -> go.Figure:
+    """Every head's map (L, H, T, T) as one picture, a row for each layer, the last on top."""
+    maps = _numbers(weights)
+    if maps.ndim != 4 or maps.shape[2] != maps.shape[3]:
+        raise ValueError(f"weights have shape {maps.shape}; (layers, heads, tokens, tokens) was expected")
+    layers, heads, size, _ = maps.shape
+    gap = max(1, size // 12)
+    canvas = numpy.full((layers * (size + gap), heads * (size + gap)), numpy.nan)
+    for layer in range(layers):
+        for head in range(heads):
+            top, left = (layers - 1 - layer) * (size + gap), head * (size + gap)
+            canvas[top : top + size, left : left + size] = maps[layer, head]
+    # The root, so that faint looks are seen too.
+    picture = go.Heatmap(z=numpy.sqrt(canvas), colorscale=SHARES, zmin=0, zmax=1, showscale=False, hoverinfo="skip")
+    middle = size / 2
+    figure = _framed(go.Figure(picture), title, square=True)
+    figure.update_xaxes(
+        title="head", tickvals=[head * (size + gap) + middle for head in range(heads)],
+        ticktext=[str(head + 1) for head in range(heads)],
+    )  # fmt: skip
+    figure.update_yaxes(
+        title="layer", tickvals=[(layers - 1 - layer) * (size + gap) + middle for layer in range(layers)],
+        ticktext=[str(layer + 1) for layer in range(layers)],
+    )  # fmt: skip
+    return figure
+
+
+def head_grid(values: Any, *, title: str = "", unit: str = "") -> go.Figure:
+    """One number for each head (L, H): a role's score, or what the answer loses without it. The last layer on top."""
+    numbers = _numbers(values)
+    if numbers.ndim != 2:
+        raise ValueError(f"values have shape {numbers.shape}; (layers, heads) was expected")
+    most = float(numpy.nanmax(numpy.abs(numbers), initial=0)) or 1.0
+    picture = go.Heatmap(
+        z=numbers, x=[str(head + 1) for head in range(numbers.shape[1])],
+        y=[str(layer + 1) for layer in range(numbers.shape[0])], colorscale=SIGNED, zmin=-most, zmax=most,
+        texttemplate="%{z:.2f}",
+        hovertemplate=f"layer %{{y}}, head %{{x}}: %{{z:.4g}} {html.escape(unit)}<extra></extra>",
+    )  # fmt: skip
+    figure = go.Figure(picture)
+    figure.update_xaxes(title="head", type="category")
+    figure.update_yaxes(title="layer", type="category")
+    return _framed(figure, title, first_on_top=False)
+
+
+def layer_guesses(answer: Sequence[str], texts: Sequence[Sequence[str]], shares: Any, *, title: str = "") -> go.Figure:
+    """The logit lens: each layer's likeliest token (row 0 is the embedding) for each token of the answer."""
+    table = _table(shares, len(texts), len(answer))
+    picture = go.Heatmap(
+        z=table, x=[f"{number} {_visible(token)}" for number, token in enumerate(answer, 1)],
+        y=["embedding", *(f"layer {layer}" for layer in range(1, len(texts)))],
+        text=[[_visible(text) for text in row] for row in texts], texttemplate="%{text}", colorscale=SHARES, zmin=0,
+        zmax=1, colorbar={"tickformat": ".0%"}, hovertemplate="%{y}: “%{text}” %{z:.1%}<extra></extra>",
+    )  # fmt: skip
+    return _framed(go.Figure(picture), title, first_on_top=False)
+
+
+def word_scores(words: Sequence[str], scores: Any, *, title: str = "", unit: str = "nats") -> go.Figure:
+    """What each part of the prompt adds to the answer, as bars in the text's order."""
+    (values,) = _table([_numbers(scores)], 1, len(words))
+    names = [f"{number} {_visible(word)}" for number, word in enumerate(words, 1)]
+    bars = go.Bar(
+        x=values, y=names, orientation="h", marker_color=[LINES[int(value < 0)] for value in values],
+        hovertemplate=f"%{{y}}: %{{x:.3f}} {html.escape(unit)}<extra></extra>",
+    )  # fmt: skip
+    figure = _framed(go.Figure(bars), title)
+    figure.update_xaxes(title=unit)
+    figure.update_layout(height=max(240, 90 + 21 * len(words)))
+    return figure
+
+
+def curves(named: Mapping[str, Any], *, title: str = "", x: str = "", y: str = "") -> go.Figure:
+    """Lines over a common way from 0 to 1, such as an answer's probability while words are blanked out."""
+    figure = go.Figure()
+    for number, (name, values) in enumerate(named.items()):
+        heights = _numbers(values)
+        dash = ("solid", "dash", "dot", "dashdot")[number % 4]  # told apart without colours too
+        figure.add_scatter(
+            x=numpy.linspace(0, 1, len(heights)), y=heights, name=html.escape(name), mode="lines",
+            line={"color": LINES[number % len(LINES)], "dash": dash, "width": 2.5},
+        )  # fmt: skip
+    figure.update_xaxes(title=x, tickformat=".0%")
+    figure.update_yaxes(title=y, tickformat=".0%", rangemode="tozero")
+    return _framed(figure, title, first_on_top=False)
+
+
+def trust_table(methods: Mapping[str, Mapping[str, float]], *, title: str = "") -> go.Figure:
+    """How often each method's top word is right (pointing), best on top; `methods` as `trust --json` prints them."""
+    order = sorted(methods, key=lambda name: methods[name]["pointing"], reverse=True)
+    facts = [methods[name] for name in order]
+    bars = go.Bar(
+        x=[fact["pointing"] for fact in facts], y=[html.escape(name) for name in order], orientation="h",
+        marker_color=[LINES[3] if name == "random" else LINES[0] for name in order],
+        text=[f"{fact['pointing']:.0%}" for fact in facts],
+        customdata=[[fact["deletion_auc"], fact["seconds"]] for fact in facts],
+        hovertemplate="%{y}: top word right %{x:.1%}<br>answer left %{customdata[0]:.1%}<br>%{customdata[1]:.2f} s"
+        "<extra></extra>",
+    )  # fmt: skip
+    figure = _framed(go.Figure(bars), title)
+    figure.update_xaxes(title="top word is right", tickformat=".0%", range=[0, 1])
+    return figure
+
+
+@dataclass(frozen=True)
+class ShadedText:
+    """Words shaded by their scores, shown by a notebook: teal speaks for the answer, orange (dashed) against it."""
+
+    words: tuple[str, ...]
+    scores: tuple[float, ...]
+
+    def _repr_html_(self) -> str:
+        most = max((abs(score) for score in self.scores if math.isfinite(score)), default=0) or 1.0
+        spans = []
+        for word, score in zip(self.words, self.scores, strict=True):
+            share = score / most if math.isfinite(score) else 0.0
+            colour = LINES[int(share < 0)].removeprefix("rgb(").removesuffix(")")
+            line = f"2px {'dashed' if share < 0 else 'solid'} rgba({colour},{abs(share):.2f})"
+            style = f"background:rgba({colour},{abs(share) * 0.6:.2f});border-bottom:{line};white-space:pre-wrap"
+            spans.append(f'<span title="{score:+.3f}" style="{style}">{html.escape(word)}</span>')
+        return f'<p style="font-size:16px;line-height:1.9">{"".join(spans)}</p>'
+
+
+def shaded_text(words: Sequence[str], scores: Any) -> ShadedText:
+    """The prompt, each word shaded by what it adds to the answer."""
+    (values,) = _table([_numbers(scores)], 1, len(words))
+    return ShadedText(tuple(words), tuple(values.tolist()))
+
+
+def _numbers(values: Any) -> numpy.ndarray[Any, Any]:
+    return numpy.asarray(values.tolist() if hasattr(values, "tolist") else values, dtype=float)
+
+
+def _table(values: Any, rows: int, columns: int) -> numpy.ndarray[Any, Any]:
+    numbers = _numbers(values)
+    if numbers.shape != (rows, columns):
+        raise ValueError(
+            f"the numbers have shape {numbers.shape}; {(rows, columns)} was expected, as many as the names"
+        )
+    return numbers
+
+
+def _visible(text: str) -> str:
+    """A token's text as it can stand in a figure: Plotly reads some HTML in labels, and text is never HTML."""
+    return html.escape(text.replace("\n", "↵")) or "·"
+
+
+def _framed(figure: go.Figure, title: str, *, first_on_top: bool = True, square: bool = False) -> go.Figure:
+    figure.update_layout(
+        title=html.escape(title) or None, template="plotly_white", margin={"l": 20, "r": 20, "t": 50 if title else 20},
+        width=680 if square else None, height=640 if square else None,
+    )  # fmt: skip
+    if first_on_top:
+        figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(automargin=True, showgrid=False)
+    figure.update_yaxes(automargin=True, showgrid=False)
+    return figure

@@ -1,0 +1,105 @@
+"""Figures hold exactly the numbers they were given, and text that looks like HTML stays text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+
+from litellama import plots
+from litellama.chat import Message
+from litellama.explain.attention import attention_maps
+from litellama.explain.attribution import attribute, finished
+from litellama.explain.lens import logit_lens
+from litellama.explain.reading import Reading, read_chat
+from litellama.explain.scoring import Target
+from litellama.model import LiteLlama
+from litellama.tokenizer import Tokenizer
+
+NASTY = '<img src=x onerror="alert(1)">'
+
+
+@pytest.fixture
+def reading(tiny_model: LiteLlama, tokenizer: Tokenizer) -> Reading:
+    return read_chat(tiny_model, tokenizer, [Message("user", "Tom found a red kite. Where is it?")], answer="the park")
+
+
+def test_an_attention_map_shows_what_was_measured(tiny_model: LiteLlama, reading: Reading) -> None:
+    weights = attention_maps(tiny_model, reading.ids).weights[1, 2]
+    (picture,) = plots.attention_map(reading.tokens, weights, title="one head").data
+    numpy.testing.assert_allclose(numpy.nan_to_num(picture.z), weights.numpy(), atol=1e-6)
+    assert numpy.isnan(picture.z[0][1:]).all(), "no token looks at what comes later"
+    assert len(set(picture.x)) == len(reading.ids), "equal tokens keep columns of their own"
+
+
+def test_all_heads_stand_in_their_places() -> None:
+    weights = torch.zeros(3, 2, 24, 24)
+    weights[2, 1, 5, 3] = 0.25
+    weights[0, 0, 7, 2] = 1.0
+    figure = plots.all_heads(weights)
+    canvas = numpy.asarray(figure.data[0].z)
+    step = 24 + 2
+    assert canvas[5, step + 3] == 0.5, "the last layer on top, the second head beside the first; the root of the share"
+    assert canvas[2 * step + 7, 2] == 1.0
+    assert list(figure.layout.yaxis.ticktext) == ["1", "2", "3"]
+
+
+def test_guesses_scores_and_curves(tiny_model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> None:
+    places = [place - 1 for place in reading.answer]
+    lens = logit_lens(tiny_model, reading.ids, places, top=1)
+    texts = [[tokenizer.token_text(id) for (id,) in row] for row in lens.ids.tolist()]
+    answer = [reading.tokens[place] for place in reading.answer]
+    (picture,) = plots.layer_guesses(answer, texts, lens.probabilities[..., 0]).data
+    numpy.testing.assert_allclose(picture.z, lens.probabilities[..., 0].numpy(), atol=1e-6)
+    assert len(picture.y) == tiny_model.config.num_hidden_layers + 1
+
+    units = reading.units("word")
+    found = finished(attribute(tiny_model, reading, Target(reading.answer_start, len(reading.ids)), "ablation", units))
+    words = [reading.text_of(unit) for unit in units]
+    (bars,) = plots.word_scores(words, found.scores).data
+    assert list(bars.x) == pytest.approx(found.scores.tolist())
+    assert len(set(bars.y)) == len(words)
+    shaded = plots.shaded_text(words, found.scores)
+    assert "".join(shaded.words) == "".join(words)
+
+    figure = plots.curves({"top": [1, 0.5, 0.1], "random": [1, 0.9, 0.8]})
+    assert [tuple(line.x) for line in figure.data] == [(0, 0.5, 1)] * 2
+    assert len({line.line.dash for line in figure.data}) == 2
+    grid = plots.head_grid([[0.5, -2.0], [0.0, 1.0]]).data[0]
+    assert (grid.zmin, grid.zmax) == (-2, 2), "zero is white"
+
+
+def test_the_table_of_trust_as_the_command_prints_it() -> None:
+    card = json.loads((Path(__file__).parent.parent / "checkpoints" / "tinytown" / "card.json").read_text("utf-8"))
+    (bars,) = plots.trust_table(card["trust"]["methods"]).data
+    assert list(bars.x) == sorted((method["pointing"] for method in card["trust"]["methods"].values()), reverse=True)
+
+
+def figures_of(text: str) -> list[Any]:
+    return [
+        plots.attention_map([text, "b"], [[1, 0], [0.5, 0.5]], title=text),
+        plots.word_scores([text], [1.0], title=text),
+        plots.layer_guesses([text], [[text]], [[0.5]], title=text), plots.curves({text: [1, 0]}, title=text),
+        plots.trust_table({text: {"pointing": 0.5, "deletion_auc": 0.2, "seconds": 1.0}}, title=text),
+    ]  # fmt: skip
+
+
+def test_text_is_never_html() -> None:
+    for figure in figures_of(NASTY):
+        assert "<img" not in figure.to_json().replace("\\u003c", "<")
+    assert "<img" not in plots.shaded_text([NASTY], [1.0])._repr_html_()
+
+
+def test_wrong_shapes_are_named() -> None:
+    with pytest.raises(ValueError, match=r"\(2, 2\) was expected"):
+        plots.attention_map(["a", "b"], [[1.0]])
+    with pytest.raises(ValueError, match=r"\(layers, heads, tokens, tokens\) was expected"):
+        plots.all_heads([[1.0]])
+    with pytest.raises(ValueError, match=r"\(layers, heads\) was expected"):
+        plots.head_grid([1.0])
+    with pytest.raises(ValueError, match="as many as the names"):
+        plots.shaded_text(["a"], [1.0, 2.0])
