@@ -90,7 +90,8 @@ def layer_guesses(answer: Sequence[str], texts: Sequence[Sequence[str]], shares:
         z=table, x=[f"{number} {_visible(token)}" for number, token in enumerate(answer, 1)],
         y=["embedding", *(f"layer {layer}" for layer in range(1, len(texts)))],
         text=[[_visible(text) for text in row] for row in texts], texttemplate="%{text}", textfont={"size": 13},
-        colorscale=SHARES, zmin=0, zmax=1, colorbar={"tickformat": ".0%"}, hovertemplate="%{y}: “%{text}” %{z:.1%}<extra></extra>",
+        colorscale=SHARES, zmin=0, zmax=1, colorbar={"tickformat": ".0%"},
+        hovertemplate="%{y}: “%{text}” %{z:.1%}<extra></extra>",
     )  # fmt: skip
     return _framed(go.Figure(picture), title, first_on_top=False)
 
