@@ -20,6 +20,9 @@ from litellama.model import LiteLlama
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
 
+LOUDEST = 3
+"""By so much, at most, a head's output is multiplied."""
+
 MOST_HEADS = 100
 """Up to so many, every head can be tried in each round of the search for the smallest set."""
 
@@ -35,14 +38,19 @@ def begin(model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> dict[str,
     return shape | answer_with(model, tokenizer, reading, [])
 
 
-def answer_with(model: LiteLlama, tokenizer: Tokenizer, reading: Reading, off: object) -> dict[str, Any]:
-    """The greedy answer with the heads `off`, [[layer, head], ...], switched off: its tokens and their probabilities.
+def answer_with(
+    model: LiteLlama, tokenizer: Tokenizer, reading: Reading, chosen: object, strength: object = 0
+) -> dict[str, Any]:
+    """The greedy answer with the outputs of the heads `chosen`, [[layer, head], ...], multiplied by `strength`, 0 for
+    off: its tokens and their probabilities.
 
     `before` are the probabilities that the first answer's tokens still have.
     """
+    if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= LOUDEST:
+        raise Problem("problem.request")
     scales = torch.ones(1, model.config.num_hidden_layers, model.config.num_attention_heads)
-    for layer, head in _read_heads(off, model.config):
-        scales[0, layer, head] = 0
+    for layer, head in _read_heads(chosen, model.config):
+        scales[0, layer, head] = strength
     changed = with_heads(model, scales)
     length = max(20, len(reading.answer) + 5)
     room = model.config.max_position_embeddings - reading.answer_start
@@ -97,11 +105,11 @@ def _effects_json(found: HeadEffects) -> dict[str, Any]:
     return {"score": round(found.score, 4), "effects": [[round(e, 4) for e in row] for row in found.effects.tolist()]}
 
 
-def _read_heads(off: object, config: ModelConfig) -> list[tuple[int, int]]:
-    if not isinstance(off, list) or len(off) > config.num_hidden_layers * config.num_attention_heads:
+def _read_heads(chosen: object, config: ModelConfig) -> list[tuple[int, int]]:
+    if not isinstance(chosen, list) or len(chosen) > config.num_hidden_layers * config.num_attention_heads:
         raise Problem("problem.request")
     heads = []
-    for pair in off:
+    for pair in chosen:
         if not (isinstance(pair, list) and len(pair) == 2 and all(type(number) is int for number in pair)):
             raise Problem("problem.request")
         layer, head = pair

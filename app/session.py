@@ -169,7 +169,8 @@ class Session:
             return
         text = self._texts.get(key)
         if action == "change":
-            yield interventions.answer_with(model, tokenizer, text.reading, sent.get("off"))
+            strength = sent.get("strength", 0)
+            yield interventions.answer_with(model, tokenizer, text.reading, sent.get("off"), strength)
         elif action == "worth":
             yield interventions.worth_of_each(model, text.reading)
         elif action == "patch":

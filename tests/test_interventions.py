@@ -38,6 +38,18 @@ def test_no_head_off_is_the_model_itself(session: Session) -> None:
     assert act(session, "change", off=[])["now"] == begun["now"], "the model itself was not changed"
 
 
+def test_heads_can_speak_louder(session: Session) -> None:
+    begun = act(session, "begin", text=QUESTION)
+    all_heads = [[layer, head] for layer in range(2) for head in range(4)]
+    assert act(session, "change", off=all_heads, strength=1) == {name: begun[name] for name in ("now", "before")}
+    louder = act(session, "change", off=all_heads, strength=2.5)
+    assert louder["before"] != begun["before"]
+    assert louder["before"] != act(session, "change", off=all_heads, strength=0)["before"]
+    for strength in (-1, 3.5, "1", None, True, float("nan")):
+        with pytest.raises(Problem, match="does not understand"):
+            act(session, "change", off=[], strength=strength)
+
+
 def test_worth_patch_and_the_fewest(session: Session) -> None:
     act(session, "begin", text=QUESTION)
     worth = act(session, "worth")

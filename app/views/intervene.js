@@ -47,10 +47,12 @@ lab.intervene = (element, trigger, props, watch) => {
     }
     if (news.action === "few") {
       off = new Set(news.off.map(String));
+      loud.value = 0;  // the search switches heads off
+      nameStrength();
       mark();
       const count = shape.layers * shape.heads - off.size;
       lab.say(find(".lab-act-why"), news.state === "done" ? "intervene.found" : "intervene.searching", { count });
-      if (news.state !== "running") { searching(false); act("change", { off: pairs() }); }
+      if (news.state !== "running") { searching(false); send(); }
     }
   });
 
@@ -66,7 +68,7 @@ lab.intervene = (element, trigger, props, watch) => {
     line(".lab-act-first", shape.now);
     line(".lab-act-now", now);
     line(".lab-act-before", before);
-    lab.say(find(".lab-act-count"), "intervene.now", { count: off.size, all: shape.layers * shape.heads });
+    lab.say(find(".lab-act-count"), strength() ? "intervene.now_at" : "intervene.now", { count: off.size, all: shape.layers * shape.heads, share: percent(strength()) });
     const same = now.map(([text]) => text).join("") === shape.now.map(([text]) => text).join("");
     lab.say(find(".lab-act-verdict"), same ? "intervene.same" : "intervene.other");
   };
@@ -105,7 +107,12 @@ lab.intervene = (element, trigger, props, watch) => {
       cell.style.backgroundColor = effect === undefined || !on ? "" : `rgb(${colours[effect < 0 ? 0 : 1]} / ${(Math.sqrt(Math.abs(effect) / most) * 0.7).toFixed(3)})`;
     }
   };
-  const change = () => { mark(); act("change", { off: pairs() }); };
+  const loud = find(".lab-act-strength input"), strength = () => Number(loud.value);
+  const nameStrength = () => lab.say(find(".lab-act-strength span"), strength() ? "intervene.strength" : "intervene.strength_off", { share: percent(strength()) });
+  const send = () => act("change", { off: pairs(), strength: strength() });
+  const change = () => { mark(); send(); };
+  loud.addEventListener("input", nameStrength);
+  loud.addEventListener("change", send);
   grid.addEventListener("click", (event) => {
     const cell = event.target.closest("[data-layer]");
     if (!cell) return;
@@ -139,13 +146,14 @@ lab.intervene = (element, trigger, props, watch) => {
         rows: Array.from({ length: shape.layers }, (_, layer) => [lab.word("intervene.layer", { layer: layer + 1 }), ...Array.from({ length: shape.heads }, (_, head) => cell(layer, head))]).reverse(),
       };
     },
-    csv: () => [["layer", "head", "on", "effect"], ...Array.from({ length: shape.layers * shape.heads }, (_, at) => [Math.floor(at / shape.heads), at % shape.heads]).map(([layer, head]) => [layer + 1, head + 1, off.has(`${layer},${head}`) ? 0 : 1, effects?.[layer][head] ?? ""])],
-    json: () => ({ prompt: box.value, first_answer: shape.now, answer: now, off: pairs(), effects }),
+    csv: () => [["layer", "head", "strength", "effect"], ...Array.from({ length: shape.layers * shape.heads }, (_, at) => [Math.floor(at / shape.heads), at % shape.heads]).map(([layer, head]) => [layer + 1, head + 1, off.has(`${layer},${head}`) ? strength() : 1, effects?.[layer][head] ?? ""])],
+    json: () => ({ prompt: box.value, first_answer: shape.now, answer: now, chosen: pairs(), strength: strength(), effects }),
   });
 
   // --- The boxes --------------------------------------------------------------------------------------------------
 
   const [ask, patch] = element.querySelectorAll("form");
+  nameStrength();
   lab.startText(box, props.example);
   if (!other.value) other.value = props.other;
   ask.addEventListener("submit", (event) => { event.preventDefault(); lab.shareText(box.value); find(".lab-send").disabled = true; act("begin", { text: box.value }); });
