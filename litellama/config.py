@@ -59,16 +59,23 @@ class ModelConfig:
             raise ValueError(f"head_dim is {self.head_dim}; rotary embedding turns pairs, so it must be even")
 
     @property
-    def num_parameters(self) -> int:
-        """Exact number of weights, by arithmetic alone: nothing is allocated."""
+    def parameters_by_part(self) -> dict[str, int]:
+        """Exact number of weights in each part, by arithmetic alone: nothing is allocated. A tied head has none."""
         embedding = self.vocab_size * self.hidden_size
         queries_and_output = 2 * self.hidden_size * self.num_attention_heads * self.head_dim
         keys_and_values = 2 * self.hidden_size * self.num_key_value_heads * self.head_dim
-        feed_forward = 3 * self.hidden_size * self.intermediate_size
-        norms = 2 * self.hidden_size
-        block = queries_and_output + keys_and_values + feed_forward + norms
-        head = 0 if self.tie_word_embeddings else embedding
-        return embedding + self.num_hidden_layers * block + self.hidden_size + head
+        return {
+            "embedding": embedding,
+            "attention": self.num_hidden_layers * (queries_and_output + keys_and_values),
+            "feed_forward": self.num_hidden_layers * 3 * self.hidden_size * self.intermediate_size,
+            "norms": (2 * self.num_hidden_layers + 1) * self.hidden_size,
+            "head": 0 if self.tie_word_embeddings else embedding,
+        }
+
+    @property
+    def num_parameters(self) -> int:
+        """Exact number of weights."""
+        return sum(self.parameters_by_part.values())
 
     @classmethod
     def from_hf(cls, values: dict[str, Any]) -> ModelConfig:
