@@ -7,14 +7,14 @@ from typing import Any
 import gradio as gr
 
 from app.session import Session
-from app.tabs import attention, attribution, chat, intervene, layers, step
+from app.tabs import attention, attribution, chat, compare, intervene, layers, step
 from app.views import scripts, template, view_address
 from app.words import FALLBACK, all_words
 
 # In the order the page shows them. Each has a `TITLE`, a key of the strings, and `build(session)`.
-TABS = (chat, attention, step, layers, attribution, intervene)
+TABS = (chat, attention, step, layers, attribution, intervene, compare)
 
-STYLES = ("lab.css", "attention.css", "attribution.css", "layers.css", "intervene.css", "step.css")
+STYLES = ("lab.css", "attention.css", "attribution.css", "layers.css", "intervene.css", "step.css", "compare.css")
 
 
 def build_page(session: Session) -> gr.Blocks:

@@ -1,7 +1,7 @@
 """Take the README's pictures: `python -m tests.browser.screenshot chat docs/chat.png`.
 
-The first word says what is shown: chat, attention, step, layers, attribution or intervene. A third word gives another
-look: light, dark, phone or german.
+The first word says what is shown: chat, attention, step, layers, attribution, intervene or compare. A third
+word gives another look: light, dark, phone or german.
 """
 
 from __future__ import annotations
@@ -74,9 +74,13 @@ def intervene(page: Page) -> None:
     page.locator(".lab-act-cancel").wait_for(state="hidden", timeout=LONG)
 
 
+def compare(page: Page) -> None:
+    page.locator("#lab-compare tbody tr").nth(3).get_by_role("button").nth(2).click(timeout=LONG)
+
+
 SHOWN: dict[str, Callable[[Page], None]] = {
     "chat": chat, "attention": attention, "step": step, "layers": layers, "attribution": attribution,
-    "intervene": intervene,
+    "intervene": intervene, "compare": compare,
 }  # fmt: skip
 
 
@@ -91,7 +95,9 @@ def take(checkpoint: Path, what: str, picture: Path, look: str) -> None:
         page = browser.new_context(**LOOKS[look]).new_page()
         page.goto(address)
         page.locator("textarea").wait_for()
-        if what != "chat":
+        if what == "compare":  # reads no text
+            page.get_by_role("tab", name=all_words()["de" if look == "german" else "en"]["compare.title"]).click()
+        elif what != "chat":
             titles = all_words()["de" if look == "german" else "en"]
             page.get_by_role("tab", name=titles[f"{what}.title"]).click()
             page.wait_for_function(f"document.querySelector('#lab-{what} textarea')?.value")
