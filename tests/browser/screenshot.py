@@ -84,6 +84,16 @@ SHOWN: dict[str, Callable[[Page], None]] = {
 }  # fmt: skip
 
 
+def _open_tab(page: Page, title: str) -> None:
+    tab = page.get_by_role("tab", name=title)
+    page.wait_for_timeout(500)  # on a narrow page, the tabs that have no room move into a menu
+    if tab.count():
+        tab.click()
+    else:
+        page.locator("#lab-tabs .overflow-menu > button").click()
+        page.locator("#lab-tabs .overflow-dropdown").get_by_role("button", name=title).click()
+
+
 def take(checkpoint: Path, what: str, picture: Path, look: str) -> None:
     """Open the tab, do what its function above does, and save what the page looks like."""
     with (
@@ -95,12 +105,10 @@ def take(checkpoint: Path, what: str, picture: Path, look: str) -> None:
         page = browser.new_context(**LOOKS[look]).new_page()
         page.goto(address)
         page.locator("textarea").wait_for()
-        if what == "compare":  # reads no text
-            page.get_by_role("tab", name=all_words()["de" if look == "german" else "en"]["compare.title"]).click()
-        elif what != "chat":
-            titles = all_words()["de" if look == "german" else "en"]
-            page.get_by_role("tab", name=titles[f"{what}.title"]).click()
-            page.wait_for_function(f"document.querySelector('#lab-{what} textarea')?.value")
+        if what != "chat":
+            _open_tab(page, all_words()["de" if look == "german" else "en"][f"{what}.title"])
+            if what != "compare":  # which reads no text
+                page.wait_for_function(f"document.querySelector('#lab-{what} textarea')?.value")
         SHOWN[what](page)
         page.wait_for_timeout(1000)
         picture.parent.mkdir(parents=True, exist_ok=True)
