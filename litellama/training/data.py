@@ -15,7 +15,7 @@ from litellama.training.tinytown.corpus import Document, make_document
 
 # How much a token's prediction counts. Answers are what we want; a story told by the model is half free invention; what
 # the user writes cannot be guessed, and trying to would drown the rest in noise.
-ANSWER, TOLD_STORY, USER = 1.0, 0.15, 0.0
+ANSWER, TOLD_STORY, USER = 1.0, 0.5, 0.0
 
 STEPS_PER_BLOCK = 8
 """So many batches are drawn together and sorted by length, which leaves little padding in each."""

@@ -22,7 +22,7 @@ from litellama.training.tinytown.questions import Question, all_questions, phras
 from litellama.training.tinytown.story import Cast, Pet, Spans, Story, with_article, write_story
 from litellama.training.tinytown.tellings import TELLINGS
 
-DATA_VERSION = "tinytown-1"
+DATA_VERSION = "tinytown-2"
 SPLITS = ("train", "combinations", "names", "tellings")
 
 Split = Literal["train", "combinations", "names", "tellings"]
@@ -88,7 +88,7 @@ def _story_document(rng: random.Random, split: Split, shape: ModelConfig, story:
         messages = [Message("user", story.text), Message("assistant", talk.STORY_ALONE)]
     pasted = not messages
     asked: list[Asked] = []
-    for question in _choose(rng, all_questions(story, rng), rng.randint(4, 8)):
+    for question in _choose(rng, all_questions(story, rng), rng.randint(5, 12)):
         if not pasted and rng.random() < 0.07:
             _add(messages, asked, make_exchange(rng, split, shape))
         text = add_slips(phrase(question, rng), rng)
@@ -101,14 +101,22 @@ def _story_document(rng: random.Random, split: Split, shape: ModelConfig, story:
 
 
 def _choose(rng: random.Random, questions: list[Question], count: int) -> list[Question]:
-    """Some of the questions, kind by kind, so that the frequent kinds do not crowd out the rare ones."""
+    """Some of the questions: one of each kind, and then, of a story too short for that, second ones of a kind.
+
+    Kind by kind, so that the frequent kinds do not crowd out the rare ones. The same question about another thing
+    teaches look-up best: only the thing asked about tells which of the story's facts to take.
+    """
     by_kind: dict[str, list[Question]] = {}
-    for question in questions:
-        by_kind.setdefault(question.kind, []).append(question)
-    kinds = rng.sample(list(by_kind), min(count, len(by_kind)))
-    chosen = [rng.choice(by_kind[kind]) for kind in kinds]
+    for question in rng.sample(questions, len(questions)):
+        of_kind = by_kind.setdefault(question.kind, [])
+        if all(question.slots != other.slots for other in of_kind):
+            of_kind.append(question)
+    kinds = rng.sample(list(by_kind), len(by_kind))
+    rounds = [[by_kind[kind][number] for kind in kinds if number < len(by_kind[kind])] for number in range(3)]
+    chosen = [question for one_each in rounds for question in one_each][:count]
     if rng.random() < 0.3 and not any(question.kind == "unanswerable" for question in chosen):
-        chosen[rng.randrange(len(chosen))] = rng.choice(by_kind["unanswerable"])
+        chosen[rng.randrange(len(chosen))] = by_kind["unanswerable"][0]
+    rng.shuffle(chosen)
     return chosen
 
 

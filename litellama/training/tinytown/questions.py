@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from litellama.training.tinytown import talk, words
@@ -87,6 +87,13 @@ PHRASES: dict[str, list[str]] = {
 
 def _and(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _reason(clauses: Iterable[str]) -> str:
+    """What an answer that compares says first. A model that must decide before it has said what it compares has to do
+    two look-ups and a comparison in one step; said aloud, each is one step."""
+    text = " and ".join(clauses)
+    return text[0].upper() + text[1:]
 
 
 def _join(*facts: Fact) -> Spans:
@@ -199,9 +206,11 @@ def _ask_colours(story: Story, rng: random.Random) -> Iterator[Question]:
     if len(now) > 1:
         one, two = rng.sample(list(now), 2)
         if now[one].arguments[1] != now[two].arguments[1]:
-            slots = {"c": now[one].arguments[1]} | dict(zip("xy", rng.sample((one, two), 2), strict=True))
-            answer = f"The {two} is not {now[one].arguments[1]}."
-            yield Question("which is not", slots, answer, _join(now[one], now[two]))
+            colour = now[one].arguments[1]
+            first, second = rng.sample((one, two), 2)
+            reason = _reason(f"the {t} is {now[t].arguments[1]}" for t in (first, second))
+            slots = {"c": colour, "x": first, "y": second}
+            yield Question("which is not", slots, f"{reason}, so the {two} is not {colour}.", _join(now[one], now[two]))
 
 
 # --- People: where, how, why -----------------------------------------------------------------------------------------
@@ -227,9 +236,11 @@ def _ask_people(story: Story, rng: random.Random) -> Iterator[Question]:
             yield Question("who is there", {"p": place}, f"{names} {verb} {place}.", _join(*there))
         if there and away:
             here, gone = rng.choice(there), rng.choice(away)
-            pair = rng.sample((here.arguments[0], gone.arguments[0]), 2)
-            answer = f"{gone.arguments[0]} is not {place}."
-            yield Question("who is not there", {"p": place, "w": pair[0], "v": pair[1]}, answer, _join(here, gone))
+            pair = rng.sample((here.arguments, gone.arguments), 2)
+            reason = _reason(f"{name} is {where}" for name, where in pair)
+            slots = {"p": place, "w": pair[0][0], "v": pair[1][0]}
+            answer = f"{reason}, so {gone.arguments[0]} is not {place}."
+            yield Question("who is not there", slots, answer, _join(here, gone))
     for fact in story.all("compare"):
         one, other, more = fact.arguments
         yield Question("compare", {"c": more, "w": one, "v": other}, f"{one} is {more}.", fact.spans)
@@ -294,12 +305,13 @@ def _ask_counts(story: Story, rng: random.Random) -> Iterator[Question]:
     one, two = rng.sample(list(totals), 2)
     (first, left), (second, right) = totals[one], totals[two]
     slots, evidence_spans = {"w": one, "v": two, "x": items}, _join(*left, *right)
+    reason = f"{one} has {words.NUMBERS[first]} {items} and {two} has {words.NUMBERS[second]}"
     if first != second:
         most, least = (one, two) if first > second else (two, one)
-        yield Question("more", slots, f"{most} has more {items}.", evidence_spans)
-        yield Question("fewer", slots, f"{least} has fewer {items}.", evidence_spans)
+        yield Question("more", slots, f"{reason}, so {most} has more.", evidence_spans)
+        yield Question("fewer", slots, f"{reason}, so {least} has fewer.", evidence_spans)
     if first + second <= 20:
-        answer = f"They have {words.NUMBERS[first + second]} {items} together."
+        answer = f"{reason}, so they have {words.NUMBERS[first + second]} together."
         yield Question("together", slots, answer, evidence_spans)
 
 
