@@ -18,7 +18,7 @@ from app.words import all_words
 from tests.browser.app_server import ROOT, running_app
 from tests.browser.conftest import CHROMIUM, QUIET
 
-QUESTIONS = ("Tell me a story about a lost kite.", "Who found the kite?")
+QUESTIONS = ("Tell me a story about a race.", "Who came last?")
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB"},
     "dark": {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", "color_scheme": "dark"},
