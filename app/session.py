@@ -153,7 +153,7 @@ class Session:
         """Every number of one step: of a new `text`, or of the text read last at `place`, `layer` and `head`."""
         model, tokenizer = self.opened.model, self.opened.tokenizer
         key = f"{key}/step"
-        if "text" in sent:  # a new one
+        if "text" in sent:
             self._texts.keep(key, attributions.read(model, tokenizer, read_message(sent["text"])))
         reading = self._texts.get(key).reading
         return walk_json(model, tokenizer, reading, sent.get("place"), sent.get("layer", 0), sent.get("head", 0))

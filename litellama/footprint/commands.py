@@ -23,7 +23,7 @@ from litellama.footprint.arithmetic import (
 )
 from litellama.footprint.bench import DTYPES, Work, cost_by_layers, cost_of_whole
 from litellama.footprint.measurements import ModelCosts, Record, own_record, save_record
-from litellama.training.commands import SMALL, machine
+from litellama.training.commands import SMALL, has_bfloat16, machine
 
 MODELS = ("tinytown", "litellama-460m", "tinyllama-1.1b", "llama2-7b", "llama2-13b", "llama2-70b")
 WHOLE = ("litellama-460m", "tinyllama-1.1b")  # run as wholes too, to check the scaling by layers
@@ -90,7 +90,7 @@ def _speed(costs: ModelCosts | None, record: Record | None) -> dict[str, Any] | 
 
 def _precision(wanted: str) -> str:
     if wanted == "auto":
-        return "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+        return "bfloat16" if has_bfloat16("cpu") else "float32"
     if wanted not in DTYPES:
         raise ValueError(f"there is no precision called {wanted!r} to measure in; choose one of {', '.join(DTYPES)}")
     return wanted

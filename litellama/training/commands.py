@@ -89,7 +89,7 @@ def _train(
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     plan = Plan(
         config, steps, seed, drills, rows_per_batch, learning_rate, optimizer=optimizer, schedule=schedule,  # type: ignore[arg-type]
-        save_every=save_every, device=device, bfloat16=_has_bfloat16(device),
+        save_every=save_every, device=device, bfloat16=has_bfloat16(device),
         threads=_threads(config, device, rows_per_batch),
     )  # fmt: skip
     state = out.with_name(out.name + "-training")
@@ -121,7 +121,7 @@ def _last_metrics(state: Path, steps: int) -> Metrics:
     return last
 
 
-def _has_bfloat16(device: str) -> bool:
+def has_bfloat16(device: str) -> bool:
     """Whether products in bfloat16 are done in hardware; emulated ones would be slower than float32."""
     if device.startswith("cuda"):
         return torch.cuda.is_bf16_supported()

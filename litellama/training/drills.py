@@ -8,7 +8,7 @@
 The tokens mean nothing and are drawn anew for each row, so nothing but looking them up helps. A model that starts with
 stories instead learns to answer with any one of the things named, by attending to all of them alike, and stays there:
 from so even a look no small change leads to the right one. In a list nearly every token has to be looked up, which
-makes the signal some twenty times as dense, and few different tokens at first make it easy to tell them apart. The
+makes the signal far denser than in stories, and few different tokens at first make it easy to tell them apart. The
 difficulty is a function of the step: first the number of different tokens grows, then the distance between key and
 value. (Olsson et al. 2022 on induction heads; Arora et al. 2023 on associative recall.)
 """

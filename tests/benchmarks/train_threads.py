@@ -15,7 +15,7 @@ import torch
 from litellama.config import preset
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
-from litellama.training.commands import _has_bfloat16, machine
+from litellama.training.commands import has_bfloat16, machine
 from litellama.training.data import Batch, TinyTownBatches
 from litellama.training.loop import weighted_loss
 from litellama.training.replicas import Replicas
@@ -49,7 +49,7 @@ def main() -> None:
 
 def measure(replicas: Replicas, batches: list[Batch]) -> float:
     """Tokens per second of forward and backward passes."""
-    bfloat16 = _has_bfloat16("cpu")
+    bfloat16 = has_bfloat16("cpu")
     began = time.perf_counter()
     for batch in batches:
         replicas.models[0].zero_grad()
