@@ -18,7 +18,7 @@ lab.attention = (element, trigger, props, watch) => {
     const [low, high] = lab.isDark() ? [[28, 34, 41], [140, 235, 214]] : [[255, 255, 255], [6, 63, 92]];
     return low.map((from, part) => Math.round(from + (high[part] - from) * share));
   };
-  const percent = (share) => (share * 100).toLocaleString(lab.language, { maximumFractionDigits: share < 0.1 ? 1 : 0 }) + " %";
+  const { percent, visible } = lab;
   const image = (side, level) => {  // level(place): 0 to 255
     const palette = Uint32Array.from({ length: 256 }, (_, number) => {
       const [r, g, b] = mix(number / 255);
@@ -34,7 +34,6 @@ lab.attention = (element, trigger, props, watch) => {
     target.getContext("2d").putImageData(data, 0, 0);
   };
   const weight = (row, column) => map.weights[row * map.size + column] / 65535;
-  const visible = (text) => text.replaceAll("\n", "↵") || "·";
 
   // --- Asking -----------------------------------------------------------------------------------------------------
 

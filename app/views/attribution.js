@@ -10,9 +10,8 @@ lab.attribution = (element, trigger, props, watch) => {
   let target = null;  // [start, end) of the answer's tokens that are explained
   let requests = 0, asked = {};
 
-  const percent = (share) => (share * 100).toLocaleString(lab.language, { maximumFractionDigits: share < 0.1 ? 1 : 0 }) + " %";
+  const { percent, visible } = lab;
   const number = (value) => value.toLocaleString(lab.language, { maximumFractionDigits: 2, minimumFractionDigits: 2, signDisplay: "exceptZero" });
-  const visible = (piece) => piece.replaceAll("\n", "↵") || "·";
   const key = (name) => name.replaceAll(" ", "_");
   const complain = (word, values) => {
     const line = find(".lab-problem");

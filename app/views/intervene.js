@@ -9,9 +9,8 @@ lab.intervene = (element, trigger, props, watch) => {
   let now = [];          // the answer as the heads stand, of (text, probability)
   let requests = 0, asked = {};
 
-  const percent = (share) => (share * 100).toLocaleString(lab.language, { maximumFractionDigits: share < 0.1 ? 1 : 0 }) + " %";
+  const { percent, visible } = lab;
   const number = (value) => value.toLocaleString(lab.language, { maximumFractionDigits: 1, minimumFractionDigits: 1, signDisplay: "exceptZero" });
-  const visible = (piece) => piece.replaceAll("\n", "↵") || "·";
   const complain = (word, values) => {
     const line = find(".lab-problem");
     if (word) lab.say(line, word, values); else { delete line.dataset.word; line.textContent = ""; }

@@ -25,6 +25,10 @@ window.lab = window.lab || {};
     });
   };
 
+  // 0.123 as "12 %", and a token's text so that it shows, whatever it is.
+  lab.percent = (share) => (share * 100).toLocaleString(lab.language, { maximumFractionDigits: share < 0.1 ? 1 : 0 }) + " %";
+  lab.visible = (text) => text.replaceAll("\n", "↵") || "·";
+
   // Elements say which word they show: data-word for their text, data-label, -placeholder and -title for attributes.
   const ATTRIBUTES = { label: "aria-label", placeholder: "placeholder", title: "title" };
   lab.translate = (root) => {

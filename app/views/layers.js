@@ -4,8 +4,7 @@ lab.layers = (element, trigger, props, watch) => {
   const box = find("textarea"), table = find("table");
   let shown = null, requests = 0, asked = null;
 
-  const percent = (share) => (share * 100).toLocaleString(lab.language, { maximumFractionDigits: share < 0.1 ? 1 : 0 }) + " %";
-  const visible = (text) => text.replaceAll("\n", "↵") || "·";
+  const { percent, visible } = lab;
   const name = (row) => (row ? lab.word("layers.after", { layer: row }) : lab.word("layers.embedding"));
   const complain = (key, values) => {
     const line = find(".lab-problem");

@@ -7,8 +7,7 @@ lab.step = (element, trigger, props, watch) => {
   let facing = null;  // place of the key that the rotary station turns beside the query
   let moved = 0;      // by how many positions that station has moved both
 
-  const percent = (share) => (share * 100).toLocaleString(lab.language, { maximumFractionDigits: share < 0.1 ? 1 : 0 }) + " %";
-  const visible = (text) => text.replaceAll("\n", "↵") || "·";
+  const { percent, visible } = lab;
   const quoted = (text) => `“${visible(text).trim() || "␣"}”`;
   const token = (place) => quoted(shown.tokens[place]);
   const tell = (text) => { cell.textContent = text; };
