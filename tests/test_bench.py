@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
 from litellama.config import preset
 from litellama.footprint import bench
-from litellama.footprint.bench import Stack, Work, cost_by_layers, cost_of_whole, layers_needed, make_stack
-from litellama.model import LiteLlama, rotary_tables
+from litellama.footprint.bench import Stack, Work, cost_by_layers, layers_needed, make_stack, scaling_error
+from litellama.model import Block, LiteLlama, rotary_tables
 from tests.conftest import TINY
 
 CONFIG = replace(TINY, num_hidden_layers=6)
 
 
 def test_a_stack_is_a_part_of_the_model() -> None:
-    """One round through all layers with a model's weights is the model's own pass, with what stands in the cache."""
+    """All layers once with a model's weights is the model's own pass, with what stands in the cache."""
     torch.manual_seed(0)
     model = LiteLlama(CONFIG).eval()
     stack = Stack(CONFIG, 6)
@@ -33,7 +34,7 @@ def test_a_stack_is_a_part_of_the_model() -> None:
                 cache.length = 0
                 model(ids[:, :8], cache=cache)
             x = model.model.embed_tokens(ids[:, past:])
-            found = stack(x, *bench._positions(CONFIG, work, torch.float32), cache, 1)
+            found = stack(x, *bench._positions(CONFIG, work, torch.float32), cache, 6)
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -70,6 +71,20 @@ def test_the_marginal_cost_of_a_layer_is_multiplied(monkeypatch: pytest.MonkeyPa
     assert cost.spread == 0
 
 
+def test_the_check_compares_with_the_whole_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a clock on which a layer takes 1 s, a few layers scaled to six and the whole of six agree to the second."""
+    now, real = 0.0, Block.forward
+
+    def slow(self: Block, *arguments: Any) -> Any:
+        nonlocal now
+        now += 1
+        return real(self, *arguments)
+
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(Block, "forward", slow)
+    assert scaling_error(CONFIG, torch.float32, Work.decode(4), seconds=1, cache_bytes=1) == 0
+
+
 def test_copies_outgrow_the_cache_but_not_the_model() -> None:
     seven = preset("llama2-7b")
     layer = 2 * (4 * 4096 * 4096 + 3 * 4096 * 11_008)
@@ -83,14 +98,12 @@ def test_copies_outgrow_the_cache_but_not_the_model() -> None:
 def test_both_ways_run_and_say_how(monkeypatch: pytest.MonkeyPatch) -> None:
     for dtype in (torch.float32, torch.bfloat16):
         for work in (Work.decode(20), Work.prefill(12)):
-            for cost in (
-                cost_by_layers(CONFIG, dtype, work, seconds=0.05, cache_bytes=1),
-                cost_of_whole(CONFIG, dtype, work, seconds=0.05),
-            ):
-                assert cost.seconds > 0
-                assert cost.spread >= 0
-                assert cost.energy is not None, "at least an estimate"
-                assert cost.energy.low <= cost.energy.joules <= cost.energy.high
+            cost = cost_by_layers(CONFIG, dtype, work, seconds=0.05, cache_bytes=1)
+            assert cost.seconds > 0
+            assert cost.spread >= 0
+            assert cost.energy is not None, "at least an estimate"
+            assert cost.energy.low <= cost.energy.joules <= cost.energy.high
+            assert scaling_error(CONFIG, dtype, work, seconds=0.05, cache_bytes=1) > -1
 
 
 def test_random_numbers_are_usual_ones() -> None:

@@ -2,9 +2,9 @@
 
 How long a layer takes hardly depends on what its weights say. So a few layers of a model's real shape are made with
 random weights, run, and their cost is multiplied by the number of layers. What is multiplied is the marginal cost of a
-layer: the time of two rounds through the copies less that of one, so that what happens once per token (the norm, the
-head) is not counted for every layer. There are so many copies that they don't fit into the processor's cache: weights
-must come from memory, as they do in the whole model.
+layer: the time of a long way through the copies, taken in turn, less that of a short one, so that what happens once per
+token (the norm, the head) is not counted for every layer. There are so many copies that they don't fit into the
+processor's cache: weights must come from memory, as they do in the whole model.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from litellama.model import Block, KVCache, RMSNorm, empty_model, rotary_frequen
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CACHES = 4  # the copies are together so many times as large as the processor's cache
 SOME_CACHE = 64 * 2**20  # bytes, where the machine does not say
-FEWEST_ROUNDS = 5
+FEWEST_ROUNDS, ENOUGH_ROUNDS = 5, 10
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,11 @@ class Stack(nn.Module):
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: KVCache, rounds: int) -> Tensor:
-        """`rounds` times through all layers, then the head for the last token. The cache's length stays as it is, so
-        that every round writes to the same place."""
-        for _ in range(rounds):
-            for block in self.blocks:
-                x, _ = block(x, cos, sin, mask, cache, False)
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: KVCache, layers: int) -> Tensor:
+        """Through `layers` layers, taking the copies in turn, then the head for the last token. The cache's length
+        stays as it is, so that every turn of a copy writes to the same place."""
+        for number in range(layers):
+            x, _ = self.blocks[number % len(self.blocks)](x, cos, sin, mask, cache, False)
         logits: Tensor = self.head(self.norm(x[:, -1:]))
         return logits
 
@@ -91,7 +90,7 @@ def make_stack(config: ModelConfig, layers: int, dtype: torch.dtype) -> Stack:
 
 def layers_needed(config: ModelConfig, dtype: torch.dtype, cache_bytes: int | None = None) -> int:
     """So many copies are `CACHES` times as large as the processor's cache; at least 2, at most half the model's layers,
-    so that two rounds through them are not more work than the model itself."""
+    so that even twice as many are not more work than the model itself."""
     per_layer = (
         sum(config.parameters_by_part[part] for part in ("attention", "feed_forward"))
         * torch.finfo(dtype).bits
@@ -107,26 +106,61 @@ def cost_by_layers(
     config: ModelConfig, dtype: torch.dtype, work: Work, *, seconds: float = 3.0, cache_bytes: int | None = None
 ) -> Cost:
     """What `work` would cost with the whole model, from a few of its layers. Runs for `seconds` or a little more."""
-    layers = layers_needed(config, dtype, cache_bytes)
-    stack = make_stack(config, layers, dtype)
-    few = replace(config, num_hidden_layers=layers)
-    x = torch.randn(1, work.new_tokens, config.hidden_size).to(dtype)
-    arguments = _positions(config, work, dtype)
-    cache = _filled_cache(few, work, dtype)
-
-    def through(rounds: int) -> Callable[[], object]:
-        return lambda: stack(x, *arguments, cache, rounds)
-
-    once, twice, energy_per_second = _interleaved(through(1), through(2), seconds)
-    each = [long - short for short, long in zip(once, twice, strict=True)]
-    rest = config.num_hidden_layers / layers - 1  # rounds that are still missing after the first
-    totals = [short + rest * one for short, one in zip(once, each, strict=True)]
-    return _cost(totals, energy_per_second, layers)
+    way = _few_layers(config, dtype, work, seconds, cache_bytes)
+    (short, long), energy_per_second = _interleaved([way.short, way.long], seconds)
+    return _cost(way.scaled(short, long), energy_per_second, way.copies)
 
 
 @torch.inference_mode()
-def cost_of_whole(config: ModelConfig, dtype: torch.dtype, work: Work, *, seconds: float = 3.0) -> Cost:
-    """The same with all layers of the model in memory: what the scaled figure is checked against."""
+def scaling_error(
+    config: ModelConfig, dtype: torch.dtype, work: Work, *, seconds: float = 3.0, cache_bytes: int | None = None
+) -> float:
+    """How much the time from a few layers differs from that of the whole model in memory, as a share of the latter.
+
+    Both are run in turn, so that whatever else the machine does meets both alike.
+    """
+    way = _few_layers(config, dtype, work, seconds, cache_bytes)
+    (short, long, whole), _ = _interleaved([way.short, way.long, _whole_model(config, dtype, work)], seconds)
+    return statistics.median(way.scaled(short, long)) / statistics.median(whole) - 1
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A short and a long way through `copies` layers of a model that has `layers`."""
+
+    short: Callable[[], object]
+    long: Callable[[], object]
+    copies: int
+    more: int
+    layers: int
+
+    def scaled(self, short: list[float], long: list[float]) -> list[float]:
+        """The model's seconds from those of the short way and of the long one, which is `more` layers longer."""
+        missing = (self.layers - self.copies) / self.more
+        return [one + missing * (other - one) for one, other in zip(short, long, strict=True)]
+
+
+def _few_layers(config: ModelConfig, dtype: torch.dtype, work: Work, seconds: float, cache_bytes: int | None) -> _Way:
+    copies = layers_needed(config, dtype, cache_bytes)
+    stack = make_stack(config, copies, dtype)
+    x = torch.randn(1, work.new_tokens, config.hidden_size).to(dtype)
+    arguments = _positions(config, work, dtype)
+    cache = _filled_cache(replace(config, num_hidden_layers=copies), work, dtype)
+
+    def through(layers: int) -> Callable[[], object]:
+        return lambda: stack(x, *arguments, cache, layers)
+
+    through(copies)()  # the first run also loads kernels and touches memory
+    began = time.perf_counter()
+    through(copies)()
+    took = time.perf_counter() - began
+    # The longer the way, the less its noise is multiplied; but some ten of them should fit into the time there is.
+    affordable = int(copies * seconds / ENOUGH_ROUNDS / max(took, 1e-9))
+    longer = max(2 * copies, min(config.num_hidden_layers // 2, affordable))
+    return _Way(through(copies), through(longer), copies, longer - copies, config.num_hidden_layers)
+
+
+def _whole_model(config: ModelConfig, dtype: torch.dtype, work: Work) -> Callable[[], object]:
     model = empty_model(config).to(dtype).to_empty(device="cpu").eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -139,8 +173,7 @@ def cost_of_whole(config: ModelConfig, dtype: torch.dtype, work: Work, *, second
         cache.length = work.context
         model(ids, cache=cache, last_only=True)
 
-    took, _, energy_per_second = _interleaved(once, None, seconds)
-    return _cost(took, energy_per_second, config.num_hidden_layers)
+    return once
 
 
 def processor_cache() -> int:
@@ -155,10 +188,9 @@ def processor_cache() -> int:
 
 
 def _interleaved(
-    first: Callable[[], object], second: Callable[[], object] | None, seconds: float
-) -> tuple[list[float], list[float], Callable[[float], Energy | None]]:
-    """Run both in turn for `seconds`; their times, and a way from seconds of such work to joules."""
-    works = [first] if second is None else [first, second]
+    works: list[Callable[[], object]], seconds: float
+) -> tuple[list[list[float]], Callable[[float], Energy | None]]:
+    """Run all in turn for `seconds`; the times of each, and a way from seconds of such work to joules."""
     for work in works:
         work()  # the first run also loads kernels and touches memory
     took: list[list[float]] = [[] for _ in works]
@@ -175,7 +207,7 @@ def _interleaved(
         meter.stop()
     reading = meter.reading()
     total = reading.total
-    return took[0], took[-1], lambda wanted: None if total is None else total.scaled(wanted / reading.seconds)
+    return took, lambda wanted: None if total is None else total.scaled(wanted / reading.seconds)
 
 
 def _cost(totals: list[float], energy_per_second: Callable[[float], Energy | None], layers: int) -> Cost:

@@ -21,7 +21,7 @@ from litellama.footprint.arithmetic import (
     kv_bytes_without_sharing,
     weight_bytes,
 )
-from litellama.footprint.bench import DTYPES, Work, cost_by_layers, cost_of_whole
+from litellama.footprint.bench import DTYPES, Work, cost_by_layers, scaling_error
 from litellama.footprint.measurements import ModelCosts, Record, own_record, save_record
 from litellama.training.commands import SMALL, has_bfloat16, machine
 
@@ -126,8 +126,7 @@ def _costs(
         error = None
         if name in WHOLE:
             say(f"{name}: the whole model, to check")
-            whole = cost_of_whole(config, dtype, decode, seconds=seconds)
-            error = written.seconds / whole.seconds - 1
+            error = scaling_error(config, dtype, decode, seconds=2 * seconds)
         yield name, config, ModelCosts(written, read, error)
 
 
