@@ -30,7 +30,7 @@ LAYERS = [
     {"training", "explain", "footprint"},
     {"__main__"},
 ]
-OPTIONAL = {"litellama.plots": "lessons", "litellama.footprint.meter": "app"}  # the extra that brings what they import
+OPTIONAL = {"litellama.plots": "lessons", "litellama.footprint.sensors": "app"}  # the extra that brings their imports
 ALONE = {"plots"}  # plain numbers in, figures out: imports no sibling
 DISTRIBUTION = {
     "yaml": "pyyaml",

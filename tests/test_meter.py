@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from litellama.footprint import meter as module
-from litellama.footprint.meter import CpuTime, Energy, Meter, Nvml, RamShare, Rapl, Reading, SensorGone, measure, meter
+from litellama.footprint import sensors as module
+from litellama.footprint.meter import Energy, Meter, Reading, measure, meter, together
+from litellama.footprint.sensors import CpuTime, Nvml, RamShare, Rapl, SensorGone
 
 
 class Tree:
@@ -232,6 +233,8 @@ def test_nothing_measured_is_not_zero() -> None:
     assert Reading(1.0, None, None, None).total is None
     mixed = Reading(1.0, Energy(2, 1, 3, "RAPL", True), Energy(1, 0.5, 2, "guess", False), None).total
     assert mixed == Energy(3, 1.5, 5, "RAPL + guess", False)
+    assert together([mixed, None, mixed]) == mixed.scaled(2), "a method is named once"
+    assert together([]) is None
 
 
 def _busy(seconds: float) -> None:

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from litellama.config import ModelConfig
-from litellama.footprint.meter import Energy, Meter, sensors
+from litellama.footprint.meter import Energy, Meter
+from litellama.footprint.sensors import sensors
 from litellama.model import Block, KVCache, RMSNorm, empty_model, rotary_frequencies, rotary_tables
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

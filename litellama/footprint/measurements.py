@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from litellama.footprint.bench import Cost
-from litellama.footprint.meter import Energy
+from litellama.footprint.meter import Energy, together
 
 OWN = Path("runs") / "measurements.json"
 """Where `compare --measure` leaves what it measured on this machine."""
@@ -76,6 +76,21 @@ def shipped_records() -> list[Record]:
 def own_record() -> Record | None:
     """What was measured on this machine, if anything was."""
     return load_record(OWN) if OWN.exists() else None
+
+
+def text_energy(record: Record, name: str, prompt_tokens: int, answer_tokens: int) -> Energy | None:
+    """Joules for model `name` to read `prompt_tokens` and write `answer_tokens`, from the record's cost of each; None
+    where the record does not say.
+
+    decode energy x answer_tokens + prefill energy x prompt_tokens / record.prompt: {decode 20 J, prefill of 128: 64 J},
+    256 tokens read, 10 written -> 20 x 10 + 64 x 2 = 328 J
+    """
+    costs = record.models.get(name)
+    if costs is None or costs.decode.energy is None or costs.prefill.energy is None:
+        return None
+    written = costs.decode.energy.scaled(answer_tokens)
+    read = costs.prefill.energy.scaled(prompt_tokens / record.prompt)
+    return together((written, read))
 
 
 def _costs(values: dict[str, Any]) -> ModelCosts:
