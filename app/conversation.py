@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from app.weighing import Bill
 from app.words import Problem
 from litellama.chat import Message, Piece
 from litellama.generate import Step
@@ -47,11 +48,12 @@ class Turn:
 
 
 class Conversation:
-    """The turns so far, and whether a reply is being written."""
+    """The turns so far, whether a reply is being written, and what all replies took, also those asked again."""
 
     def __init__(self) -> None:
         self.turns: list[Turn] = []
         self.stop = threading.Event()
+        self.bill = Bill()
         self._next_number = 0
         self._busy_until = 0.0
         self._lock = threading.Lock()

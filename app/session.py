@@ -16,8 +16,9 @@ from app.layers import lens_json
 from app.looks import Looks, look_at, move_window, overview, picture, roles_json
 from app.settings import Settings
 from app.walks import walk_json
+from app.weighing import Bill, Scale
 from app.words import Problem
-from litellama.chat import prompt_ids, reply
+from litellama.chat import beginning_id, prompt_ids, reply
 from litellama.checkpoint import Opened
 from litellama.explain.attention import HeadRoles, head_roles, roles_in
 
@@ -34,7 +35,8 @@ log = logging.getLogger("litellama.app")
 class Update:
     """What the page is told while a reply is written. `state`: running, done, stopped, length or time.
 
-    `tokens` are (text, probability) of the reply so far; `dropped` is how many old messages no longer fitted.
+    `tokens` are (text, probability) of the reply so far; `dropped` is how many old messages no longer fitted. At its
+    end, `bill` is what it took, and `total` what the conversation took.
     """
 
     turn: int
@@ -43,6 +45,8 @@ class Update:
     dropped: int
     seed: int
     seconds: float
+    bill: Bill | None = None
+    total: Bill | None = None
 
     def to_json(self) -> dict[str, Any]:
         count = len(self.tokens)
@@ -51,6 +55,7 @@ class Update:
             "turn": self.turn, "state": self.state, "dropped": self.dropped, "seed": self.seed,
             "tokens": [[text, round(probability, 4)] for text, probability in self.tokens],
             "count": count, "seconds": round(self.seconds, 2), "per_second": per_second,
+            "bill": self.bill and self.bill.to_json(), "total": self.total and self.total.to_json(),
         }  # fmt: skip
 
 
@@ -60,6 +65,7 @@ class Session:
     def __init__(self, opened: Opened, *, seconds_per_reply: float = SECONDS_PER_REPLY) -> None:
         self.opened = opened
         self.seconds_per_reply = seconds_per_reply
+        self.scale = Scale()
         self._conversations: OrderedDict[str, Conversation] = OrderedDict()
         self._lock = threading.Lock()
         self._looks = Looks()
@@ -229,30 +235,35 @@ class Session:
         length = model.config.max_position_embeddings
         most = min(settings.max_tokens, length // 2)  # at least half of the context stays for reading
         try:
-            dropped = prompt_ids(messages, tokenizer, length, most).dropped
+            prompt = prompt_ids(messages, tokenizer, length, most, beginning_id(model, tokenizer))
         except ValueError as error:
             raise Problem("problem.does_not_fit", limit=length - most) from error
         start = time.monotonic()
 
-        def update(state: str) -> Update:
+        def update(state: str, bill: Bill | None = None) -> Update:
             elapsed = time.monotonic() - start
-            return Update(turn.number, state, turn.tokens(), dropped, settings.seed, elapsed)
+            total = bill and conversation.bill
+            return Update(turn.number, state, turn.tokens(), prompt.dropped, settings.seed, elapsed, bill, total)
 
-        pieces = reply(model, tokenizer, messages, settings.sampling, most, settings.seed, ALTERNATIVES)
         told = 0.0  # so the first text is told at once
-        for piece in pieces:
-            turn.add(piece)
-            if conversation.stop.is_set():
-                yield update("stopped")
-                return
-            now = time.monotonic()
-            if now - start > self.seconds_per_reply:
-                yield update("time")
-                return
-            if now - told >= SECONDS_BETWEEN_UPDATES:
-                told = now
-                yield update("running")
-        yield update("length" if len(turn.steps) >= most else "done")
+        with self.scale.share(self.seconds_per_reply + 5) as share:
+            for piece in reply(model, tokenizer, messages, settings.sampling, most, settings.seed, ALTERNATIVES):
+                turn.add(piece)
+                now = time.monotonic()
+                if conversation.stop.is_set():
+                    state = "stopped"
+                    break
+                if now - start > self.seconds_per_reply:
+                    state = "time"
+                    break
+                if now - told >= SECONDS_BETWEEN_UPDATES:
+                    told = now
+                    yield update("running")
+            else:
+                state = "length" if len(turn.steps) >= most else "done"
+            bill = self.scale.bill(share, len(prompt.ids), len(turn.steps))
+        conversation.bill += bill
+        yield update(state, bill)
 
 
 def read_message(text: object) -> str:

@@ -1,4 +1,4 @@
-"""What tests share: a tokenizer, a tiny untrained model of this lab's make, and its checkpoint folder."""
+"""What tests share: a tokenizer, a tiny untrained model of this lab's make and its checkpoint, a measurement."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import torch
 
 from litellama.checkpoint import save_checkpoint
 from litellama.config import ModelConfig
+from litellama.footprint.bench import Cost
+from litellama.footprint.measurements import ModelCosts, Record
+from litellama.footprint.meter import Energy
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 
@@ -23,6 +26,13 @@ TINY = ModelConfig(
     vocab_size=320, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
     num_key_value_heads=2, head_dim=8, max_position_embeddings=128, tie_word_embeddings=True,
 )  # fmt: skip
+
+METHODS = "CPU time x watts per core + installed memory x watts per GB"
+COSTS = ModelCosts(  # of a token written, and of 128 read
+    Cost(0.9, 0.16, Energy(20.0, 10.0, 40.0, METHODS, False), 2),
+    Cost(4.5, 0.04, Energy(64.0, 32.0, 128.0, METHODS, False), 2),
+)
+RECORD = Record("a machine", "2026-11-23", "2.13.0", "bfloat16", 256, 128, {"llama2-7b": COSTS})
 
 
 @pytest.fixture(autouse=True, scope="session")

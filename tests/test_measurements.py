@@ -6,14 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from litellama.footprint.bench import Cost
-from litellama.footprint.measurements import ModelCosts, Record, text_energy
+from litellama.footprint.measurements import ModelCosts, text_energy
 from litellama.footprint.meter import Energy
+from tests.conftest import COSTS, METHODS, RECORD
 
-METHODS = "CPU time x watts per core + installed memory x watts per GB"
-WRITTEN = Cost(0.9, 0.16, Energy(20.0, 10.0, 40.0, METHODS, False), 2)
-READ = Cost(4.5, 0.04, Energy(64.0, 32.0, 128.0, METHODS, False), 2)
-RECORD = Record("a machine", "2026-11-23", "2.13.0", "bfloat16", 256, 128, {"llama2-7b": ModelCosts(WRITTEN, READ)})
+WRITTEN, READ = COSTS.decode, COSTS.prefill
 
 
 def test_worked_example() -> None:

@@ -39,7 +39,7 @@ def build(session: Session) -> None:
     view = gr.HTML(
         None,
         html_template=template("chat.html"),
-        head=scripts("lab.js", "chat.js"),
+        head=scripts("lab.js", "energy.js", "chat.js"),
         js_on_load="lab.chat(element, trigger, props, watch);  // triggers 'ask' 'redo' 'stop' 'clear' 'pick'",
         apply_default_css=False,
         elem_id="lab-chat",
@@ -47,6 +47,7 @@ def build(session: Session) -> None:
         largest_seed=int(SEED.high),
         examples=TINYTOWN_EXAMPLES if is_tinytown else EXAMPLES,
         welcome_why="chat.welcome_tinytown" if is_tinytown else "chat.welcome_other",
+        record=session.scale.record_json(),
     )
     alternatives = gr.HTML(
         None,

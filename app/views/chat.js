@@ -91,6 +91,7 @@ lab.chat = (element, trigger, props, watch) => {
     finish();
     edit(false);
     turns.replaceChildren();
+    showTotal(null);
     complain(null);
     announce(lab.word("chat.cleared"));
     show();
@@ -134,6 +135,7 @@ lab.chat = (element, trigger, props, watch) => {
         lab.make("p", { class: "lab-tokens", role: "group", "data-label": "chat.reply" }),
         lab.make("p", { class: "lab-waiting" }, lab.make("span", { "data-word": "chat.waiting" }), lab.make("i"), lab.make("i"), lab.make("i")),
         lab.make("p", { class: "lab-stats" }),
+        lab.make("div", { class: "lab-bill" }),
         actions()));
     article.dataset.question = question;
     article.spoken = 0;
@@ -180,11 +182,57 @@ lab.chat = (element, trigger, props, watch) => {
     if (!count) parts.unshift(["chat.nothing"]);
     if (["stopped", "length", "time"].includes(state)) parts.unshift([`chat.state_${state}`]);
     if (dropped) parts.push(["chat.dropped", { count: dropped }]);
-    for (const [key, values] of parts) {
-      const span = lab.make("span");
-      lab.say(span, key, values);
-      article.querySelector(".lab-stats").append(span, " ");
+    article.querySelector(".lab-stats").append(...said(parts));
+  };
+  const said = (parts) => parts.flatMap(([key, values]) => {
+    const span = lab.make("span");
+    lab.say(span, key, values);
+    return [span, " "];
+  });
+
+  // --- Energy: of a reply, and of all so far ---------------------------------------------------------------------
+
+  const addBill = (article, { energy, large, times, reason, read, written }) => {
+    const below = article.querySelector(".lab-bill");
+    const methods = (of) => of.methods.map((key) => [key]);
+    const [figure, how] = energy
+      ? explained("chat.energy", lab.wattHours(energy), [["chat.energy_how"], ...methods(energy)])
+      : explained("chat.energy_unknown", {}, [["chat.energy_reason", { reason }]]);
+    article.querySelector(".lab-stats").append(figure);
+    below.append(how);
+    if (large) {
+      const [figure, how] = explained(...largeFigure(large, times), [["chat.large_how", { ...props.record, read, written }], ...methods(large)]);
+      below.append(lab.make("p", {}, figure), how);
     }
+    lab.translate(article);
+  };
+  const largeFigure = (large, times) => (times === null
+    ? ["chat.large", lab.wattHours(large)]
+    : ["chat.large_times", { ...lab.wattHours(large), times: lab.twoDigits(times) }]);
+
+  // A figure, and the sentences that a click on it shows.
+  const explained = (key, values, sentences) => {
+    const how = lab.make("p", { class: "lab-how", hidden: "" }, ...said(sentences));
+    const figure = lab.make("button", { type: "button", class: "lab-figure", "aria-expanded": "false", "data-title": "chat.energy_title" });
+    lab.say(figure, key, values);
+    figure.addEventListener("click", () => {
+      how.hidden = !how.hidden;
+      figure.setAttribute("aria-expanded", String(!how.hidden));
+    });
+    return [figure, how];
+  };
+
+  const showTotal = (total) => {
+    const line = find(".lab-total");
+    line.hidden = !total;
+    line.replaceChildren();
+    if (!total) return;
+    const { replies, written, energy, large, times, unknown } = total;
+    const parts = [["chat.total", { replies, written }]];
+    if (energy) parts.push(["chat.energy", lab.wattHours(energy)]);
+    if (unknown) parts.push(["chat.total_unknown", { count: unknown }]);
+    if (large) parts.push(largeFigure(large, times));
+    line.append(...said(parts));
   };
 
   const show = () => {
@@ -205,7 +253,13 @@ lab.chat = (element, trigger, props, watch) => {
     const { article } = running;
     waitForNews();
     write(article, update);
-    if (update.state !== "running") { addStats(article, update); finish(); show(); }
+    if (update.state !== "running") {
+      addStats(article, update);
+      addBill(article, update.bill);
+      showTotal(update.total);
+      finish();
+      show();
+    }
     if (atEnd) log.scrollTop = log.scrollHeight;
   });
 

@@ -18,12 +18,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
-def running_app(checkpoint: Path, log: Path, *options: str) -> Iterator[str]:
-    """Start `python -m app` on a free port; gives its address once it can be reached, and ends it afterwards."""
+def running_app(checkpoint: Path, log: Path, *options: str, folder: Path = ROOT) -> Iterator[str]:
+    """Start `python -m app` in `folder` on a free port; gives its address once it is there, and ends it afterwards."""
     command = [sys.executable, "-m", "app", "--no-browser", "--port", "0", "--checkpoint", str(checkpoint), *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     with open(log, "w") as errors:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
         try:
             assert process.stdout is not None
             line = process.stdout.readline()

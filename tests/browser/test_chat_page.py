@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from app.words import all_words
+from litellama.footprint.measurements import OWN, save_record
+from tests.browser.app_server import running_app
+from tests.conftest import RECORD
 
 pytestmark = pytest.mark.browser
 EN, DE = all_words()["en"], all_words()["de"]
@@ -21,6 +26,16 @@ HOSTILE = (
     "</textarea><iframe src='javascript:parent.pwned=1'>",
     "[x](javascript:window.pwned=1) ![y](https://evil.example/y.png)",
 )
+
+
+@pytest.fixture(scope="module")
+def address(talkative_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app on a machine where LLaMA 2 7B was measured."""
+    folder = tmp_path_factory.mktemp("app")
+    save_record(RECORD, folder / OWN)
+    with running_app(talkative_checkpoint, folder / "app.log", folder=folder) as address:
+        yield address
+    assert "Traceback" not in (folder / "app.log").read_text(), (folder / "app.log").read_text()
 
 
 def ask(page: Page, text: str) -> None:
@@ -85,6 +100,38 @@ def test_reply_streams_and_is_measured(page: Page) -> None:
     expect(stats).to_contain_text(re.compile(r"[\d.]+ tokens/s \(measured on this machine\)"))
     expect(stats).to_contain_text(EN["chat.state_length"])
     assert page.locator(".lab-spoken").inner_text(), "nothing was told to screen readers"
+
+
+def test_energy_of_a_reply_and_of_all_so_far(page: Page) -> None:
+    amount = r"[\d.,]+ (µWh|mWh|Wh) \([\d.,]+–[\d.,]+, (measured|estimated)\)"
+    total = page.locator(".lab-total")
+    expect(total).to_be_hidden()
+    short_replies(page, tokens=20)
+    ask_and_wait(page, "Where is the kite?")
+    figures = page.locator(".lab-figure")
+    expect(figures.first).to_have_text(re.compile(f"^{amount}$"))
+    expect(figures.nth(1)).to_have_text(re.compile(f"^LLaMA 2 7B: about {amount}, [\\d.,]+ times as much$"))
+    expect(total).to_have_text(re.compile(f"^Replies so far: 1 \\(20 tokens\\) {amount} LLaMA 2 7B: about {amount}"))
+
+    how = page.locator(".lab-how")
+    for number, said in enumerate((EN["chat.energy_how"], "that were run on a machine, 2026-11-23, in bfloat16")):
+        expect(how.nth(number)).to_be_hidden()
+        figures.nth(number).click()
+        expect(how.nth(number)).to_contain_text(said)
+        expect(figures.nth(number)).to_have_attribute("aria-expanded", "true")
+    expect(how.nth(1)).to_contain_text("20 written")
+    expect(how.nth(1)).to_contain_text(EN["chat.method_cpu_time"])
+    figures.first.click()
+    expect(how.first).to_be_hidden()
+
+    ask_and_wait(page, "Who has it?")
+    expect(total).to_contain_text("Replies so far: 2 (40 tokens)")
+    page.get_by_role("button", name="Try again").click()  # the energy of the reply before it is not undone
+    expect(total).to_contain_text("Replies so far: 3 (60 tokens)")
+    page.get_by_role("button", name="Clear").click()
+    expect(total).to_be_hidden()
+    ask_and_wait(page, "Hello again")
+    expect(total).to_contain_text("Replies so far: 1 (20 tokens)")
 
 
 def test_token_shows_ten_alternatives(page: Page) -> None:

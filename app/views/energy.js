@@ -1,0 +1,15 @@
+// Energy as people read it: joules become watt-hours.
+(() => {
+  // The joules from which each unit is used, and the joules in one. A tenth of a mWh is still told in mWh: replies of
+  // the small model lie about there, and are to be compared with one another by eye.
+  const UNITS = [[3.6e6, 3.6e6, "kWh"], [3600, 3600, "Wh"], [0.36, 3.6, "mWh"], [0, 3.6e-3, "µWh"]];
+
+  lab.twoDigits = (value) => Number(value.toPrecision(2));  // more of them would promise too much
+
+  // {joules: 3.3, low: 1.8, high: 6.1, kind} -> {value: 0.92, low: 0.5, high: 1.7, unit: "mWh", kind}, for lab.say
+  lab.wattHours = ({ joules, low, high, kind }) => {
+    const [, size, unit] = UNITS.find(([from]) => joules >= from);
+    const [value, least, most] = [joules, low, high].map((one) => lab.twoDigits(one / size));
+    return { value, low: least, high: most, unit, kind: `@${kind}` };
+  };
+})();
