@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+from app.costs import Use, costs
+from app.figures import figure, published, source
 from app.words import Problem
 from litellama.config import ModelConfig, preset
 from litellama.footprint.arithmetic import (
@@ -17,45 +20,91 @@ from litellama.footprint.arithmetic import (
     kv_bytes_without_sharing,
     weight_bytes,
 )
-from litellama.footprint.devices import all_devices, device, facts_of
-from litellama.footprint.facts import Fact
+from litellama.footprint.devices import all_devices, facts_of
+from litellama.footprint.facts import Fact, all_facts
+from litellama.footprint.measurements import Record, own_record, shipped_records
+from litellama.footprint.scores import NOT_COUNTED, TASKS, chance, scores
+from litellama.footprint.use import grids, pues
+
+log = logging.getLogger(__name__)
 
 MODELS = {
     "tinytown": "TinyTown", "litellama-460m": "LiteLlama 460M", "tinyllama-1.1b": "TinyLlama 1.1B",
     "llama2-7b": "LLaMA 2 7B", "llama2-13b": "LLaMA 2 13B", "llama2-70b": "LLaMA 2 70B",
 }  # fmt: skip
 PRECISIONS = ("float32", "float16", "int8", "int4")
-FIRST = {"precision": "float16", "context": 1024, "batch": 1, "device": "Laptop, Core i7-1355U, 16 GB"}
-LONGEST = 4096
-MOST_AT_ONCE = 64
+LIMITS = {"context": 4096, "batch": 64, "prompt": 2048, "answer": 2048, "replies": 10_000_000}
+BY_DEVICE = "device"
+HERE = "here"
+NO_BUILDING = "none"
+FIRST = {
+    "precision": "float16", "context": 1024, "batch": 1, "device": "Laptop, Core i7-1355U, 16 GB",
+    "basis": BY_DEVICE, "prompt": 50, "answer": 100, "country": "Germany", "pue": NO_BUILDING, "replies": 100_000,
+}  # fmt: skip
+
+
+def records() -> dict[str, Record]:
+    """Measurements to choose from: this machine's own first, then those that come with the lab."""
+    found = {one.machine: one for one in shipped_records()}
+    try:
+        own = own_record()
+    except ValueError as problem:
+        log.warning("%s", problem)
+        own = None
+    return ({} if own is None else {HERE: own}) | found
 
 
 def choices() -> dict[str, Any]:
     """What can be chosen, and what is chosen first."""
-    devices = [one.name for one in all_devices()]
-    return {"precisions": PRECISIONS, "devices": devices, "longest": LONGEST, "most": MOST_AT_ONCE, "first": FIRST}
-
-
-def weigh(sent: dict[str, Any]) -> dict[str, Any]:
-    """Every model's memory and highest speed on the chosen device. Raises `Problem` for what cannot be chosen."""
-    precision = sent.get("precision")
-    context, batch = (_whole(sent.get(name), most) for name, most in (("context", LONGEST), ("batch", MOST_AT_ONCE)))
-    name = sent.get("device")
-    if precision not in PRECISIONS or name not in {one.name for one in all_devices()}:
-        raise Problem("problem.request")
-    chosen = device(str(name))
-    facts = facts_of(chosen.name)
+    bases = {key: {"machine": one.machine, "date": one.date} for key, one in records().items()}
     return {
-        "device": {part: _published(one) for part, one in facts.items()}
-        | ({} if "memory" in facts else {"memory": figure(chosen.memory, "chosen", "compare.how_chosen")}),
-        "models": [_row(key, label, preset(key), chosen, str(precision), context, batch)
-                   for key, label in MODELS.items()],
+        "precisions": PRECISIONS, "devices": [one.name for one in all_devices()], "limits": LIMITS,
+        "bases": bases, "countries": list(grids()), "pues": {name: one.number for name, one in pues().items()},
+        "first": FIRST | ({"basis": next(iter(bases))} if bases else {}),
     }  # fmt: skip
 
 
-def figure(value: float | bool | None, kind: str, how: str, **values: object) -> dict[str, Any]:
-    """One number as the page gets it: what kind it is and, as a key of the strings, how it came about."""
-    return {"value": value, "kind": kind, "how": how, "values": values}
+def weigh(sent: dict[str, Any], card: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Every model's memory and highest speed on the chosen device, what replies cost, and what models can do.
+
+    `card` is TinyTown's, which says what its training took. Raises `Problem` for what cannot be chosen.
+    """
+    counts = {key: _whole(sent.get(key), most) for key, most in LIMITS.items()}
+    precision, name, country, pue = (str(sent.get(key)) for key in ("precision", "device", "country", "pue"))
+    devices = {one.name: one for one in all_devices()}
+    bases: dict[str, Record | Device | None] = {**records(), BY_DEVICE: devices.get(name)}
+    buildings: dict[str, Fact | None] = {NO_BUILDING: None, **pues()}
+    basis = bases.get(str(sent.get("basis")))
+    if precision not in PRECISIONS or name not in devices or country not in grids() or pue not in buildings:
+        raise Problem("problem.request")
+    if basis is None:
+        raise Problem("problem.request")
+    chosen, facts = devices[name], facts_of(name)
+    use = Use(basis, precision, counts["batch"], counts["prompt"], counts["answer"], counts["replies"],
+              grids()[country], buildings[pue], card)  # fmt: skip
+    return {
+        "device": {part: published(one) for part, one in facts.items()}
+        | ({} if "memory" in facts else {"memory": figure(chosen.memory, "chosen", "compare.how_chosen")}),
+        "models": [_row(key, label, preset(key), chosen, precision, counts["context"], counts["batch"])
+                   for key, label in MODELS.items()],
+        "costs": costs(list(MODELS), use),
+        "scores": [
+            {"key": one.model, "tasks": {task: published(found) for task, found in one.by_task.items()},
+             "above": figure(one.above_chance, "derived", "compare.how_above", tasks=", ".join(TASKS))}
+            for one in scores()
+        ],
+        "chance": {task: published(chance(task)) for task in TASKS},
+        "not_counted": NOT_COUNTED,
+    }  # fmt: skip
+
+
+def every_fact() -> list[dict[str, Any]]:
+    """All that the lab cites, as rows: topic, subject, quantity, value, unit, status and source."""
+    return [
+        {"topic": one.topic, "subject": one.subject, "quantity": one.quantity, "value": one.value, "unit": one.unit,
+         "kind": one.status, "source": source(one)}
+        for one in all_facts().values()
+    ]  # fmt: skip
 
 
 def _row(
@@ -97,12 +146,6 @@ def _row(
         "fits": figure(holds, "computed", "compare.how_fits", memory=round(chosen.memory / 1e9, 1)),
         "speed": speed,
     }  # fmt: skip
-
-
-def _published(fact: Fact) -> dict[str, Any]:
-    shown = figure(fact.number, fact.status, "compare.how_published", quantity=f"{fact.subject}: {fact.quantity}")
-    source = {"title": fact.source.title, "url": fact.source.url, "locator": fact.source.locator, "note": fact.note}
-    return shown | {"unit": fact.unit, "source": source}
 
 
 def _whole(value: object, most: int) -> int:

@@ -11,6 +11,7 @@ from unittest import mock
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
+from app.comparison import every_fact
 from app.doors import Doors
 from app.session import MOST_CONVERSATIONS, Session
 from app.views import view_file, words_script
@@ -41,6 +42,7 @@ def create_app(session: Session) -> FastAPI:
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.get("/words.js")(words_script)
+    app.get("/facts.json")(every_fact)
     app.get("/views/{name}")(view_file)
     gr.mount_gradio_app(
         app, page, path="/", server_name="127.0.0.1", theme=theme(), head=head(),

@@ -41,7 +41,8 @@ def test_every_word_is_used_and_every_used_word_is_there() -> None:
     made = re.compile(  # put together in code
         r"chat\.(temperature|top_p|top_k|max_tokens|seed|tint)(_why)?|chat\.state_\w+"
         r"|attention\.(role_\w+|view_\w+_why|layer|head)|attribution\.(method_\w+|unit_\w+|column_\w+|curves_\w+)"
-        r"|compare\.(precision_\w+|column_\w+|kind_\w+|part_\w+)"
+        r"|compare\.(precision_\w+|column_[\w-]+|kind_\w+|part_\w+|count_\w+|same_\d"
+        r"|how_(gpu_hours|operations|core_hours))"
         r"|step\.(vector_\w+|" + "|".join(station.name for station in STATIONS) + ")(_why)?"
     )
     assert {key for key in keys - used if not made.fullmatch(key)} == set()

@@ -1,24 +1,28 @@
-// The Compare tab: models drawn to scale, their memory and highest speed on a device; every figure says what it is.
-// Sends 'weigh' with what is chosen.
+// The Compare tab: sizes, what replies and trainings cost, what models can do, and every published figure behind it.
+// Every number says what it is. Sends 'weigh' with what is chosen; `compare-costs.js` and `compare-scores.js` draw the
+// later parts.
 lab.compare = (element, trigger, props, watch) => {
   const find = (selector) => element.querySelector(selector);
   const chosen = { ...props.choices.first };
   let shown = props.value, requests = 0, asked = null;
 
   const number = (value, digits = 3) => value.toLocaleString(lab.language, { maximumSignificantDigits: digits });
-  const bytes = (value) => {
-    const [unit, size] = [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]].find(([, one]) => value >= one) ?? ["B", 1];
+  const scaled = (units) => (value) => {
+    const [unit, size] = units.find(([, one]) => Math.abs(value) >= one) ?? units.at(-1);
     return `${number(value / size)} ${unit}`;
   };
+  const bytes = scaled([["GB", 1e9], ["MB", 1e6], ["kB", 1e3], ["B", 1]]);
+  const wattHours = (joules) => {
+    const [size, unit] = lab.energyUnit(joules);
+    return `${number(joules / size)} ${unit}`;
+  };
+  const grams = scaled([["t", 1e6], ["kg", 1e3], ["g", 1], ["mg", 1e-3]]);
+  const label = (key) => shown.models.find((model) => model.key === key).label;
+
   const complain = (key, values) => {
     const line = find(".lab-problem");
     if (key) lab.say(line, key, values); else { delete line.dataset.word; line.textContent = ""; }
   };
-  const COLUMNS = {
-    parameters: (value) => value.toLocaleString(lab.language), weights: bytes, cache: bytes, total: bytes,
-    fits: (value) => lab.word(value ? "compare.yes" : "compare.no"), speed: (value) => (value === null ? "–" : number(value)),
-  };
-
   watch("value", () => {
     const news = props.value;
     if (!news || news.request !== asked) return;
@@ -32,8 +36,59 @@ lab.compare = (element, trigger, props, watch) => {
     trigger("weigh", { ...chosen, request: asked });
   };
 
-  // --- The drawing: areas are bytes ---------------------------------------------------------------------------------
+  // --- Figures: what each is and where it comes from is said below its table -----------------------------------------
 
+  const explain = (button, { kind, how, values, sources = [], methods = [], low, high }, shape) => {
+    const line = button.closest("section").querySelector(".lab-compare-how");
+    line.replaceChildren(lab.make("b", { class: `lab-kind lab-kind-${kind}` }, lab.word(`compare.kind_${kind}`)), " ");
+    if (low < high) line.append(lab.word("compare.between", { low: shape(low), high: shape(high) }), " ");
+    line.append(lab.word(how, values));
+    if (methods.length) line.append(" ", lab.word("compare.by_methods", { methods: methods.map((name) => lab.word(name)).join(" + ") }));
+    for (const { title, url, locator, note } of sources) {
+      line.append(" ", lab.make("a", { href: url, target: "_blank", rel: "noreferrer" }, title), `, ${[locator, note].filter(Boolean).join(". ")}`, ";");
+    }
+  };
+  const cell = (shape, found) => {
+    if (!found) return "–";
+    const button = lab.make("button", { type: "button", class: `lab-plain lab-figure lab-kind-${found.kind}`, title: lab.word(`compare.kind_${found.kind}`) }, shape(found.value));
+    button.addEventListener("click", () => explain(button, found, shape));
+    return button;
+  };
+  const plain = (shape, found) => (found ? shape(found.value) : "–");
+  // A table of figures: `columns` are [name, shape], `rows` are [heading, {name: figure}, class].
+  const tabulate = (section, columns, rows) => {
+    const head = ["model", ...columns.map(([name]) => name)].map((name) => lab.make("th", { scope: "col" }, lab.word(`compare.column_${name}`)));
+    section.querySelector("thead").replaceChildren(lab.make("tr", {}, ...head));
+    section.querySelector("tbody").replaceChildren(...rows.map(([heading, found, kind = ""]) => lab.make("tr", { class: kind },
+      lab.make("th", { scope: "row" }, ...[heading].flat()), ...columns.map(([name, shape]) => lab.make("td", {}, cell(shape, found[name]))))));
+    section.querySelector(".lab-compare-how").textContent = lab.word("compare.ask");
+  };
+  const take = (section, name, title, facts, columns, rows, more = {}) => lab.takeAway(section.querySelector(".lab-look-out"), {
+    name: () => name,
+    report: () => ({
+      title: lab.word(title), facts: facts(),
+      head: ["model", ...columns.map(([column]) => column)].map((column) => lab.word(`compare.column_${column}`)),
+      rows: rows().map(([heading, found]) => [[heading].flat()[0], ...columns.map(([column, shape]) => plain(shape, found[column]))]),
+    }),
+    csv: () => [
+      ["model", ...columns.flatMap(([column]) => [column, `${column} kind`])],
+      ...rows().map(([heading, found]) => [[heading].flat()[0], ...columns.flatMap(([column]) => [Number.isFinite(found[column]?.value) ? found[column].value : String(found[column]?.value ?? ""), found[column]?.kind ?? ""])]),
+    ],
+    json: () => ({ ...chosen, ...shown }),
+    ...more,
+  });
+  const tools = { number, wattHours, grams, label, cell, tabulate, take, chosen, choices: props.choices, shown: () => shown, find, explain };
+
+  // --- Sizes: areas are bytes ---------------------------------------------------------------------------------------
+
+  const SIZES = [
+    ["parameters", (value) => value.toLocaleString(lab.language)], ["weights", bytes], ["cache", bytes], ["total", bytes],
+    ["fits", (value) => lab.word(value ? "compare.yes" : "compare.no")], ["speed", (value) => (value === null ? "–" : number(value))],
+  ];
+  const sizes = () => shown.models.map((model) => {
+    const small = model.whole_context ? [] : [lab.make("small", {}, ` ${lab.word("compare.shorter", { count: model.context })}`)];
+    return [[model.label, ...small], model, model.fits.value ? "" : "lab-compare-large"];
+  });
   const LABELS = 62, GAP = 14, WIDE = 1000;
   const drawing = () => {
     const memory = shown.device.memory.value * (shown.device.memory.unit?.startsWith("GB") ? 1e9 : 1);
@@ -60,35 +115,24 @@ lab.compare = (element, trigger, props, watch) => {
     picture.setAttribute("viewBox", `0 0 ${Math.ceil(left)} ${Math.ceil(high + LABELS)}`);
     return picture;
   };
-
-  // --- The figures --------------------------------------------------------------------------------------------------
-
-  // Values are filled in as the language writes numbers; what a figure is stands in front, as a word.
-  const explain = ({ kind, how, values, source }) => {
-    const line = find(".lab-compare-how");
-    line.replaceChildren(lab.make("b", { class: `lab-kind lab-kind-${kind}` }, lab.word(`compare.kind_${kind}`)), " ", lab.word(how, values));
-    if (!source) return;
-    line.append(" ", lab.make("a", { href: source.url, target: "_blank", rel: "noreferrer" }, source.title), `, ${source.locator}. ${source.note}`);
+  const asFile = () => {  // the colours of the page, written into the picture
+    const picture = drawing(), look = getComputedStyle(document.body);
+    for (const [selector, fill] of [[".lab-compare-fits rect", "--wash"], [".lab-compare-large rect", "--mine"], [".lab-compare-fits .lab-compare-weights", "--accent"], [".lab-compare-large .lab-compare-weights", "--doubt-colour"]]) {
+      for (const node of picture.querySelectorAll(selector)) node.setAttribute("fill", look.getPropertyValue(fill));
+    }
+    for (const node of picture.querySelectorAll(".lab-compare-machine rect")) { node.setAttribute("fill", "none"); node.setAttribute("stroke", look.getPropertyValue("--ink")); }
+    picture.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    picture.setAttribute("font-family", "system-ui, sans-serif");
+    picture.setAttribute("font-size", 13);
+    return new XMLSerializer().serializeToString(picture);
   };
-  const cell = (shape, found) => {
-    const button = lab.make("button", { type: "button", class: `lab-plain lab-figure lab-kind-${found.kind}`, title: lab.word(`compare.kind_${found.kind}`) }, shape(found.value));
-    button.addEventListener("click", () => explain(found));
-    return button;
-  };
-  const show = () => {
+  const sizeSection = find(".lab-compare-part-size");
+  take(sizeSection, "sizes", "compare.heading", () => [
+    `${lab.word(`compare.precision_${chosen.precision}`)}, ${chosen.device}`, lab.word("compare.count_context", { count: chosen.context }), lab.word("compare.count_batch", { count: chosen.batch }), lab.word("compare.all_computed"),
+  ], SIZES, sizes, { svg: asFile });
+  const showSizes = () => {
     find(".lab-compare-drawing").replaceChildren(drawing());
-    lab.say(find(".lab-compare-context"), "compare.context", { count: chosen.context });
-    lab.say(find(".lab-compare-batch"), "compare.batch", { count: chosen.batch });
-    const head = ["model", ...Object.keys(COLUMNS)].map((name) => lab.make("th", { scope: "col" }, lab.word(`compare.column_${name}`)));
-    find("thead").replaceChildren(lab.make("tr", {}, ...head));
-    find("tbody").replaceChildren(...shown.models.map((model) => {
-      const name = lab.make("th", { scope: "row" }, model.label);
-      if (!model.whole_context) name.append(lab.make("small", {}, ` ${lab.word("compare.shorter", { count: model.context })}`));
-      const row = lab.make("tr", {}, name, ...Object.entries(COLUMNS).map(([key, shape]) => lab.make("td", {}, cell(shape, model[key]))));
-      row.classList.toggle("lab-compare-large", !model.fits.value);
-      return row;
-    }));
-    find(".lab-compare-how").textContent = lab.word("compare.ask");
+    tabulate(sizeSection, SIZES, sizes());
     find(".lab-compare-device").textContent = chosen.device;
     find(".lab-compare-facts").replaceChildren(...["memory", "bandwidth", "flops", "watts"].flatMap((part) => {
       const found = shown.device[part];
@@ -97,48 +141,85 @@ lab.compare = (element, trigger, props, watch) => {
     }));
   };
 
-  lab.takeAway(find(".lab-look-out"), {
-    name: () => "sizes",
-    report: () => ({
-      title: lab.word("compare.heading"), facts: [`${lab.word(`compare.precision_${chosen.precision}`)}, ${chosen.device}`, lab.word("compare.context", { count: chosen.context }), lab.word("compare.batch", { count: chosen.batch }), lab.word("compare.all_computed")],
-      head: ["model", ...Object.keys(COLUMNS)].map((name) => lab.word(`compare.column_${name}`)),
-      rows: shown.models.map((model) => [model.label, ...Object.entries(COLUMNS).map(([key, shape]) => shape(model[key].value))]),
-    }),
-    csv: () => [["model", ...Object.keys(COLUMNS)], ...shown.models.map((model) => [model.label, ...Object.keys(COLUMNS).map((key) => (typeof model[key].value === "boolean" ? Number(model[key].value) : model[key].value ?? ""))])],
-    json: () => ({ ...chosen, ...shown }),
-    svg: () => {
-      const picture = drawing(), look = getComputedStyle(document.body);
-      for (const [selector, fill] of [[".lab-compare-fits rect", "--wash"], [".lab-compare-large rect", "--mine"], [".lab-compare-fits .lab-compare-weights", "--accent"], [".lab-compare-large .lab-compare-weights", "--doubt-colour"]]) {
-        for (const node of picture.querySelectorAll(selector)) node.setAttribute("fill", look.getPropertyValue(fill));
-      }
-      for (const node of picture.querySelectorAll(".lab-compare-machine rect")) { node.setAttribute("fill", "none"); node.setAttribute("stroke", look.getPropertyValue("--ink")); }
-      picture.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-      picture.setAttribute("font-family", "system-ui, sans-serif");
-      picture.setAttribute("font-size", 13);
-      return new XMLSerializer().serializeToString(picture);
-    },
-  });
+  const showCosts = lab.compareCosts(tools), showScores = lab.compareScores(tools);
+  const show = () => {
+    for (const line of element.querySelectorAll("[data-counted]")) lab.say(line, `compare.count_${line.dataset.counted}`, { count: chosen[line.dataset.counted] });
+    showSizes();
+    showCosts();
+    showScores();
+  };
 
   // --- The choices --------------------------------------------------------------------------------------------------
 
+  const REPLIES = [1000, 10_000, 100_000, 1_000_000, 10_000_000];
+  const options = {  // [value, text]
+    precision: () => props.choices.precisions.map((name) => [name, lab.word(`compare.precision_${name}`)]),
+    device: () => props.choices.devices.map((name) => [name, name]),
+    basis: () => [
+      ...Object.entries(props.choices.bases).map(([key, { machine, date }]) => [key, lab.word(key === "here" ? "compare.basis_here" : "compare.basis_record", { machine, date })]),
+      ["device", lab.word("compare.basis_device", { device: chosen.device })],
+    ],
+    country: () => props.choices.countries.map((name) => [name, name]),
+    pue: () => [["none", lab.word("compare.pue_none")], ...Object.entries(props.choices.pues).map(([name, value]) => [name, `${name}: ${number(value)}`])],
+    replies: () => REPLIES.map((count) => [count, count.toLocaleString(lab.language)]),
+  };
   const fill = () => {
     for (const field of element.querySelectorAll("[data-choice]")) {
       const { choice } = field.dataset;
-      if (choice === "precision") field.replaceChildren(...props.choices.precisions.map((name) => lab.make("option", { value: name }, lab.word(`compare.precision_${name}`))));
-      if (choice === "device") field.replaceChildren(...props.choices.devices.map((name) => lab.make("option", { value: name }, name)));
-      if (choice === "context") field.max = props.choices.longest;
-      if (choice === "batch") field.max = props.choices.most;
+      if (field.type === "range") field.max = props.choices.limits[choice];
+      else field.replaceChildren(...options[choice]().map(([value, text]) => lab.make("option", { value }, text)));
       field.value = chosen[choice];
     }
   };
   for (const field of element.querySelectorAll("[data-choice]")) {
     field.addEventListener("input", () => {
-      chosen[field.dataset.choice] = field.type === "range" ? Number(field.value) : field.value;
+      const isCount = field.dataset.choice in props.choices.limits;
+      chosen[field.dataset.choice] = isCount ? Number(field.value) : field.value;
+      if (field.dataset.choice === "device") fill();
       weigh();
     });
   }
+
+  // --- Every published figure ---------------------------------------------------------------------------------------
+
+  const factsPart = find(".lab-compare-part-facts"), search = factsPart.querySelector("input");
+  const MOST_ROWS = 200;
+  let facts = null;
+  const showFacts = () => {
+    const wanted = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const found = facts.filter((one) => wanted.every((word) => one.text.includes(word)));
+    lab.say(factsPart.querySelector(".lab-compare-found"), "compare.facts_found", { count: found.length, shown: Math.min(found.length, MOST_ROWS) });
+    factsPart.querySelector("thead").replaceChildren(lab.make("tr", {}, ...["fact_subject", "fact_quantity", "fact_value", "fact_kind", "fact_source"].map((name) => lab.make("th", { scope: "col" }, lab.word(`compare.column_${name}`)))));
+    let topic = null;
+    factsPart.querySelector("tbody").replaceChildren(...found.slice(0, MOST_ROWS).flatMap((one) => {
+      const value = one.value === null ? lab.word("compare.unknown") : typeof one.value === "number" ? number(one.value, 12) : String(one.value);
+      const row = lab.make("tr", {}, lab.make("th", { scope: "row" }, one.subject), lab.make("td", {}, one.quantity), lab.make("td", {}, `${value} ${one.unit}`.trim()),
+        lab.make("td", {}, lab.make("span", { class: `lab-kind lab-kind-${one.kind}` }, lab.word(`compare.kind_${one.kind}`))),
+        lab.make("td", {}, lab.make("a", { href: one.source.url, target: "_blank", rel: "noreferrer" }, one.source.title), ` ${[one.source.locator, one.source.note].filter(Boolean).join(". ")}`));
+      if (one.topic === topic) return [row];
+      topic = one.topic;
+      return [lab.make("tr", { class: "lab-compare-topic" }, lab.make("th", { colspan: 5, scope: "colgroup" }, topic)), row];
+    }));
+  };
+  factsPart.querySelector("details").addEventListener("toggle", async ({ target }) => {
+    if (!target.open || facts) return;
+    try {
+      facts = await (await fetch(new URL("facts.json", document.baseURI))).json();
+      for (const one of facts) one.text = [one.topic, one.subject, one.quantity, one.value, one.source.title, one.source.note].join(" ").toLowerCase();
+      showFacts();
+    } catch { lab.say(factsPart.querySelector(".lab-compare-found"), "compare.facts_lost"); }
+  });
+  search.addEventListener("input", () => { if (facts) showFacts(); });
+
   fill();
   lab.translate(element);
   show();
-  new MutationObserver(() => { fill(); show(); }).observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
+  new MutationObserver(() => { fill(); show(); if (facts) showFacts(); }).observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
+  let wide = 0;  // pictures are drawn as wide as there is room
+  new ResizeObserver(([{ contentRect }]) => {
+    if (Math.abs(contentRect.width - wide) < 20) return;
+    wide = contentRect.width;
+    showCosts();
+    showScores();
+  }).observe(element);
 };

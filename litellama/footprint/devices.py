@@ -10,13 +10,20 @@ _PREFIX = "4-hardware."
 
 # name: memory in GB (a number where the buyer chooses, else a fact), then the facts of bandwidth, operations, watts.
 _DEVICES: dict[str, tuple[float | str, str, str | None, str | None]] = {
-    "Raspberry Pi 5, 8 GB": (
-        8, "raspberry-pi-5.memory-bandwidth", None, "raspberry-pi-5.power-under-cpu-load",
-    ),
-    "Laptop, Core i7-1355U, 16 GB": (
-        16, "laptop-cpu-intel-core-i7-1355u.memory-bandwidth-ddr5-5200-dual-channel", None,
-        "laptop-cpu-intel-core-i7-1355u.base-power",
-    ),
+    **{
+        f"Raspberry Pi 5, {size} GB": (
+            size, "raspberry-pi-5.memory-bandwidth", None, "raspberry-pi-5.power-under-cpu-load",
+        )
+        for size in (4, 8)
+    },
+    **{
+        f"Laptop, Core i7-1355U, {size} GB": (
+            size, f"laptop-cpu-intel-core-i7-1355u.memory-bandwidth-{kind}", None,
+            "laptop-cpu-intel-core-i7-1355u.base-power",
+        )
+        for size, kind in ((8, "ddr5-5200-dual-channel"), (16, "ddr5-5200-dual-channel"), (32, "lpddr5-6400"))
+    },
+    "Apple M2, 8 GB": (8, "apple-m2.memory-bandwidth", "apple-m2.gpu-fp32", "apple-m2.tdp"),
     "Apple M2, 24 GB": ("apple-m2.memory", "apple-m2.memory-bandwidth", "apple-m2.gpu-fp32", "apple-m2.tdp"),
     "NVIDIA T4": ("nvidia-t4.memory", "nvidia-t4.memory-bandwidth", "nvidia-t4.fp16-tensor-dense", "nvidia-t4.tdp"),
     "NVIDIA L4": (

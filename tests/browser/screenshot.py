@@ -86,6 +86,7 @@ SHOWN: dict[str, Callable[[Page], None]] = {
 
 def _open_tab(page: Page, title: str) -> None:
     tab = page.get_by_role("tab", name=title)
+    page.locator("#lab-tabs").get_by_text(title, exact=True).first.wait_for(state="attached")  # in the page's language
     page.wait_for_timeout(500)  # on a narrow page, the tabs that have no room move into a menu
     if tab.count():
         tab.click()
