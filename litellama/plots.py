@@ -142,6 +142,55 @@ def trust_table(methods: Mapping[str, Mapping[str, float]], *, title: str = "") 
     return figure
 
 
+def model_sizes(models: Sequence[Mapping[str, Any]], *, precision: str = "float16", title: str = "") -> go.Figure:
+    """Gigabytes of each model's weights, to scale; `models` as `compare --json` prints them."""
+    sizes = [model["bytes"][precision] / 1e9 for model in models]
+    bars = go.Bar(
+        x=sizes, y=[html.escape(model["name"]) for model in models], orientation="h", marker_color=LINES[0],
+        text=[f"{size:.3g} GB" for size in sizes], hovertemplate="%{y}: %{x:.4g} GB, computed<extra></extra>",
+    )  # fmt: skip
+    figure = _framed(go.Figure(bars), title)
+    figure.update_xaxes(title=f"GB of weights, {precision} (computed)")
+    return figure
+
+
+def model_energy(models: Sequence[Mapping[str, Any]], *, title: str = "") -> go.Figure:
+    """Joules for each token with their range, on a scale of powers of ten; models that were not measured are left out.
+
+    `models` as `compare --json` prints them.
+    """
+    known = [(model["name"], model["joules_per_token"]) for model in models if model["joules_per_token"]]
+    figure = go.Figure()
+    for number, label in enumerate(("measured", "estimated")):
+        chosen = [(name, joules) for name, joules in known if joules["label"] == label]
+        if chosen:
+            values = numpy.array([[joules[key] for key in ("value", "low", "high")] for _, joules in chosen])
+            figure.add_scatter(
+                x=values[:, 0], y=[html.escape(name) for name, _ in chosen], mode="markers", name=label,
+                marker={"color": LINES[number], "size": 11, "symbol": ("circle", "diamond")[number]},
+                error_x={"array": values[:, 2] - values[:, 0], "arrayminus": values[:, 0] - values[:, 1]},
+                customdata=[[joules["low"], joules["high"], html.escape(joules["method"])] for _, joules in chosen],
+                hovertemplate="%{y}: %{x:.3g} J (%{customdata[0]:.3g} to %{customdata[1]:.3g})<br>%{customdata[2]}"
+                "<extra></extra>",
+            )  # fmt: skip
+    figure.update_xaxes(type="log", title="joules per token, one conversation at a time")
+    return _framed(figure, title)
+
+
+def worth(models: Sequence[Mapping[str, Any]], above_chance: Mapping[str, float], *, title: str = "") -> go.Figure:
+    """What each joule buys: points above guessing (`scores()` of the footprint) against joules for each token."""
+    known = [model for model in models if model["joules_per_token"] and model["name"] in above_chance]
+    dots = go.Scatter(
+        x=[model["joules_per_token"]["value"] for model in known], y=[above_chance[model["name"]] for model in known],
+        text=[html.escape(model["name"]) for model in known], mode="markers+text", textposition="top center",
+        marker={"color": LINES[0], "size": 12}, hovertemplate="%{text}: %{x:.3g} J, %{y:.1f} points<extra></extra>",
+    )  # fmt: skip
+    figure = _framed(go.Figure(dots), title, first_on_top=False)
+    figure.update_xaxes(type="log", title="joules per token")
+    figure.update_yaxes(title="points above guessing", rangemode="tozero")
+    return figure
+
+
 @dataclass(frozen=True)
 class ShadedText:
     """Words shaded by their scores, shown by a notebook: teal speaks for the answer, orange (dashed) against it."""

@@ -51,6 +51,13 @@ def test_figures_are_traceable() -> None:
         assert measured["batch"] == 1
 
 
+def test_the_bound_is_given_for_each_device_that_holds_it() -> None:
+    bounds = row("llama2-7b", preset("llama2-7b"), None)["tokens_per_second_bound"]
+    assert bounds["NVIDIA H100"] == pytest.approx(3350e9 / (13.476e9 - 2 * 32_000 * 4096 + 256 * 524_288), rel=1e-3)
+    assert "Raspberry Pi 5, 4 GB" not in bounds
+    assert "Raspberry Pi 5, 4 GB" in row("litellama-460m", preset("litellama-460m"), None)["tokens_per_second_bound"]
+
+
 def test_what_was_not_measured_is_none() -> None:
     for record in (None, RECORD):
         found = row("llama2-13b", preset("llama2-13b"), record)

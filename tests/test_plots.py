@@ -12,13 +12,17 @@ import torch
 
 from litellama import plots
 from litellama.chat import Message
+from litellama.config import preset
 from litellama.explain.attention import attention_maps
 from litellama.explain.attribution import attribute, finished
 from litellama.explain.lens import logit_lens
 from litellama.explain.reading import Reading, read_chat
 from litellama.explain.scoring import Target
+from litellama.footprint.commands import row
+from litellama.footprint.scores import scores
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
+from tests.conftest import RECORD
 
 NASTY = '<img src=x onerror="alert(1)">'
 
@@ -79,8 +83,25 @@ def test_the_table_of_trust_as_the_command_prints_it() -> None:
     assert list(bars.x) == sorted((method["pointing"] for method in card["trust"]["methods"].values()), reverse=True)
 
 
+def test_costs_and_scores_as_the_command_prints_them() -> None:
+    rows = [row(name, preset(name), RECORD) for name in ("litellama-460m", "llama2-7b")]
+    (sizes,) = plots.model_sizes(rows).data
+    assert list(sizes.x) == pytest.approx([0.923, 13.477], abs=1e-3)
+    (energy,) = plots.model_energy(rows).data
+    assert energy.name == "estimated"
+    assert list(energy.x) == [20.0], "the other was not measured"
+    assert (list(energy.error_x.arrayminus), list(energy.error_x.array)) == ([10.0], [20.0])
+    above = {one.model: one.above_chance for one in scores()}
+    (dots,) = plots.worth(rows, above).data
+    assert (list(dots.x), list(dots.y)) == ([20.0], [above["llama2-7b"]])
+
+
 def figures_of(text: str) -> list[Any]:
+    joules = {"value": 2.0, "low": 1.0, "high": 4.0, "label": "measured", "method": text}
+    model = {"name": text, "bytes": {"float16": 1e9}, "joules_per_token": joules}
     return [
+        plots.model_sizes([model], title=text), plots.model_energy([model], title=text),
+        plots.worth([model], {text: 3.0}, title=text),
         plots.attention_map([text, "b"], [[1, 0], [0.5, 0.5]], title=text),
         plots.word_scores([text], [1.0], title=text),
         plots.layer_guesses([text], [[text]], [[0.5]], title=text), plots.curves({text: [1, 0]}, title=text),

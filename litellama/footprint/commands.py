@@ -16,18 +16,22 @@ from rich.table import Table
 from litellama.config import ModelConfig, preset
 from litellama.footprint.arithmetic import (
     BITS,
+    decode_bound,
     decode_flops,
+    fits,
     kv_bytes_per_token,
     kv_bytes_without_sharing,
     weight_bytes,
 )
 from litellama.footprint.bench import DTYPES, Work, cost_by_layers, scaling_error
+from litellama.footprint.devices import all_devices
 from litellama.footprint.measurements import ModelCosts, Record, own_record, save_record
 from litellama.training.commands import SMALL, has_bfloat16, machine
 
 MODELS = ("tinytown", "litellama-460m", "tinyllama-1.1b", "llama2-7b", "llama2-13b", "llama2-70b")
 WHOLE = ("litellama-460m", "tinyllama-1.1b")  # run as wholes too, to check the scaling by layers
 CONTEXT, PROMPT = 256, 128  # tokens: a question and a short answer
+BOUND_PRECISION = "float16"
 
 
 def compare(
@@ -53,7 +57,8 @@ def compare(
 
 
 def row(name: str, config: ModelConfig, record: Record | None) -> dict[str, Any]:
-    """One model's figures; what was not measured is None."""
+    """One model's figures; what was not measured is None. The bound is the most tokens per second, with 16-bit weights,
+    one conversation at a time, on each device that holds them."""
     costs = None if record is None else record.models.get(name)
     return {
         "name": name, "parameters": config.num_parameters, "parameters_by_part": config.parameters_by_part,
@@ -63,6 +68,10 @@ def row(name: str, config: ModelConfig, record: Record | None) -> dict[str, Any]
         "kv_bytes_per_token_without_sharing": kv_bytes_without_sharing(config),
         "flops_per_token": decode_flops(config, CONTEXT),
         "joules_per_token": _joules(costs, record), "tokens_per_second": _speed(costs, record),
+        "tokens_per_second_bound": {
+            one.name: decode_bound(config, one, BOUND_PRECISION, CONTEXT).tokens_per_second
+            for one in all_devices() if fits(config, one, BOUND_PRECISION, CONTEXT)
+        },
     }  # fmt: skip
 
 
