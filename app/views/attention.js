@@ -50,10 +50,7 @@ lab.attention = (element, trigger, props, watch) => {
     trigger("closer", { request: askedMap, view, layer, head });
     markHead();
   };
-  const complain = (key, values) => {
-    const line = find(".lab-problem");
-    if (key) lab.say(line, key, values); else { delete line.dataset.word; line.textContent = ""; }
-  };
+  const complain = (key, values) => lab.say(find(".lab-problem"), key, values);
 
   watch("value", () => {
     const news = props.value;

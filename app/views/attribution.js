@@ -13,10 +13,7 @@ lab.attribution = (element, trigger, props, watch) => {
   const { percent, visible } = lab;
   const number = (value) => value.toLocaleString(lab.language, { maximumFractionDigits: 2, minimumFractionDigits: 2, signDisplay: "exceptZero" });
   const key = (name) => name.replaceAll(" ", "_");
-  const complain = (word, values) => {
-    const line = find(".lab-problem");
-    if (word) lab.say(line, word, values); else { delete line.dataset.word; line.textContent = ""; }
-  };
+  const complain = (key, values) => lab.say(find(".lab-problem"), key, values);
   const send = (action, sent = {}) => {
     complain(null);
     asked[action] = `${++requests}`;

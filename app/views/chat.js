@@ -120,10 +120,7 @@ lab.chat = (element, trigger, props, watch) => {
     show();
   };
 
-  const complain = (key, values) => {
-    const line = find(".lab-problem");
-    if (key) lab.say(line, key, values); else { delete line.dataset.word; line.textContent = ""; }
-  };
+  const complain = (key, values) => lab.say(find(".lab-problem"), key, values);
 
   // --- The conversation -----------------------------------------------------------------------------------------
 

@@ -19,10 +19,7 @@ lab.compare = (element, trigger, props, watch) => {
   const grams = scaled([["t", 1e6], ["kg", 1e3], ["g", 1], ["mg", 1e-3]]);
   const label = (key) => shown.models.find((model) => model.key === key).label;
 
-  const complain = (key, values) => {
-    const line = find(".lab-problem");
-    if (key) lab.say(line, key, values); else { delete line.dataset.word; line.textContent = ""; }
-  };
+  const complain = (key, values) => lab.say(find(".lab-problem"), key, values);
   watch("value", () => {
     const news = props.value;
     if (!news || news.request !== asked) return;

@@ -14,11 +14,11 @@ lab.header = (element, trigger, props) => {
   const languages = find(".lab-language");
   for (const [language, own] of lab.languages) languages.append(lab.make("option", { value: language, lang: language }, own));
   languages.value = lab.language;
-  const speak = () => {
+  const relabel = () => trigger("language", { language: lab.language });  // Gradio's own labels, the tabs, are the server's
+  languages.addEventListener("change", () => {
     lab.speak(languages.value);
-    trigger("language", { language: lab.language });  // Gradio's own labels, the tabs, are set by the server
-  };
-  languages.addEventListener("change", speak);
+    relabel();
+  });
 
   const theme = find(".lab-theme");
   const paint = () => {
@@ -32,5 +32,5 @@ lab.header = (element, trigger, props) => {
   lab.colour(lab.wishedDark());
   paint();
   lab.translate(document);
-  if (lab.language !== "en") speak();
+  relabel();  // in English too: the first request of a page opens the way that all answers come by
 };

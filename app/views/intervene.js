@@ -11,11 +11,7 @@ lab.intervene = (element, trigger, props, watch) => {
 
   const { percent, visible } = lab;
   const number = (value) => value.toLocaleString(lab.language, { maximumFractionDigits: 1, minimumFractionDigits: 1, signDisplay: "exceptZero" });
-  const complain = (word, values) => {
-    const line = find(".lab-problem");
-    if (word) lab.say(line, word, values); else { delete line.dataset.word; line.textContent = ""; }
-  };
-  const unsay = (line) => { delete line.dataset.word; line.textContent = ""; };
+  const complain = (key, values) => lab.say(find(".lab-problem"), key, values);
   const act = (action, sent = {}) => {
     complain(null);
     asked[action] = `${++requests}`;
@@ -33,7 +29,7 @@ lab.intervene = (element, trigger, props, watch) => {
       shape = news;
       off.clear();
       effects = null;
-      unsay(find(".lab-act-why"));
+      lab.say(find(".lab-act-why"), null);
       find(".lab-act-result").hidden = false;
       build();
       showAnswer(news);

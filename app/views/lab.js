@@ -39,7 +39,12 @@ window.lab = window.lab || {};
       for (const node of root.querySelectorAll(`[data-${name}]`)) node.setAttribute(attribute, lab.word(node.dataset[name]));
     }
   };
-  lab.say = (node, key, values) => {
+  lab.say = (node, key, values) => {  // without a key, nothing
+    if (!key) {
+      delete node.dataset.word;
+      node.textContent = "";
+      return;
+    }
     node.dataset.word = key;
     node.dataset.values = JSON.stringify(values || {});
     node.textContent = lab.word(key, values);

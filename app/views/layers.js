@@ -6,10 +6,7 @@ lab.layers = (element, trigger, props, watch) => {
 
   const { percent, visible } = lab;
   const name = (row) => (row ? lab.word("layers.after", { layer: row }) : lab.word("layers.embedding"));
-  const complain = (key, values) => {
-    const line = find(".lab-problem");
-    if (key) lab.say(line, key, values); else { delete line.dataset.word; line.textContent = ""; }
-  };
+  const complain = (key, values) => lab.say(find(".lab-problem"), key, values);
   const guess = () => {
     complain(null);
     asked = `${++requests}`;

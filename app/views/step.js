@@ -11,10 +11,7 @@ lab.step = (element, trigger, props, watch) => {
   const quoted = (text) => `“${visible(text).trim() || "␣"}”`;
   const token = (place) => quoted(shown.tokens[place]);
   const tell = (text) => { cell.textContent = text; };
-  const complain = (key, values) => {
-    const line = find(".lab-problem");
-    if (key) lab.say(line, key, values); else { delete line.dataset.word; line.textContent = ""; }
-  };
+  const complain = (key, values) => lab.say(find(".lab-problem"), key, values);
   const walk = (sent) => {
     complain(null);
     asked = `${++requests}`;

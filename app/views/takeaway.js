@@ -91,7 +91,7 @@
     const copying = lab.make("button", { type: "button", class: "lab-plain", "data-word": "take.copy", "data-title": "take.copy_why" });
     copying.addEventListener("click", async () => {
       try { await copy(report()); lab.say(said, "take.copied"); } catch { lab.say(said, "take.not_copied"); }
-      setTimeout(() => { delete said.dataset.word; said.textContent = ""; }, 4000);
+      setTimeout(() => lab.say(said, null), 4000);
     });
     box.append(copying, ...Object.entries(makers).map(([kind, make]) => {
       const button = lab.make("button", { type: "button", class: "lab-plain", "data-title": "take.save" }, kind);
