@@ -23,7 +23,7 @@
     const picture = lab.svg("svg", { viewBox: `0 0 ${wide} ${height}`, width: wide, height, role: "img", "aria-label": rows.map(({ name, found }) => `${name}: ${found ? format(found.value) : words.none}`).join("; ") });
     for (const tick of ticks) {
       const x = at(tick);
-      picture.append(lab.svg("line", { x1: x, x2: x, y1: TOP, y2: height - AXIS, class: "lab-plot-line" }), lab.svg("text", { x: Math.max(x, 24), y: height - 12, "text-anchor": "middle", class: "lab-plot-soft" }, format(tick)));
+      picture.append(lab.svg("line", { x1: x, x2: x, y1: TOP, y2: height - AXIS, class: "lab-plot-line" }), lab.svg("text", { x: Math.max(x, 34), y: height - 12, "text-anchor": "middle", class: "lab-plot-soft" }, format(tick)));
     }
     rows.forEach(({ name, found, published }, row) => {
       const y = TOP + row * tall + (small ? tall - 14 : tall / 2);

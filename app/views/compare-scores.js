@@ -20,7 +20,7 @@
       const at = (value) => left + (value / 100) * (wide - left - 20);
       const picture = lab.svg("svg", { viewBox: `0 0 ${wide} ${height}`, width: wide, height, role: "img", "aria-label": lab.word("compare.scores") });
       for (let value = 0; value <= 100; value += 25) {
-        picture.append(lab.svg("line", { x1: at(value), x2: at(value), y1: TOP, y2: height - AXIS, class: "lab-plot-line" }), lab.svg("text", { x: at(value), y: height - 10, "text-anchor": value === 100 ? "end" : "middle", class: "lab-plot-soft" }, `${value} %`));
+        picture.append(lab.svg("line", { x1: at(value), x2: at(value), y1: TOP, y2: height - AXIS, class: "lab-plot-line" }), lab.svg("text", { x: at(value), y: height - 10, "text-anchor": { 0: "start", 100: "end" }[value] ?? "middle", class: "lab-plot-soft" }, `${value} %`));
       }
       names.forEach((task, row) => {
         const y = TOP + row * TALL + TALL * 0.65, guess = shown().chance[task];
@@ -51,12 +51,13 @@
         picture.append(lab.svg("line", { x1: left, x2: wide - right, y1: up(value), y2: up(value), class: value ? "lab-plot-line" : "lab-plot-chance" }), lab.svg("text", { x: left - 8, y: up(value) + 5, "text-anchor": "end", class: "lab-plot-soft" }, value ? `+${value}` : "0"));
       }
       picture.append(lab.svg("text", { x: wide - right, y: up(0) - 6, "text-anchor": "end", class: "lab-plot-soft" }, lab.word("compare.chance")));
-      for (const { key, model, reply, above } of known) {
+      for (const one of known) {
+        const { key, model, reply, above } = one;
         const y = up(above.value), nearEdge = across(reply.value) > wide * 0.6;  // neighbours' names stand above and below
         picture.append(lab.svg("g", { class: `lab-plot-${reply.kind}` },
           lab.svg("line", { x1: across(reply.low), x2: across(reply.high), y1: y, y2: y, class: "lab-plot-range" }),
           lab.svg("text", { x: across(reply.value), y: y + 6, "text-anchor": "middle", class: `lab-plot-mark lab-plot-mark-${model}` }, MARKS[model]),
-          lab.svg("text", { x: across(reply.value) + (nearEdge ? 12 : -12), y: model % 2 ? y - 12 : y + 24, "text-anchor": nearEdge ? "end" : "start" }, label(key))));
+          lab.svg("text", { x: across(reply.value) + (nearEdge ? 12 : -12), y: model % 2 || one === known.at(-1) ? y - 12 : y + 24, "text-anchor": nearEdge ? "end" : "start" }, label(key))));
       }
       box.replaceChildren(picture);
     };

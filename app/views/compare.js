@@ -40,7 +40,7 @@ lab.compare = (element, trigger, props, watch) => {
     line.replaceChildren(lab.make("b", { class: `lab-kind lab-kind-${kind}` }, lab.word(`compare.kind_${kind}`)), " ");
     if (low < high) line.append(lab.word("compare.between", { low: shape(low), high: shape(high) }), " ");
     line.append(lab.word(how, values));
-    if (methods.length) line.append(" ", lab.word("compare.by_methods", { methods: methods.map((name) => lab.word(name)).join(" + ") }));
+    line.append(...methods.flatMap((name) => [" ", lab.word(name)]));
     for (const { title, url, locator, note } of sources) {
       line.append(" ", lab.make("a", { href: url, target: "_blank", rel: "noreferrer" }, title), `, ${[locator, note].filter(Boolean).join(". ")}`, ";");
     }

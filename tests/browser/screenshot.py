@@ -1,7 +1,7 @@
 """Take the README's pictures: `python -m tests.browser.screenshot chat docs/chat.png`.
 
-The first word says what is shown: chat, attention, step, layers, attribution, intervene or compare. A third
-word gives another look: light, dark, phone or german.
+The first word says what is shown: chat, attention, step, layers, attribution, intervene, compare, or costs, years and
+scores, which are later parts of the Compare tab. A third word gives another look: light, dark, phone or german.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Locator, Page, sync_playwright
 
 from app.words import all_words
 from tests.browser.app_server import ROOT, running_app
@@ -74,14 +74,31 @@ def intervene(page: Page) -> None:
     page.locator(".lab-act-cancel").wait_for(state="hidden", timeout=LONG)
 
 
-def compare(page: Page) -> None:
+def compare(page: Page) -> Locator:
     page.locator("#lab-compare tbody tr").nth(3).get_by_role("button").nth(2).click(timeout=LONG)
+    return page.locator(".lab-compare-part-size")
 
 
-SHOWN: dict[str, Callable[[Page], None]] = {
+def costs(page: Page) -> Locator:
+    part = page.locator(".lab-compare-part-costs")
+    part.locator("tbody tr").nth(3).get_by_role("button").first.click(timeout=LONG)
+    return part
+
+
+def years(page: Page) -> Locator:
+    return page.locator(".lab-compare-part-year")
+
+
+def scores(page: Page) -> Locator:
+    return page.locator(".lab-compare-part-scores")
+
+
+# What each does before the picture is taken; it may give the part of the page that is to be seen.
+SHOWN: dict[str, Callable[[Page], Locator | None]] = {
     "chat": chat, "attention": attention, "step": step, "layers": layers, "attribution": attribution,
-    "intervene": intervene, "compare": compare,
+    "intervene": intervene, "compare": compare, "costs": costs, "years": years, "scores": scores,
 }  # fmt: skip
+IN_COMPARE = ("compare", "costs", "years", "scores")
 
 
 def _open_tab(page: Page, title: str) -> None:
@@ -106,14 +123,18 @@ def take(checkpoint: Path, what: str, picture: Path, look: str) -> None:
         page = browser.new_context(**LOOKS[look]).new_page()
         page.goto(address)
         page.locator("textarea").wait_for()
-        if what != "chat":
-            _open_tab(page, all_words()["de" if look == "german" else "en"][f"{what}.title"])
-            if what != "compare":  # which reads no text
-                page.wait_for_function(f"document.querySelector('#lab-{what} textarea')?.value")
-        SHOWN[what](page)
+        tab = "compare" if what in IN_COMPARE else what
+        if tab != "chat":
+            _open_tab(page, all_words()["de" if look == "german" else "en"][f"{tab}.title"])
+            if tab != "compare":  # which reads no text
+                page.wait_for_function(f"document.querySelector('#lab-{tab} textarea')?.value")
+        part = SHOWN[what](page)
         page.wait_for_timeout(1000)
         picture.parent.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=picture, full_page=what != "chat")
+        if part is None:
+            page.screenshot(path=picture, full_page=what != "chat")
+        else:
+            part.screenshot(path=picture)
         browser.close()
 
 
