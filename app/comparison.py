@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from app.costs import Use, costs
 from app.figures import figure, published, source
+from app.weighing import records
 from app.words import Problem
 from litellama.config import ModelConfig, preset
 from litellama.footprint.arithmetic import (
@@ -22,11 +22,9 @@ from litellama.footprint.arithmetic import (
 )
 from litellama.footprint.devices import all_devices, facts_of
 from litellama.footprint.facts import Fact, all_facts
-from litellama.footprint.measurements import Record, own_record, shipped_records
+from litellama.footprint.measurements import Record
 from litellama.footprint.scores import NOT_COUNTED, TASKS, chance, scores
 from litellama.footprint.use import grids, pues
-
-log = logging.getLogger(__name__)
 
 MODELS = {
     "tinytown": "TinyTown", "litellama-460m": "LiteLlama 460M", "tinyllama-1.1b": "TinyLlama 1.1B",
@@ -35,7 +33,6 @@ MODELS = {
 PRECISIONS = ("float32", "float16", "int8", "int4")
 LIMITS = {"context": 4096, "batch": 64, "prompt": 2048, "answer": 2048, "replies": 10_000_000}
 BY_DEVICE = "device"
-HERE = "here"
 NO_BUILDING = "none"
 FIRST = {
     "precision": "float16", "context": 1024, "batch": 1, "device": "Laptop, Core i7-1355U, 16 GB",
@@ -43,25 +40,18 @@ FIRST = {
 }  # fmt: skip
 
 
-def records() -> dict[str, Record]:
-    """Measurements to choose from: this machine's own first, then those that come with the lab."""
-    found = {one.machine: one for one in shipped_records()}
-    try:
-        own = own_record()
-    except ValueError as problem:
-        log.warning("%s", problem)
-        own = None
-    return ({} if own is None else {HERE: own}) | found
-
-
 def choices() -> dict[str, Any]:
     """What can be chosen, and what is chosen first."""
-    bases = {key: {"machine": one.machine, "date": one.date} for key, one in records().items()}
+    bases = {_key(one): {"machine": one.machine, "date": one.date} for one in records()}
     return {
         "precisions": PRECISIONS, "devices": [one.name for one in all_devices()], "limits": LIMITS,
         "bases": bases, "countries": list(grids()), "pues": {name: one.number for name, one in pues().items()},
         "first": FIRST | ({"basis": next(iter(bases))} if bases else {}),
     }  # fmt: skip
+
+
+def _key(record: Record) -> str:
+    return f"{record.machine}, {record.date}"
 
 
 def weigh(sent: dict[str, Any], card: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -72,7 +62,7 @@ def weigh(sent: dict[str, Any], card: dict[str, Any] | None = None) -> dict[str,
     counts = {key: _whole(sent.get(key), most) for key, most in LIMITS.items()}
     precision, name, country, pue = (str(sent.get(key)) for key in ("precision", "device", "country", "pue"))
     devices = {one.name: one for one in all_devices()}
-    bases: dict[str, Record | Device | None] = {**records(), BY_DEVICE: devices.get(name)}
+    bases: dict[str, Record | Device | None] = {**{_key(one): one for one in reversed(records())}, BY_DEVICE: devices.get(name)}
     buildings: dict[str, Fact | None] = {NO_BUILDING: None, **pues()}
     basis = bases.get(str(sent.get("basis")))
     if precision not in PRECISIONS or name not in devices or country not in grids() or pue not in buildings:

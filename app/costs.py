@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.figures import figure, published, source
-from app.weighing import METHODS
+from app.weighing import methods_of
 from litellama.config import preset
 from litellama.footprint.arithmetic import Device
 from litellama.footprint.facts import Fact, fact
@@ -127,7 +127,7 @@ def _ranged(reply: Energy | None, times: int, use: Use) -> dict[str, Any] | None
         shown = _estimate(
             values, "compare.how_record", machine=record.machine, date=record.date, precision=record.precision,
             context=record.context, **common,
-        ) | {"methods": [METHODS[one] for one in reply.method.split(" + ") if one in METHODS]}  # fmt: skip
+        ) | {"methods": methods_of(reply)}  # fmt: skip
     else:
         shown = _estimate(
             values, "compare.how_device", device=use.basis.name, watts=use.basis.watts, batch=use.batch, **common

@@ -153,7 +153,7 @@ lab.compare = (element, trigger, props, watch) => {
     precision: () => props.choices.precisions.map((name) => [name, lab.word(`compare.precision_${name}`)]),
     device: () => props.choices.devices.map((name) => [name, name]),
     basis: () => [
-      ...Object.entries(props.choices.bases).map(([key, { machine, date }]) => [key, lab.word(key === "here" ? "compare.basis_here" : "compare.basis_record", { machine, date })]),
+      ...Object.entries(props.choices.bases).map(([key, { machine, date }]) => [key, lab.word("compare.basis_record", { machine, date })]),
       ["device", lab.word("compare.basis_device", { device: chosen.device })],
     ],
     country: () => props.choices.countries.map((name) => [name, name]),
