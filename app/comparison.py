@@ -62,7 +62,8 @@ def weigh(sent: dict[str, Any], card: dict[str, Any] | None = None) -> dict[str,
     counts = {key: _whole(sent.get(key), most) for key, most in LIMITS.items()}
     precision, name, country, pue = (str(sent.get(key)) for key in ("precision", "device", "country", "pue"))
     devices = {one.name: one for one in all_devices()}
-    bases: dict[str, Record | Device | None] = {**{_key(one): one for one in reversed(records())}, BY_DEVICE: devices.get(name)}
+    measured = {_key(one): one for one in reversed(records())}
+    bases: dict[str, Record | Device | None] = {**measured, BY_DEVICE: devices.get(name)}
     buildings: dict[str, Fact | None] = {NO_BUILDING: None, **pues()}
     basis = bases.get(str(sent.get("basis")))
     if precision not in PRECISIONS or name not in devices or country not in grids() or pue not in buildings:
