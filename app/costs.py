@@ -80,8 +80,8 @@ def _reply(name: str, use: Use) -> Energy | None:
 def _row(name: str, reply: Energy | None, reference: Energy | None, use: Use) -> dict[str, Any]:
     training = training_energy(name, use.card if name == "tinytown" else None)
     row: dict[str, Any] = {
-        "key": name, "reply": _ranged(reply, 1, use), "thousand": _ranged(reply, 1000, use),
-        "year": _ranged(reply, use.replies, use), "co2": None, "times": None,
+        "key": name, "reply": _ranged(name, reply, 1, use), "thousand": _ranged(name, reply, 1000, use),
+        "year": _ranged(name, reply, use.replies, use), "co2": None, "times": None,
         "training": _trained(training, 1.0), "training_co2": None, "break_even": None,
         "published": None, "training_stated": None,
     }  # fmt: skip
@@ -116,7 +116,7 @@ def _row(name: str, reply: Energy | None, reference: Energy | None, use: Use) ->
     return row
 
 
-def _ranged(reply: Energy | None, times: int, use: Use) -> dict[str, Any] | None:
+def _ranged(name: str, reply: Energy | None, times: int, use: Use) -> dict[str, Any] | None:
     if reply is None:
         return None
     values = [reply.joules * times, reply.low * times, reply.high * times]
@@ -127,7 +127,7 @@ def _ranged(reply: Energy | None, times: int, use: Use) -> dict[str, Any] | None
         shown = _estimate(
             values, "compare.how_record", machine=record.machine, date=record.date, precision=record.precision,
             context=record.context, **common,
-        ) | {"methods": methods_of(reply)}  # fmt: skip
+        ) | {"methods": methods_of(reply), "checked": record.models[name].error}  # fmt: skip
     else:
         shown = _estimate(
             values, "compare.how_device", device=use.basis.name, watts=use.basis.watts, batch=use.batch, **common

@@ -54,7 +54,7 @@ def a_record(monkeypatch: pytest.MonkeyPatch) -> Record:
 
     def costs(joules: float) -> ModelCosts:
         written, read = (Energy(one, one * 0.95, one * 1.05, "RAPL", True) for one in (joules, 5 * joules))
-        return ModelCosts(Cost(0.1, 0.02, written, 2), Cost(0.5, 0.02, read, 2))
+        return ModelCosts(Cost(0.1, 0.02, written, 2), Cost(0.5, 0.02, read, 2), error=0.03)
 
     models = {"litellama-460m": costs(1.5), "llama2-7b": costs(20.0)}
     record = Record("a machine", "2026-11-23", "2.13.0", "bfloat16", 256, 128, models)
@@ -132,6 +132,7 @@ def test_a_reply_costs_what_the_record_or_the_device_says(a_record: Record) -> N
     assert seven["thousand"]["value"] == pytest.approx(1000 * expected.joules)
     assert seven["times"]["value"] == pytest.approx(expected.joules / by_record["litellama-460m"]["reply"]["value"])
     assert seven["reply"]["methods"] == ["chat.method_rapl"]
+    assert seven["reply"]["checked"] == 0.03
 
     asked = {"device": "NVIDIA H100", "batch": 8, "prompt": 64, "answer": 10, "basis": BY_DEVICE}
     by_device = {one["key"]: one for one in weigh(FIRST | asked)["costs"]["models"]}

@@ -91,5 +91,6 @@ def test_stories_follow_the_drills_and_resume_is_the_same(tokenizer: Tokenizer, 
     stream.close()
     rest = list(train(plan, tokenizer, tmp_path / "cut", resume=True, model=model))
     assert [one.loss for one in rest] == [one.loss for one in whole[1:]]
-    with pytest.raises(ValueError, match="drills is -1"):
-        replace(plan, drills=-1)
+    for name in ("drills", "exercises"):
+        with pytest.raises(ValueError, match=f"{name} is -1"):
+            replace(plan, **{name: -1})

@@ -41,7 +41,9 @@ def answer(opened: Opened, *texts: str) -> str:
         ((f"{STORY} Where is the ball?",), "The ball is under the bed."),
         ((f"{STORY} Where is the ball?", "The ball is under the bed.", "Who hid the ball?"), "Tom hid the ball."),
         ((f"{STORY} Where is the ball?", "The ball is under the bed.", "How old is Tom?"), "The story does not say."),
-        (("My dog Bello is in the garden. Where is Bello?",), "Bello is in the garden."),
+        (("Tom has a red ball. Anna has a blue hat. What colour is the hat?",), "The hat is blue."),
+        (("Lena has six apples. Max has nine apples. Who has more apples?",),
+         "Lena has six apples and Max has nine, so Max has more."),
     ],
 )  # fmt: skip
 def test_golden_text(opened: Opened, texts: tuple[str, ...], expected: str) -> None:

@@ -11,8 +11,10 @@ from litellama.config import preset
 from litellama.training.tinytown import talk, words
 from litellama.training.tinytown.corpus import SPLITS, Document, about, add_slips, make_document
 from litellama.training.tinytown.questions import PHRASES, Question, all_questions
-from litellama.training.tinytown.story import Cast, Story, _bind, is_held_out, write_story
+from litellama.training.tinytown.story import Cast, Story, _bind, is_held_out, parse, write_story
 from litellama.training.tinytown.tellings import TELLINGS
+
+LOOK_UPS = ("colour", "colour by owner", "which is", "who has", "what has", "where who", "likes", "how many", "feels")
 
 
 def told(*lines: str, **filled: object) -> Story:
@@ -161,6 +163,45 @@ def test_there_is_enough_of_everything(documents: list[Document]) -> None:
     known = {word for word in set(seen) if seen.count(word) > 1} if len(seen) < 1000 else set(seen)
     made_up = {word for word in known if word.capitalize() not in words.BOYS + words.GIRLS}
     assert len(made_up) > 1500
+
+
+def test_an_exercise_asks_the_same_of_each_and_gives_nothing_away() -> None:
+    """Without looking up, the first questions of an exercise can't be answered from those before."""
+    several = 0
+    for number in range(300):
+        document = make_document(number, exercise=True)
+        assert document.story_kind == "exercise"
+        kinds = list(dict.fromkeys(question.kind for question in document.questions))
+        assert len(kinds) <= 2
+        lead = [question for question in document.questions if question.kind == kinds[0]]
+        if kinds[0] in LOOK_UPS:
+            assert len({question.evidence for question in lead}) == len(lead)
+        several += len(lead) > 1
+        assert all(document.messages[question.answer].content for question in lead)
+    assert several > 250
+    held_out = make_document(1, "names", exercise=True).messages[0].content
+    assert re.search("|".join(words.HELD_OUT_BOYS + words.HELD_OUT_GIRLS), held_out)
+
+
+def test_hard_look_ups_are_asked_first_of_all(documents: list[Document]) -> None:
+    """Which colour the hat has, of two things and more, before any answer told it: often enough to be learned."""
+    asked = 0
+    for document in documents:
+        question = document.questions[0]
+        story = document.messages[question.story or 0].content
+        asked += question.kind == "colour" and len(set(re.findall("|".join(words.COLOURS), story))) > 1
+    assert asked > 0.01 * len(documents)
+
+
+def test_a_story_told_on_request_keeps_to_its_point() -> None:
+    """No facts that lead nowhere: at most an opening before the telling's own sentences."""
+    for kind, tellings in TELLINGS.items():
+        for number in range(10):
+            story = write_story(Cast(random.Random(f"{kind}{number}")), 5, kind, props=False)
+            told_lines = [parse(line) for line in tellings[story.telling].splitlines()]
+            sentences = sum(text.count(".") for line in told_lines for sort, text, _ in line.pieces if sort == "text")
+            assert story.text.count(".") <= sentences + 1
+    assert set(talk.TOPICS) == set(TELLINGS)
 
 
 def test_every_telling_can_be_told_and_asked_about() -> None:

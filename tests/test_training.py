@@ -141,6 +141,16 @@ def test_batches_depend_on_seed_and_step_alone(tokenizer: Tokenizer) -> None:
     assert max(batch.shape[1] for batch in one) < 256
 
 
+def test_exercises_come_before_stories(tokenizer: Tokenizer) -> None:
+    """As many batches as asked for, to the next full block, hold exercises only; then documents of all sorts come."""
+    batches = TinyTownBatches(tokenizer, 0, 2, 4096, exercises=STEPS_PER_BLOCK + 1)
+    for block, exercise in ((0, True), (1, True), (2, False)):
+        made = [make_document(f"0/{block}/{number}", exercise=exercise) for number in range(2 * STEPS_PER_BLOCK)]
+        expected = {tuple(encode_row(document, tokenizer).ids[:20]) for document in made}
+        steps = range(block * STEPS_PER_BLOCK, (block + 1) * STEPS_PER_BLOCK)
+        assert {tuple(row[:20].tolist()) for step in steps for row in batches[step].input_ids} == expected
+
+
 def test_the_loss_ignores_padding(config: ModelConfig, tokenizer: Tokenizer) -> None:
     torch.manual_seed(0)
     model = LiteLlama(config)

@@ -35,12 +35,13 @@ lab.compare = (element, trigger, props, watch) => {
 
   // --- Figures: what each is and where it comes from is said below its table -----------------------------------------
 
-  const explain = (button, { kind, how, values, sources = [], methods = [], low, high }, shape) => {
+  const explain = (button, { kind, how, values, sources = [], methods = [], checked = null, low, high }, shape) => {
     const line = button.closest("section").querySelector(".lab-compare-how");
     line.replaceChildren(lab.make("b", { class: `lab-kind lab-kind-${kind}` }, lab.word(`compare.kind_${kind}`)), " ");
     if (low < high) line.append(lab.word("compare.between", { low: shape(low), high: shape(high) }), " ");
     line.append(lab.word(how, values));
     line.append(...methods.flatMap((name) => [" ", lab.word(name)]));
+    if (checked !== null) line.append(" ", lab.word("compare.checked", { error: lab.percent(checked) }));
     for (const { title, url, locator, note } of sources) {
       line.append(" ", lab.make("a", { href: url, target: "_blank", rel: "noreferrer" }, title), `, ${[locator, note].filter(Boolean).join(". ")}`, ";");
     }

@@ -50,6 +50,7 @@ def train(
     ] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same data and the same first weights.")] = 0,
     drills: Annotated[int, typer.Option(help="Steps of look-up drills before the first story; try 2400.")] = 0,
+    exercises: Annotated[int, typer.Option(help="Steps of look-up exercises in words after the drills; try 600.")] = 0,
     rows_per_batch: Annotated[int, typer.Option(help="Documents in each step.")] = 32,
     learning_rate: Annotated[float, typer.Option(help="The highest learning rate.")] = 1e-3,
     optimizer: Annotated[
@@ -69,6 +70,7 @@ def train(
             resume,
             seed,
             drills,
+            exercises,
             rows_per_batch,
             learning_rate,
             optimizer,
@@ -81,14 +83,14 @@ def train(
 
 def _train(
     out: Path, preset_name: str, corpus: str, steps: int, save_every: int, resume: bool, seed: int,
-    drills: int, rows_per_batch: int, learning_rate: float, optimizer: str, schedule: str, device: str,
+    drills: int, exercises: int, rows_per_batch: int, learning_rate: float, optimizer: str, schedule: str, device: str,
 ) -> None:  # fmt: skip
     if corpus not in CORPORA:
         raise ValueError(f"there is no corpus called {corpus!r}; choose one of {', '.join(CORPORA)}")
     config = preset(preset_name)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     plan = Plan(
-        config, steps, seed, drills, rows_per_batch, learning_rate, optimizer=optimizer, schedule=schedule,  # type: ignore[arg-type]
+        config, steps, seed, drills, exercises, rows_per_batch, learning_rate, optimizer=optimizer, schedule=schedule,  # type: ignore[arg-type]
         save_every=save_every, device=device, bfloat16=has_bfloat16(device),
         threads=_threads(config, device, rows_per_batch),
     )  # fmt: skip

@@ -76,13 +76,19 @@ def collate(rows: Sequence[Row], pad_id: int) -> Batch:
 
 
 class TinyTownBatches:
-    """Endless training batches of TinyTown, `rows_per_batch` documents each, none of them longer than `max_length`."""
+    """Endless training batches of TinyTown, `rows_per_batch` documents each, none of them longer than `max_length`.
 
-    def __init__(self, tokenizer: Tokenizer, seed: int, rows_per_batch: int, max_length: int) -> None:
+    The first `exercises` batches hold nothing but exercises in looking up (to the next full block).
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, seed: int, rows_per_batch: int, max_length: int, exercises: int = 0
+    ) -> None:
         self.tokenizer = tokenizer
         self.seed = seed
         self.rows_per_batch = rows_per_batch
         self.max_length = max_length
+        self.exercises = exercises
         pad = tokenizer.special("<|pad|>")
         self.pad_id = 0 if pad is None else pad
         self._block_number = -1
@@ -99,7 +105,8 @@ class TinyTownBatches:
         rows: list[Row] = []
         serial = 0
         while len(rows) < count:
-            row = encode_row(make_document(f"{self.seed}/{number}/{serial}"), self.tokenizer)
+            exercise = number * STEPS_PER_BLOCK < self.exercises
+            row = encode_row(make_document(f"{self.seed}/{number}/{serial}", exercise=exercise), self.tokenizer)
             serial += 1
             if len(row.ids) <= self.max_length:
                 rows.append(row)

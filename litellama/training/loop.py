@@ -35,13 +35,15 @@ MUON_SCALE = 1.5
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training is to do. The first `drills` of its `steps` are look-up drills; `decay` is the last part of the
-    steps, as a share, in which "wsd" lowers the rate; `threads` take their shares of each batch side by side."""
+    """What a training is to do. The first `drills` of its `steps` are look-up drills, the next `exercises` look-up
+    exercises in words, the rest stories and talk; `decay` is the last part of the steps, as a share, in which "wsd"
+    lowers the rate; `threads` take their shares of each batch side by side."""
 
     config: ModelConfig
     steps: int
     seed: int = 0
     drills: int = 0
+    exercises: int = 0
     rows_per_batch: int = 32
     learning_rate: float = 1e-3
     warmup_steps: int = 100
@@ -63,8 +65,9 @@ class Plan:
             )
         if self.steps < 1 or self.rows_per_batch < 1 or self.save_every < 1:
             raise ValueError("steps, rows_per_batch and save_every must each be at least 1")
-        if self.drills < 0:
-            raise ValueError(f"drills is {self.drills}; a number of steps was expected, 0 for none")
+        for name in ("drills", "exercises"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; a number of steps was expected, 0 for none")
         if not 0 < self.learning_rate < 1:
             raise ValueError(
                 f"learning_rate is {self.learning_rate}; a number between 0 and 1 was expected, such as 1e-3"
@@ -171,7 +174,8 @@ def train(
     if resume:
         progress = load_state(folder, model, optimizers)
     drills = DrillBatches(tokenizer, plan.seed, plan.drills)
-    stories = TinyTownBatches(tokenizer, plan.seed, plan.rows_per_batch, plan.config.max_position_embeddings)
+    longest = plan.config.max_position_embeddings
+    stories = TinyTownBatches(tokenizer, plan.seed, plan.rows_per_batch, longest, plan.exercises)
     with Replicas(model, plan.threads) as replicas:  # after loading: the views share the memory the weights lie in now
         for step in range(progress["step"], plan.steps):
             batch = drills[step] if step < plan.drills else stories[step - plan.drills]

@@ -19,10 +19,12 @@ from litellama.chat import Message
 from litellama.config import ModelConfig, preset
 from litellama.training.tinytown import talk, words
 from litellama.training.tinytown.questions import Question, all_questions, phrase
-from litellama.training.tinytown.story import Cast, Pet, Spans, Story, with_article, write_story
+from litellama.training.tinytown.story import Cast, Pet, Spans, Story, with_article, write_exercise, write_story
 from litellama.training.tinytown.tellings import TELLINGS
 
-DATA_VERSION = "tinytown-2"
+DATA_VERSION = "tinytown-3"
+LONGEST_EXERCISE = 8
+
 SPLITS = ("train", "combinations", "names", "tellings")
 
 Split = Literal["train", "combinations", "names", "tellings"]
@@ -58,8 +60,12 @@ class Exchange:
     answer: str
 
 
-def make_document(seed: int | str, split: Split = "train", model: ModelConfig | None = None) -> Document:
+def make_document(
+    seed: int | str, split: Split = "train", model: ModelConfig | None = None, exercise: bool = False
+) -> Document:
     """The document of this seed. `model` is what the answers about the model itself are true of (default: `tinytown`).
+
+    One in seven is an exercise in looking up, or, if `exercise` is asked for, every one.
 
     Splits other than "train" hold what training never sees: pairs of thing and colour, whole names, one telling of each
     kind of story; and all three ask about topics that training leaves out.
@@ -67,16 +73,18 @@ def make_document(seed: int | str, split: Split = "train", model: ModelConfig | 
     rng = random.Random(f"{DATA_VERSION}/{split}/{seed}")
     shape = model or preset("tinytown")
     sort = rng.random()
-    if sort > 0.88:
+    if exercise or (sort < 0.15 and split != "tellings"):
+        return _exercise_document(rng, split)
+    if sort > 0.85:
         return _talk_document(rng, split, shape)
-    kind = "" if sort < 0.26 and split != "tellings" else rng.choice(list(TELLINGS))
-    told = kind and 0.78 < sort <= 0.88
+    told = sort > 0.67
+    kind = "" if sort < 0.28 and split != "tellings" else rng.choice(list(TELLINGS))
     # Made-up names are for copying; a story told by the model uses those it knows.
     cast = Cast(rng, split, made_up_names=0.0 if told or rng.random() < 0.45 else 0.7)
-    story = write_story(cast, rng.randint(1, 5), kind)
+    story = write_story(cast, rng.randint(1, 5), kind, props=not told)
     if not story.facts:
         return make_document(f"{seed}+", split, model)
-    return _story_document(rng, split, shape, story, bool(told))
+    return _story_document(rng, split, shape, story, told)
 
 
 def _story_document(rng: random.Random, split: Split, shape: ModelConfig, story: Story, told: bool) -> Document:
@@ -91,33 +99,58 @@ def _story_document(rng: random.Random, split: Split, shape: ModelConfig, story:
     for question in _choose(rng, all_questions(story, rng), rng.randint(5, 12)):
         if not pasted and rng.random() < 0.07:
             _add(messages, asked, make_exchange(rng, split, shape))
-        text = add_slips(phrase(question, rng), rng)
-        messages.append(Message("user", f"{story.text} {text}" if pasted else text))
+        _ask(messages, asked, question, rng, f"{story.text} " if pasted else "", 1 if told else 0)
         pasted = False
-        messages.append(Message("assistant", question.answer))
-        category: Category = "unanswerable" if question.kind == "unanswerable" else "answerable"
-        asked.append(Asked(question.kind, category, len(messages) - 1, 1 if told else 0, question.evidence))
     return Document(tuple(messages), tuple(asked), story.kind, len(story.text))
+
+
+def _exercise_document(rng: random.Random, split: Split) -> Document:
+    """Facts of one sort, and the same questions about each of them. Only what is asked about tells which fact to take,
+    and no earlier answer gives it away. "A red ball. A blue hat. What colour is the hat?" stood at chance after 10,000
+    steps of stories, where it is rare; 75 steps of nothing but such questions made it always right."""
+    cast = Cast(rng, split, made_up_names=0.0 if rng.random() < 0.45 else 0.7)
+    story = write_exercise(cast)
+    by_kind = _by_kind(rng, all_questions(story, rng))
+    several = [kind for kind in by_kind if kind != "unanswerable" and len(by_kind[kind]) > 1]
+    chosen = [question for kind in several[:2] for question in by_kind[kind]] or by_kind["unanswerable"]
+    messages: list[Message] = []
+    asked: list[Asked] = []
+    for question in chosen[:LONGEST_EXERCISE]:
+        _ask(messages, asked, question, rng, "" if messages else f"{story.text} ", 0)
+    return Document(tuple(messages), tuple(asked), story.kind, len(story.text))
+
+
+def _ask(
+    messages: list[Message], asked: list[Asked], question: Question, rng: random.Random, before: str, story: int
+) -> None:
+    """Add the question, with the story `before` it if it is the first, and its answer."""
+    messages += [Message("user", before + add_slips(phrase(question, rng), rng)), Message("assistant", question.answer)]
+    category: Category = "unanswerable" if question.kind == "unanswerable" else "answerable"
+    asked.append(Asked(question.kind, category, len(messages) - 1, story, question.evidence))
 
 
 def _choose(rng: random.Random, questions: list[Question], count: int) -> list[Question]:
     """Some of the questions: one of each kind, and then, of a story too short for that, second ones of a kind.
 
-    Kind by kind, so that the frequent kinds do not crowd out the rare ones. The same question about another thing
-    teaches look-up best: only the thing asked about tells which of the story's facts to take.
+    Kind by kind, so that the frequent kinds do not crowd out the rare ones.
     """
-    by_kind: dict[str, list[Question]] = {}
-    for question in rng.sample(questions, len(questions)):
-        of_kind = by_kind.setdefault(question.kind, [])
-        if all(question.slots != other.slots for other in of_kind):
-            of_kind.append(question)
-    kinds = rng.sample(list(by_kind), len(by_kind))
-    rounds = [[by_kind[kind][number] for kind in kinds if number < len(by_kind[kind])] for number in range(3)]
+    by_kind = _by_kind(rng, questions)
+    rounds = [[of_kind[number] for of_kind in by_kind.values() if number < len(of_kind)] for number in range(3)]
     chosen = [question for one_each in rounds for question in one_each][:count]
     if rng.random() < 0.3 and not any(question.kind == "unanswerable" for question in chosen):
         chosen[rng.randrange(len(chosen))] = by_kind["unanswerable"][0]
     rng.shuffle(chosen)
     return chosen
+
+
+def _by_kind(rng: random.Random, questions: list[Question]) -> dict[str, list[Question]]:
+    """All that differ, by kind, kinds and questions shuffled."""
+    by_kind: dict[str, list[Question]] = {}
+    for question in rng.sample(questions, len(questions)):
+        of_kind = by_kind.setdefault(question.kind, [])
+        if all(question.slots != other.slots for other in of_kind):
+            of_kind.append(question)
+    return {kind: by_kind[kind] for kind in rng.sample(list(by_kind), len(by_kind))}
 
 
 def _request(rng: random.Random, story: Story) -> str:
@@ -131,7 +164,8 @@ def _request(rng: random.Random, story: Story) -> str:
     subjects += [with_article(pet.kind) for pet in pets] * 2 + [
         f"{with_article(pet.kind)} called {pet.name}" for pet in pets
     ]
-    subject = rng.choice(subjects) if subjects and rng.random() < 0.7 else with_article(story.kind)
+    topic = rng.choice(talk.TOPICS[story.kind]).format(x=next(iter(story.things), "thing"))
+    subject = rng.choice(subjects) if subjects and rng.random() < 0.6 else topic
     return add_slips(rng.choice(talk.REQUESTS).format(x=subject), rng)
 
 
@@ -157,7 +191,7 @@ def make_exchange(rng: random.Random, split: Split, shape: ModelConfig) -> Excha
     if sort < 0.22:
         wordings, answer = rng.choice(talk.SMALL_TALK)
         question = rng.choice(wordings).format(name=rng.choice(words.BOYS + words.GIRLS))
-        exchange = Exchange("small talk", "talk", question, answer)
+        exchange = Exchange("small talk", "talk", _with_manners(question, rng), answer)
     elif sort < 0.36:
         wordings, answer = rng.choice(talk.ABOUT)
         exchange = Exchange("about the model", "answerable", rng.choice(wordings), answer.format(**about(shape)))
@@ -166,6 +200,15 @@ def make_exchange(rng: random.Random, split: Split, shape: ModelConfig) -> Excha
     else:
         exchange = _knowledge(rng)
     return Exchange(exchange.kind, exchange.category, add_slips(exchange.question, rng), exchange.answer)
+
+
+def _with_manners(text: str, rng: random.Random) -> str:
+    """Small talk with what people put around it: "oh, hello!! :)"."""
+    if rng.random() < 0.15:
+        text = f"{rng.choice(talk.BEFORE_TALK)} {text if text.startswith('I ') else text[0].lower() + text[1:]}"
+    if rng.random() < 0.25:
+        text = text.rstrip(".!") + rng.choice(talk.AFTER_TALK)
+    return text
 
 
 def about(shape: ModelConfig) -> dict[str, str]:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from litellama.training.tinytown import talk, words
 from litellama.training.tinytown.story import Fact, Pet, Spans, Story, with_article
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ PHRASES: dict[str, list[str]] = {
     "where thing": [
         "Where is the {x}?", "Where is the {x} now?", "Do you know where the {x} is?", "Tell me where the {x} is.",
     ],
+    "is it there": ["Is the {x} {p}?", "Was the {x} {p}?"],
     "where who": ["Where is {w}?", "Where is {w} now?", "Do you know where {w} is?", "Where can I find {w}?"],
     "where first": ["Where was {w} at first?", "Where was {w} before?", "At first, where was {w}?"],
     "who is there": ["Who is {p}?", "Who was {p}?", "Tell me who is {p}."],
@@ -47,7 +51,9 @@ PHRASES: dict[str, list[str]] = {
     "how many": ["How many {x} does {w} have?", "How many {x} has {w} got?", "How many {x} does {w} have now?"],
     "how many first": ["How many {x} did {w} have at first?", "How many {x} did {w} have before?"],
     "more": ["Who has more {x}, {w} or {v}?", "Who has got more {x}, {w} or {v}?"],
+    "more of two": ["Who has more {x}?", "Who has got more {x}?"],
     "fewer": ["Who has fewer {x}, {w} or {v}?", "Who has got fewer {x}, {w} or {v}?"],
+    "fewer of two": ["Who has fewer {x}?", "Who has got fewer {x}?"],
     "together": ["How many {x} do {w} and {v} have together?", "How many {x} do {w} and {v} have in all?"],
     "compare": ["Who is {c}, {w} or {v}?", "Who is {c}, {v} or {w}?"],
     "feels": ["How does {w} feel?", "How did {w} feel?", "How is {w}?", "How was {w}?"],
@@ -100,6 +106,12 @@ def _join(*facts: Fact) -> Spans:
     return tuple(sorted({span for fact in facts for span in fact.spans}))
 
 
+def _some_pairs(items: list[T], rng: random.Random) -> list[tuple[T, T]]:
+    """Two of `items`, up to three times anew."""
+    pairs = [(one, two) for one in items for two in items if one is not two]
+    return rng.sample(pairs, min(3, len(pairs)))
+
+
 def _number(word: str) -> int:
     return words.NUMBERS.index(word)
 
@@ -140,16 +152,20 @@ def _who_has_thing(story: Story, thing: str) -> Fact | None:
 
 
 def _ask_things(story: Story, rng: random.Random) -> Iterator[Question]:
-    yield from _ask_where_things_are(story)
+    yield from _ask_where_things_are(story, rng)
     yield from _ask_who_has(story, rng)
     yield from _ask_colours(story, rng)
 
 
-def _ask_where_things_are(story: Story) -> Iterator[Question]:
+def _ask_where_things_are(story: Story, rng: random.Random) -> Iterator[Question]:
     for thing in dict.fromkeys(f.arguments[0] for f in story.all("at") if f.arguments[0] not in story.bodies):
         place = _where_is_thing(story, thing)
         if place:
-            yield Question("where thing", {"x": thing}, f"The {thing} is {place.arguments[1]}.", place.spans)
+            where = place.arguments[1]
+            yield Question("where thing", {"x": thing}, f"The {thing} is {where}.", place.spans)
+            other = rng.choice([where, *(f.arguments[1] for f in story.all("at"))])
+            start = "Yes" if other == where else "No"
+            yield Question("is it there", {"x": thing, "p": other}, f"{start}, the {thing} is {where}.", place.spans)
     for subject in dict.fromkeys(f.arguments[0] for f in story.all("at")):
         places = story.all("at", subject)
         if len({f.arguments[1] for f in places}) > 1:
@@ -203,8 +219,7 @@ def _ask_colours(story: Story, rng: random.Random) -> Iterator[Question]:
         asked = rng.choice((colour, other))
         start = "Yes" if asked == colour else "No"
         yield Question("is the colour", {"x": thing, "c": asked}, f"{start}, the {thing} is {colour}.", fact.spans)
-    if len(now) > 1:
-        one, two = rng.sample(list(now), 2)
+    for one, two in _some_pairs(list(now), rng):
         if now[one].arguments[1] != now[two].arguments[1]:
             colour = now[one].arguments[1]
             first, second = rng.sample((one, two), 2)
@@ -228,14 +243,13 @@ def _ask_people(story: Story, rng: random.Random) -> Iterator[Question]:
     if now:
         place = rng.choice([f.arguments[1] for f in now.values()])
         there = [f for f in now.values() if f.arguments[1] == place and f.arguments[0] in people]
-        away = [f for f in now.values() if f.arguments[1] != place and f.arguments[0] in people]
         if there:
             verb = "is" if len(there) == 1 else "are"
             order = [p.name for p in story.people]  # in the order the story names them, so there is one answer
             names = _and(sorted((f.arguments[0] for f in there), key=order.index))
             yield Question("who is there", {"p": place}, f"{names} {verb} {place}.", _join(*there))
-        if there and away:
-            here, gone = rng.choice(there), rng.choice(away)
+    for here, gone in _some_pairs([f for f in now.values() if f.arguments[0] in people], rng):
+        if (place := here.arguments[1]) != gone.arguments[1]:
             pair = rng.sample((here.arguments, gone.arguments), 2)
             reason = _reason(f"{name} is {where}" for name, where in pair)
             slots = {"p": place, "w": pair[0][0], "v": pair[1][0]}
@@ -300,19 +314,28 @@ def _ask_counts(story: Story, rng: random.Random) -> Iterator[Question]:
         if len(facts) > 1:
             answer = f"{name} had {facts[0].arguments[2]} {items} at first."
             yield Question("how many first", {"w": name, "x": items}, answer, facts[0].spans)
-    if len(totals) < 2:
-        return
-    one, two = rng.sample(list(totals), 2)
-    (first, left), (second, right) = totals[one], totals[two]
-    slots, evidence_spans = {"w": one, "v": two, "x": items}, _join(*left, *right)
+    for one, two in _some_pairs(list(totals), rng):
+        yield from _compare_counts(one, totals[one], two, totals[two], items)
+    if len(totals) == 2:  # then nobody needs to be named, and the story's order is the answer's
+        (one, first), (two, second) = totals.items()
+        for question in _compare_counts(one, first, two, second, items):
+            if question.kind != "together":
+                yield replace(question, slots={"x": items, "as": f"{question.kind} of two"})
+
+
+def _compare_counts(
+    one: str, counted: tuple[int, tuple[Fact, ...]], two: str, other: tuple[int, tuple[Fact, ...]], items: str
+) -> Iterator[Question]:
+    (first, left), (second, right) = counted, other
+    slots, evidence = {"w": one, "v": two, "x": items}, _join(*left, *right)
     reason = f"{one} has {words.NUMBERS[first]} {items} and {two} has {words.NUMBERS[second]}"
     if first != second:
         most, least = (one, two) if first > second else (two, one)
-        yield Question("more", slots, f"{reason}, so {most} has more.", evidence_spans)
-        yield Question("fewer", slots, f"{reason}, so {least} has fewer.", evidence_spans)
+        yield Question("more", slots, f"{reason}, so {most} has more.", evidence)
+        yield Question("fewer", slots, f"{reason}, so {least} has fewer.", evidence)
     if first + second <= 20:
         answer = f"{reason}, so they have {words.NUMBERS[first + second]} together."
-        yield Question("together", slots, answer, evidence_spans)
+        yield Question("together", slots, answer, evidence)
 
 
 # --- Events ----------------------------------------------------------------------------------------------------------

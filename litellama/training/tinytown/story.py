@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from litellama.training.tinytown import words
+from litellama.training.tinytown import talk, words
 from litellama.training.tinytown.tellings import MOVES, OPENINGS, PROPS, TELLINGS
 
 Spans = tuple[tuple[int, int], ...]
@@ -102,7 +102,7 @@ class Cast:
         return person
 
     def made_up_name(self) -> str:
-        held_out = {*words.HELD_OUT_BOYS, *words.HELD_OUT_GIRLS}
+        held_out = {*words.HELD_OUT_BOYS, *words.HELD_OUT_GIRLS, *talk.HELD_OUT_COUNTRIES}  # "Zambia" came up
         while True:
             name = self._syllables() if self.rng.random() < 0.4 else self._sounds()
             if name not in self.used and name not in held_out:
@@ -343,10 +343,11 @@ def _bind(cast: Cast, line: str, filled: dict[str, Value]) -> dict[str, Value]:
     return filled
 
 
-def write_story(cast: Cast, size: int, kind: str = "") -> Story:
+def write_story(cast: Cast, size: int, kind: str = "", props: bool = True) -> Story:
     """Write one story. `size` 1 to 5 sets how much is told: more people, props and moves.
 
     Without a `kind`, plain props and moves are told, which is the look-up exercise that everything else rests on.
+    A story that the model is to tell itself goes without `props` that lead nowhere.
     """
     rng = cast.rng
     telling, sentences = _choose_telling(cast, kind) if kind else (0, [])
@@ -357,7 +358,7 @@ def write_story(cast: Cast, size: int, kind: str = "") -> Story:
         story.tell(line, _bind(cast, line, {}))
     people: list[Person] = [cast.person() for _ in range(_number_of_people(size, sentences, rng))]
     shared: dict[str, Value] = {"items": cast.draw("items", {})}
-    props = _tell_props(story, cast, people, shared, 1 if kind else 1 + (size > 2), always=not kind)
+    told = _tell_props(story, cast, people, shared, 1 if kind else 1 + (size > 2), always=not kind) if props else []
     if sentences:
         filled: dict[str, Value] = dict(zip("ABC", rng.sample(people, min(3, len(people))), strict=False))
         for line in sentences:
@@ -366,9 +367,22 @@ def write_story(cast: Cast, size: int, kind: str = "") -> Story:
             story.tell(line, filled)
     else:
         for _ in range(rng.randint(0, max(0, size - 1))):
-            _tell_move(story, cast, people, props)
-    story.things = list(dict.fromkeys(f.arguments[0] for f in story.facts if f.relation in ("has", "colour")))
+            _tell_move(story, cast, people, told)
+    story.things = _things(story)
     return story
+
+
+def write_exercise(cast: Cast) -> Story:
+    """The same sort of fact about two to four people and nothing else: what a look-up has to keep apart."""
+    story = Story("exercise", 0)
+    people = [cast.person() for _ in range(cast.rng.randint(2, 4))]
+    _tell_props(story, cast, people, {"items": cast.draw("items", {})}, 1, always=True)
+    story.things = _things(story)
+    return story
+
+
+def _things(story: Story) -> list[str]:
+    return list(dict.fromkeys(f.arguments[0] for f in story.facts if f.relation in ("has", "colour")))
 
 
 def _choose_telling(cast: Cast, kind: str) -> tuple[int, list[str]]:
@@ -391,7 +405,8 @@ def _tell_props(
     told: list[tuple[str, Person, dict[str, Value]]] = []
     if not always and rng.random() < 0.55:
         return told
-    for group in dict.fromkeys(rng.choice((*PROPS, "count")) for _ in range(groups)):  # counting is hard: more of it
+    # Counting, and finding the word before a word ("a red hat": which colour?), are hard: more of them.
+    for group in dict.fromkeys(rng.choice((*PROPS, "count", *["thing"] * 3)) for _ in range(groups)):
         wordings = PROPS[group]
         same = rng.choice(wordings) if rng.random() < 0.5 else None
         order = rng.sample(people, len(people)) if always else rng.sample(people, min(2, len(people)))

@@ -16,24 +16,24 @@ UNANSWERABLE = "The story does not say."
 OUTSIDE = "I only know TinyTown, so I can't say. Ask me about a story!"
 
 SMALL_TALK: list[tuple[list[str], str]] = [
-    (["Hello!", "Hi!", "Hey!", "Hi there!", "Hello there!", "Good day!", "Greetings!"], "Hello! Tell me a story, or ask me for one."),
+    (["Hello!", "Hi!", "Hey!", "Hi there!", "Hello there!", "Good day!", "Greetings!", "Hello TinyTown!", "Hi, nice to meet you."], "Hello! Tell me a story, or ask me for one."),
     (["Good morning!", "Morning!"], "Good morning! Shall I tell you a story?"),
     (["Good evening!", "Evening!"], "Good evening! Shall I tell you a story?"),
     (["Good night!", "Sleep well!"], "Good night! Sleep well."),
     (["Bye!", "Goodbye!", "See you!", "See you later!", "I have to go.", "I am leaving now."], "Goodbye! Come back to TinyTown soon."),
     (["How are you?", "How do you do?", "How are you today?", "Are you well?", "How is it going?"], "I am well, thank you. How are you?"),
-    (["I am fine.", "I am well.", "I am good.", "Fine, thanks.", "I am happy today."], "That is good to hear."),
-    (["I am sad.", "I feel sad.", "I am not well.", "I am unhappy."], "I am sorry to hear that. A story may help."),
-    (["I am tired.", "I feel tired.", "I am so tired."], "Then have a good rest."),
-    (["I am bored.", "This is boring.", "I feel bored."], "Then let us make up a story."),
-    (["I am hungry.", "I want to eat."], "Then it is time for some soup."),
-    (["I am angry.", "I feel angry."], "I am sorry. Take a slow breath."),
-    (["Thank you!", "Thanks!", "Thank you very much!", "Many thanks!", "Thanks a lot!"], "You are welcome!"),
+    (["I am fine.", "I am well.", "I am good.", "Fine, thanks.", "I am happy today.", "I feel good.", "I am very happy.", "I am so happy today.", "I had a good day."], "That is good to hear."),
+    (["I am sad.", "I feel sad.", "I am not well.", "I am unhappy.", "I am very sad today.", "I am a little sad.", "I feel so sad.", "Today I am sad.", "I feel bad today.", "I am a bit unhappy.", "I had a bad day.", "I feel lonely."], "I am sorry to hear that. A story may help."),
+    (["I am tired.", "I feel tired.", "I am so tired.", "I am a bit tired today.", "I feel very tired."], "Then have a good rest."),
+    (["I am bored.", "This is boring.", "I feel bored.", "I am so bored.", "I am a little bored today."], "Then let us make up a story."),
+    (["I am hungry.", "I want to eat.", "I am so hungry.", "I feel a bit hungry."], "Then it is time for some soup."),
+    (["I am angry.", "I feel angry.", "I am so angry.", "I am a bit angry today."], "I am sorry. Take a slow breath."),
+    (["Thank you!", "Thanks!", "Thank you very much!", "Many thanks!", "Thanks a lot!", "Thank you, that was nice.", "Thanks, that helps.", "Thanks for the story.", "Thank you, I liked that.", "Thanks, good story."], "You are welcome!"),
     (["Sorry!", "I am sorry.", "Excuse me."], "That is all right."),
-    (["You are nice.", "I like you.", "You are kind.", "You are funny."], "Thank you! That is kind of you."),
-    (["You are wrong.", "That is wrong.", "That is not right.", "That was not true."], "I am sorry. I make mistakes, for I am a small model."),
+    (["You are nice.", "I like you.", "You are kind.", "You are funny.", "You are great.", "I like talking to you."], "Thank you! That is kind of you."),
+    (["You are wrong.", "That is wrong.", "That is not right.", "That was not true.", "No, that is wrong.", "You made a mistake."], "I am sorry. I make mistakes, for I am a small model."),
     (["You are stupid.", "You are bad.", "I hate you.", "You are silly."], "I am sorry. I am a small model and I try my best."),
-    (["Well done!", "Very good!", "Great!", "Good job!", "Nice!", "Cool!", "Wow!"], "Thank you!"),
+    (["Well done!", "Very good!", "Great!", "Good job!", "Nice!", "Cool!", "Wow!", "That was good.", "That was a nice story.", "I like that story.", "That is right.", "Correct!"], "Thank you!"),
     (["Yes.", "Yes, please.", "Okay.", "Sure."], "Good. What would you like to know?"),
     (["No.", "No, thanks.", "No, thank you."], "All right. Ask me when you like."),
     (["What is your favourite colour?", "Which colour do you like best?"], "I have no favourite, but blue is a good word."),
@@ -327,11 +327,29 @@ KNOWLEDGE_PHRASES = {
     "larger": ["Which is more, {a} or {b}?", "Which number is bigger, {a} or {b}?"],
 }
 
+# What people put before and after small talk.
+BEFORE_TALK = ["Oh,", "Well,", "Okay,", "Hm,", "So,", "Hey,", "Ah,"]
+AFTER_TALK = ["!!", "...", " :-)", " :)", " ;)", " :D", " :(", ".", "", " lol", ", TinyTown."]
+
 # Requests for a story. {x} is somebody or something that will be in it.
 REQUESTS = [
     "Tell me a story about {x}.", "Tell me a story with {x}.", "Can you tell me a story about {x}?",
     "I want a story about {x}.", "A story about {x}, please.", "Please tell a story about {x}.", "Write a story about {x}.",
 ]
+# What a story of each kind can be said to be about, beside its people and things; {x} is a thing in it.
+TOPICS = {
+    "finding": ["something found", "a {x} that somebody found"], "losing": ["a lost {x}", "something lost", "losing a {x}"],
+    "lending": ["lending something", "a {x} that somebody lent"], "swapping": ["a swap", "two friends who swap something"],
+    "hiding": ["hiding something", "a hidden {x}"], "cooking": ["cooking", "food", "a meal"], "birthday": ["a birthday", "a birthday party", "a cake"],
+    "race": ["a race", "running", "who is the fastest"], "storm": ["a storm", "bad weather"], "planting": ["planting", "a garden", "things that grow"],
+    "picnic": ["a picnic", "food", "eating outside"], "market": ["the market", "shopping"], "fishing": ["fishing", "a fish"],
+    "snow day": ["snow", "winter", "a snowman"], "lost pet": ["a lost pet", "an animal", "a pet that ran away"], "new friend": ["a new friend", "friends"],
+    "school": ["school", "a book"], "painting": ["painting", "a painter"], "music": ["music", "singing", "a song"], "boat trip": ["a boat", "sailing", "a boat trip"],
+    "camping": ["camping", "a tent"], "moving house": ["moving", "a new house"], "library": ["the library", "a book", "reading"], "sharing": ["sharing"],
+    "cleaning": ["cleaning", "a clean house"], "repair": ["a broken {x}", "repairing something"], "sick friend": ["somebody who is ill", "helping a friend"],
+    "treasure": ["a treasure", "an old map"], "kite": ["a kite", "flying a kite", "the wind"], "pet wash": ["washing a pet", "an animal", "a dirty pet"],
+    "harvest": ["picking fruit", "a harvest"], "letter": ["a letter", "the post"],
+}
 ANY_STORY = ["Tell me a story.", "Tell me a story, please.", "Can you tell me a story?", "I want a story.", "Another story, please.", "Tell a short story."]
 
 # Questions from outside TinyTown: {x} is one of OUTSIDE_TOPICS.

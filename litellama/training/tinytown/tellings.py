@@ -289,7 +289,7 @@ TELLINGS: dict[str, list[str]] = {
            {A} was {glad}. | feels A glad""",
     ],
     "painting": [
-        """{A} had a white {thing}. | has A thing; colour thing white
+        """{A} had a {colour2} {thing}. | has A thing; colour thing colour2
            {A} <painted> the {thing} {colour}. | colour thing colour; did A paint|painted the {thing}
            {B} liked the {colour} {thing} and was {glad}. | feels B glad""",
         """{A} had a {colour} {thing}. | has A thing; colour thing colour
