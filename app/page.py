@@ -25,7 +25,7 @@ def build_page(session: Session) -> gr.Blocks:
             _model_facts(session),
             html_template=template("header.html"),
             head=scripts("lab.js", "header.js"),
-            js_on_load="lab.header(element, trigger, props);  // triggers 'language'",
+            js_on_load="lab.header(element, trigger, props);  // triggers 'language' 'nudge'",
             apply_default_css=False,
             elem_id="lab-header",
         )
@@ -41,10 +41,15 @@ def build_page(session: Session) -> gr.Blocks:
             chosen = words.get(str(language), words[FALLBACK])
             return {room: gr.update(label=chosen[tab.TITLE]) for room, tab in zip(rooms, TABS, strict=True)}
 
+        def nudge() -> None:
+            """Answered, and nothing else: see `lab.surely`."""
+
         def leave(request: gr.Request) -> None:
             session.leave(request.session_hash or "")
 
-        header.language(relabel, outputs=rooms, api_name="language", api_visibility="private", show_progress="hidden")
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        header.language(relabel, outputs=rooms, api_name="language", **quiet)
+        header.nudge(nudge, api_name="nudge", trigger_mode="multiple", concurrency_limit=None, **quiet)
         page.unload(leave)
     return page
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from unittest import mock
 
 from fastapi import FastAPI, Request
@@ -33,6 +33,10 @@ def create_app(session: Session) -> FastAPI:
     """Everything a browser can reach, around one session."""
     with _quick_import():
         import gradio as gr
+
+    # Around each call Gradio loads matplotlib, in case the call draws with it: 0.7 s before the first answer of all,
+    # for nothing, since no tab does.
+    gr.utils.MatplotlibBackendMananger = nullcontext  # type: ignore[misc, assignment]
 
     from app.page import build_page, head, theme
 

@@ -249,6 +249,24 @@ def test_broken_requests_are_the_callers_fault(client: httpx.Client) -> None:
         assert 400 <= status < 500, body[:40]
 
 
+def test_no_figure_is_prepared_for(tiny_checkpoint: Path) -> None:
+    """Gradio would load matplotlib before the first answer, in case a tab draws with it."""
+    script = """
+import sys
+from pathlib import Path
+from app.server import create_app
+from app.session import Session
+from litellama.checkpoint import open_checkpoint
+create_app(Session(open_checkpoint(Path(sys.argv[1]))))
+import gradio.route_utils
+with gradio.route_utils.utils.MatplotlibBackendMananger():
+    pass
+print("matplotlib.pyplot" in sys.modules)
+"""
+    ran = subprocess.run([sys.executable, "-c", script, tiny_checkpoint], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
+
+
 def test_reply_over_the_wire(open_page: Page) -> None:
     updates = open_page.stream("ask", {"request": "1", "text": "Where is the kite?", "settings": SETTINGS})
     assert updates[0]["state"] == "running"

@@ -40,7 +40,8 @@ def build(session: Session) -> None:
         None,
         html_template=template("chat.html"),
         head=scripts("lab.js", "energy.js", "chat.js"),
-        js_on_load="lab.chat(element, trigger, props, watch);  // triggers 'ask' 'redo' 'stop' 'clear' 'pick'",
+        js_on_load="lab.chat(element, lab.surely(trigger), props, watch);"
+        "  // triggers 'ask' 'redo' 'stop' 'clear' 'pick'",
         apply_default_css=False,
         elem_id="lab-chat",
         knobs=knobs,

@@ -14,6 +14,7 @@ lab.header = (element, trigger, props) => {
   const languages = find(".lab-language");
   for (const [language, own] of lab.languages) languages.append(lab.make("option", { value: language, lang: language }, own));
   languages.value = lab.language;
+  lab.nudge = () => trigger("nudge", {});
   const relabel = () => trigger("language", { language: lab.language });  // Gradio's own labels, the tabs, are the server's
   languages.addEventListener("change", () => {
     lab.speak(languages.value);

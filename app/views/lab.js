@@ -65,6 +65,15 @@ window.lab = window.lab || {};
     return node;
   };
 
+  // A request sent in the very moment in which an earlier one ends can be left without an answer: Gradio's server has
+  // closed the stream of answers, and its client takes it for open. The next request opens another, which brings that
+  // answer as well; so each is followed by one that asks for nothing.
+  const A_MOMENT = 2000;  // ms
+  lab.surely = (trigger) => (name, data) => {
+    trigger(name, data);
+    setTimeout(() => lab.nudge?.(), A_MOMENT);
+  };
+
   // The text that was read last stands in every tab that looks inside the model, also in those not built yet.
   let sharedText = null;
   lab.shareText = (text) => {

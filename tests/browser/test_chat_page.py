@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from app.words import all_words
 from litellama.footprint.measurements import OWN, save_record
@@ -100,6 +100,29 @@ def test_reply_streams_and_is_measured(page: Page) -> None:
     expect(stats).to_contain_text(re.compile(r"[\d.]+ tokens/s \(measured on this machine\)"))
     expect(stats).to_contain_text(EN["chat.state_length"])
     assert page.locator(".lab-spoken").inner_text(), "nothing was told to screen readers"
+
+
+def test_an_answer_that_lost_its_way_still_comes(browser: Browser, address: str) -> None:
+    """The stream of answers closes just when a message is sent, as it can by chance: the answer comes all the same."""
+    context = browser.new_context(locale="en-GB")
+    page = context.new_page()
+    page.goto(address)
+    page.get_by_role("textbox", name="Your message").wait_for()
+    page.wait_for_timeout(1000)  # until what every page asks at its start is answered
+    lost = []
+
+    def lose(route: Route) -> None:
+        if lost:
+            return route.continue_()
+        lost.append(route.request.url)
+        return route.fulfill(content_type="text/event-stream", body='data: {"msg": "close_stream"}\n\n')
+
+    page.route("**/queue/data?*", lose)
+    short_replies(page)
+    ask(page, "Who are you?")
+    expect(page.locator(".lab-turn.lab-done")).to_have_count(1, timeout=10_000)
+    assert lost
+    context.close()
 
 
 def test_energy_of_a_reply_and_of_all_so_far(page: Page) -> None:
