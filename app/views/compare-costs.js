@@ -81,7 +81,7 @@
       });
     };
 
-    take(use, "energy", "compare.costs", () => [basis()], USE, rows);
+    take(use, "energy", "compare.costs", () => [basis()], USE, rows, () => use.querySelector(".lab-compare-plot svg"));
     take(year, "year", "compare.year", () => [
       basis(), `${lab.word("compare.replies")}: ${chosen.replies.toLocaleString(lab.language)}`, `${chosen.country}: ${number(shown().costs.grid.value)} ${shown().costs.grid.unit}`, `PUE: ${number(shown().costs.pue.value)}`,
     ], YEAR, rows);

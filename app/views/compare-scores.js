@@ -51,18 +51,19 @@
         picture.append(lab.svg("line", { x1: left, x2: wide - right, y1: up(value), y2: up(value), class: value ? "lab-plot-line" : "lab-plot-chance" }), lab.svg("text", { x: left - 8, y: up(value) + 5, "text-anchor": "end", class: "lab-plot-soft" }, value ? `+${value}` : "0"));
       }
       picture.append(lab.svg("text", { x: wide - right, y: up(0) - 6, "text-anchor": "end", class: "lab-plot-soft" }, lab.word("compare.chance")));
-      for (const one of known) {
-        const { key, model, reply, above } = one;
-        const y = up(above.value), nearEdge = across(reply.value) > wide * 0.6;  // neighbours' names stand above and below
+      known.forEach(({ key, model, reply, above }, number) => {
+        const y = up(above.value), nearEdge = across(reply.value) > wide * 0.6;
+        const tight = known[number + 1] && y - up(known[number + 1].above.value) < 30;  // then the name stands below
         picture.append(lab.svg("g", { class: `lab-plot-${reply.kind}` },
           lab.svg("line", { x1: across(reply.low), x2: across(reply.high), y1: y, y2: y, class: "lab-plot-range" }),
           lab.svg("text", { x: across(reply.value), y: y + 6, "text-anchor": "middle", class: `lab-plot-mark lab-plot-mark-${model}` }, MARKS[model]),
-          lab.svg("text", { x: across(reply.value) + (nearEdge ? 12 : -12), y: model % 2 || one === known.at(-1) ? y - 12 : y + 24, "text-anchor": nearEdge ? "end" : "start" }, label(key))));
-      }
+          lab.svg("text", { x: across(reply.value) + (nearEdge ? 12 : -12), y: tight ? y + 24 : y - 12, "text-anchor": nearEdge ? "end" : "start" }, label(key))));
+      });
       box.replaceChildren(picture);
     };
 
-    take(section, "scores", "compare.scores", () => [lab.word("compare.scores_why")], [["ARC-challenge", percent], ["HellaSwag", percent], ["MMLU", percent], ["TruthfulQA", percent], ["above", points]], rows);
+    take(section, "scores", "compare.scores", () => [lab.word("compare.scores_why")], [["ARC-challenge", percent], ["HellaSwag", percent], ["MMLU", percent], ["TruthfulQA", percent], ["above", points]], rows,
+      () => section.querySelector(".lab-compare-buys svg") ?? section.querySelector(".lab-compare-tasks svg"));
     return () => {
       taskPlot(section.querySelector(".lab-compare-tasks"));
       tabulate(section, columns(), rows());

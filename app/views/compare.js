@@ -61,7 +61,7 @@ lab.compare = (element, trigger, props, watch) => {
       lab.make("th", { scope: "row" }, ...[heading].flat()), ...columns.map(([name, shape]) => lab.make("td", {}, cell(shape, found[name]))))));
     section.querySelector(".lab-compare-how").textContent = lab.word("compare.ask");
   };
-  const take = (section, name, title, facts, columns, rows, more = {}) => lab.takeAway(section.querySelector(".lab-look-out"), {
+  const take = (section, name, title, facts, columns, rows, shownPicture = null) => lab.takeAway(section.querySelector(".lab-look-out"), {
     name: () => name,
     report: () => ({
       title: lab.word(title), facts: facts(),
@@ -73,7 +73,7 @@ lab.compare = (element, trigger, props, watch) => {
       ...rows().map(([heading, found]) => [[heading].flat()[0], ...columns.flatMap(([column]) => [Number.isFinite(found[column]?.value) ? found[column].value : String(found[column]?.value ?? ""), found[column]?.kind ?? ""])]),
     ],
     json: () => ({ ...chosen, ...shown }),
-    ...more,
+    ...(shownPicture && { picture: () => lab.pictureOf(shownPicture()) }),
   });
   const tools = { number, wattHours, grams, label, cell, tabulate, take, chosen, choices: props.choices, shown: () => shown, find, explain };
 
@@ -113,21 +113,10 @@ lab.compare = (element, trigger, props, watch) => {
     picture.setAttribute("viewBox", `0 0 ${Math.ceil(left)} ${Math.ceil(high + LABELS)}`);
     return picture;
   };
-  const asFile = () => {  // the colours of the page, written into the picture
-    const picture = drawing(), look = getComputedStyle(document.body);
-    for (const [selector, fill] of [[".lab-compare-fits rect", "--wash"], [".lab-compare-large rect", "--mine"], [".lab-compare-fits .lab-compare-weights", "--accent"], [".lab-compare-large .lab-compare-weights", "--doubt-colour"]]) {
-      for (const node of picture.querySelectorAll(selector)) node.setAttribute("fill", look.getPropertyValue(fill));
-    }
-    for (const node of picture.querySelectorAll(".lab-compare-machine rect")) { node.setAttribute("fill", "none"); node.setAttribute("stroke", look.getPropertyValue("--ink")); }
-    picture.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-    picture.setAttribute("font-family", "system-ui, sans-serif");
-    picture.setAttribute("font-size", 13);
-    return new XMLSerializer().serializeToString(picture);
-  };
   const sizeSection = find(".lab-compare-part-size");
   take(sizeSection, "sizes", "compare.heading", () => [
     `${lab.word(`compare.precision_${chosen.precision}`)}, ${chosen.device}`, lab.word("compare.count_context", { count: chosen.context }), lab.word("compare.count_batch", { count: chosen.batch }), lab.word("compare.all_computed"),
-  ], SIZES, sizes, { svg: asFile });
+  ], SIZES, sizes, () => find(".lab-compare-drawing svg"));
   const showSizes = () => {
     find(".lab-compare-drawing").replaceChildren(drawing());
     tabulate(sizeSection, SIZES, sizes());

@@ -78,9 +78,26 @@
     return new Promise((done) => page.toBlob(done, "image/png"));
   };
 
+  // A drawing of the page as one of its own: what the page's styles say of each part is written into it.
+  const LOOK = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "opacity", "font-size", "font-weight"];
+  lab.pictureOf = (shown) => {
+    const picture = shown.cloneNode(true);
+    const copies = [picture, ...picture.querySelectorAll("*")];
+    [shown, ...shown.querySelectorAll("*")].forEach((node, at) => {
+      const look = getComputedStyle(node);
+      for (const name of LOOK) copies[at].setAttribute(name, look.getPropertyValue(name));
+      copies[at].removeAttribute("class");
+    });
+    const { width, height } = shown.viewBox.baseVal;
+    for (const [name, value] of Object.entries({ xmlns: "http://www.w3.org/2000/svg", width, height, "font-family": "system-ui, sans-serif" })) picture.setAttribute(name, value);
+    picture.prepend(lab.svg("rect", { width: "100%", height: "100%", fill: lab.isDark() ? "#1c2229" : "#ffffff" }));
+    return picture;
+  };
+
   // Buttons in `box`: `report()`, `csv()` (rows, the first of them names) and `json()` give what is shown now; a tab with
-  // a picture of its own hands in `svg()` (text) and `png()` (Blob, or a promise of one). `name()` begins the files' names.
-  lab.takeAway = (box, { name, report, csv, json, svg = () => asSvg(drawing(report())), png = () => asPng(drawing(report())) }) => {
+  // a picture of its own hands in `picture()` (an SVG element), or `svg()` (text) and `png()` (Blob, or a promise of one).
+  // `name()` begins the files' names.
+  lab.takeAway = (box, { name, report, csv, json, picture = () => drawing(report()), svg = () => asSvg(picture()), png = () => asPng(picture()) }) => {
     const makers = {
       PNG: async () => lab.save(`${name()}.png`, await png(), "image/png"),
       SVG: () => lab.save(`${name()}.svg`, svg(), "image/svg+xml"),

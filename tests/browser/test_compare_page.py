@@ -89,6 +89,11 @@ def test_what_replies_cost(page: Page) -> None:
     scores = page.locator(".lab-compare-part-scores")
     expect(scores.locator("tbody tr")).to_have_count(6)
     expect(scores.locator(".lab-compare-buys svg")).to_be_visible()
+    with page.expect_download() as drawn:
+        costs.get_by_role("button", name="SVG", exact=True).click()
+    picture = drawn.value.path().read_text(encoding="utf-8")
+    assert picture.count("<circle") == 5, "the plot that is shown, not a table"
+    assert "class=" not in picture, "it looks the same without the page's styles"
     with page.expect_download() as download:
         year.get_by_role("button", name="CSV", exact=True).click()
     lines = download.value.path().read_text(encoding="utf-8").splitlines()
