@@ -132,6 +132,7 @@ def test_a_reply_costs_what_the_record_or_the_device_says(a_record: Record) -> N
     assert seven["thousand"]["value"] == pytest.approx(1000 * expected.joules)
     assert seven["times"]["value"] == pytest.approx(expected.joules / by_record["litellama-460m"]["reply"]["value"])
     assert seven["reply"]["methods"] == ["chat.method_rapl"]
+    assert seven["published"]["value"] == pytest.approx(4.35 * 10, rel=0.01), "per token, for all that are written"
     assert seven["reply"]["checked"] == 0.03
 
     asked = {"device": "NVIDIA H100", "batch": 8, "prompt": 64, "answer": 10, "basis": BY_DEVICE}

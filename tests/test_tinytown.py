@@ -236,6 +236,26 @@ def test_no_question_of_a_story_has_two_answers() -> None:
                 assert given.setdefault(key, question.answer) == question.answer
 
 
+def test_yes_and_no_and_comparisons_are_true(documents: list[Document]) -> None:
+    """Said from the answer alone: it names the place or the numbers that it concludes from."""
+    seen = set()
+    for document in documents:
+        for question in document.questions:
+            asked, answer = (document.messages[question.answer + step].content for step in (-1, 0))
+            if question.kind in ("is there", "is it there"):
+                place = answer.rstrip(".").split(" is ", 1)[1]
+                alone = asked.rsplit(". ", 1)[-1].lower()  # without the story, which stands before the first question
+                assert answer.startswith("Yes") == (place.lower() in alone), (asked, answer)
+            elif question.kind in ("more", "fewer"):
+                (first, one), (second, two), (last, _) = re.findall(r"(\S+) has (\w+)", answer)
+                larger = first if words.NUMBERS.index(one) > words.NUMBERS.index(two) else second
+                assert (last == larger) == (question.kind == "more"), answer
+            else:
+                continue
+            seen.add(question.kind)
+    assert seen == {"is there", "is it there", "more", "fewer"}
+
+
 def test_the_model_tells_the_truth_about_itself() -> None:
     said = about(preset("tinytown"))
     shape = preset("tinytown")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from litellama.config import preset
-from litellama.footprint.arithmetic import decode_bound
+from litellama.footprint.arithmetic import decode_bound, prefill_flops
 from litellama.footprint.devices import all_devices, device
 from litellama.footprint.facts import fact
 from litellama.footprint.scores import TASKS, chance, scores
@@ -63,6 +63,18 @@ def test_a_worked_example_on_a_board() -> None:
     seconds = (923_371_520 + 20 * (923_371_520 - looked_up + 30 * 12_288)) / 17.1e9
     assert energy.low == pytest.approx(0.4 * 8 * seconds, rel=1e-3)
     assert energy.high == pytest.approx(4 * 8 * seconds, rel=1e-3)
+
+
+def test_a_long_prompt_costs_its_operations() -> None:
+    """On a device that says how fast it computes, reading at once is bound by that, not by memory."""
+    seven, chip = preset("llama2-7b"), device("NVIDIA T4")
+    short, long = (device_energy(seven, chip, "int8", prompt, 1) for prompt in (1, 2000))
+    assert short is not None
+    assert long is not None
+    assert chip.flops is not None
+    assert chip.watts is not None
+    assert long.low >= LEAST_POWER * chip.watts * prefill_flops(seven, 2000) / chip.flops
+    assert long.low > 2 * short.low
 
 
 def test_replies_given_at_once_share_the_weights() -> None:
