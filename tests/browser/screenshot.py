@@ -1,7 +1,8 @@
 """Take the README's pictures: `python -m tests.browser.screenshot chat docs/chat.png`.
 
 The first word says what is shown: chat, attention, step, layers, attribution, intervene, compare, or costs, years and
-scores, which are later parts of the Compare tab. A third word gives another look: light, dark, phone or german.
+scores, which are later parts of the Compare tab. A third word gives another look: light, dark, phone, german or
+german-phone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB"},
     "dark": {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "locale": "en-GB", "has_touch": True},
+    "german-phone": {"viewport": {"width": 390, "height": 844}, "locale": "de-DE", "has_touch": True},
     "german": {"viewport": {"width": 1280, "height": 800}, "locale": "de-DE"},
 }
 LONG = 120_000  # ms
@@ -125,7 +127,7 @@ def take(checkpoint: Path, what: str, picture: Path, look: str) -> None:
         page.locator("textarea").wait_for()
         tab = "compare" if what in IN_COMPARE else what
         if tab != "chat":
-            _open_tab(page, all_words()["de" if look == "german" else "en"][f"{tab}.title"])
+            _open_tab(page, all_words()["de" if look.startswith("german") else "en"][f"{tab}.title"])
             if tab != "compare":  # which reads no text
                 page.wait_for_function(f"document.querySelector('#lab-{tab} textarea')?.value")
         part = SHOWN[what](page)
