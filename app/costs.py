@@ -14,6 +14,8 @@ from litellama.footprint.measurements import Record, text_energy
 from litellama.footprint.meter import Energy
 from litellama.footprint.use import (
     KWH,
+    LEAST_POWER,
+    LEAST_SPEED,
     Training,
     break_even,
     device_energy,
@@ -130,8 +132,9 @@ def _ranged(name: str, reply: Energy | None, times: int, use: Use) -> dict[str, 
         ) | {"methods": methods_of(reply), "checked": record.models[name].error}  # fmt: skip
     else:
         shown = _estimate(
-            values, "compare.how_device", device=use.basis.name, watts=use.basis.watts, batch=use.batch, **common
-        )
+            values, "compare.how_device", device=use.basis.name, watts=use.basis.watts, batch=use.batch,
+            least=LEAST_POWER, most=round(1 / LEAST_SPEED, 2), **common,
+        )  # fmt: skip
     return shown | {"kind": kind}
 
 

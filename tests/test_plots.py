@@ -85,12 +85,13 @@ def test_the_table_of_trust_as_the_command_prints_it() -> None:
 
 def test_costs_and_scores_as_the_command_prints_them() -> None:
     rows = [row(name, preset(name), RECORD) for name in ("litellama-460m", "llama2-7b")]
+    rows[1]["joules_per_token"]["low"] = 15.0
     (sizes,) = plots.model_sizes(rows).data
     assert list(sizes.x) == pytest.approx([0.923, 13.477], abs=1e-3)
     (energy,) = plots.model_energy(rows).data
     assert energy.name == "estimated"
     assert list(energy.x) == [20.0], "the other was not measured"
-    assert (list(energy.error_x.arrayminus), list(energy.error_x.array)) == ([10.0], [20.0])
+    assert (list(energy.error_x.arrayminus), list(energy.error_x.array)) == ([5.0], [20.0])
     above = {one.model: one.above_chance for one in scores()}
     (dots,) = plots.worth(rows, above).data
     assert (list(dots.x), list(dots.y)) == ([20.0], [above["llama2-7b"]])

@@ -73,7 +73,7 @@
           const amount = unit === "J" ? by[name].year : by[name].co2;
           const [least, most] = [amount.low / high, amount.high / low];
           const shape = (value) => number(value, 2);
-          const button = cell(() => lab.word("compare.range", { low: shape(least), high: shape(most) }), { ...figure, kind: "estimated", value: least });
+          const button = cell(() => lab.word("compare.range", { low: shape(least), high: shape(most) }), { ...figure, kind: "estimated", value: least, low: least, high: least });  // its text is the range
           return lab.make("span", {}, `${label(name)} `, button);
         });
         parts.forEach((part, at) => item.append(...(at ? ["; "] : []), part));
@@ -83,7 +83,7 @@
 
     take(use, "energy", "compare.costs", () => [basis()], USE, rows, () => use.querySelector(".lab-compare-plot svg"));
     take(year, "year", "compare.year", () => [
-      basis(), `${lab.word("compare.replies")}: ${chosen.replies.toLocaleString(lab.language)}`, `${chosen.country}: ${number(shown().costs.grid.value)} ${shown().costs.grid.unit}`, `PUE: ${number(shown().costs.pue.value)}`,
+      basis(), `${lab.word("compare.replies")}: ${chosen.replies.toLocaleString(lab.language)}`, `${chosen.country}: ${number(shown().costs.grid.value)} ${shown().costs.grid.unit}`, `${lab.word("compare.factor")}: ${number(shown().costs.pue.value)}`,
     ], YEAR, rows);
 
     return () => {
@@ -95,7 +95,7 @@
       tabulate(year, YEAR, rows());
       const { grid, pue } = shown().costs;
       year.querySelector(".lab-compare-grid").replaceChildren(
-        `${chosen.country}: `, cell((value) => `${number(value)} ${grid.unit}`, grid), ` · PUE `, cell((value) => number(value), pue));
+        `${chosen.country}: `, cell((value) => `${number(value)} ${grid.unit}`, grid), ` · ${lab.word("compare.factor")}: `, cell((value) => number(value), pue));
       year.querySelector(".lab-compare-same").replaceChildren(...same());
     };
   };

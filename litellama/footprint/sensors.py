@@ -19,8 +19,8 @@ from litellama.footprint.facts import fact
 PartName = Literal["cpu", "ram", "gpu"]
 POWERCAP = Path("/sys/class/powercap")
 
-# Watts of a busy core: from an efficient server's (TDP by cores) to the generic default of Green Algorithms.
-_WATTS_PER_CORE = "4-hardware.amd-epyc-9654.tdp-per-core", "4-hardware.generic-defaults-green-algorithms.cpu-any"
+# Facts of a busy core's watts: from an efficient server's (TDP by cores) to the generic default of Green Algorithms.
+WATTS_PER_CORE = "4-hardware.amd-epyc-9654.tdp-per-core", "4-hardware.generic-defaults-green-algorithms.cpu-any"
 WATTS_PER_GB = 0.3725  # Green Algorithms, fact "5-6-formulas.green-algorithms.formula"
 _UNCERTAIN = {"RAPL": 0.05, "NVML counter": 0.05, "NVML power": 0.15}  # shares, as far as the makers and testers say
 
@@ -146,7 +146,7 @@ class CpuTime:
 
     def __init__(self, clock: Callable[[], float] = time.process_time) -> None:
         self._clock = clock
-        self._low, self._high = (fact(id).number for id in _WATTS_PER_CORE)
+        self._low, self._high = (fact(id).number for id in WATTS_PER_CORE)
 
     def joules(self) -> float:
         return self._clock() * math.sqrt(self._low * self._high)  # the middle, as factors go

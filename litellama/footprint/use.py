@@ -18,6 +18,7 @@ from litellama.config import ModelConfig
 from litellama.footprint.arithmetic import Device, decode_bound, fits, prefill_flops, weight_bytes
 from litellama.footprint.facts import Fact, fact, facts_about
 from litellama.footprint.meter import Energy
+from litellama.footprint.sensors import WATTS_PER_CORE
 
 WH, KWH = 3600.0, 3.6e6
 """Joules in a watt-hour and in a kilowatt-hour."""
@@ -28,7 +29,6 @@ LEAST_POWER, LEAST_SPEED = 0.4, 0.25
 
 _TRAINING = "1-2-llama-2-training-energy-carbon."
 _CORES = re.compile(r"(\d+) cores?\b")
-_WATTS_PER_CORE = "4-hardware.amd-epyc-9654.tdp-per-core", "4-hardware.generic-defaults-green-algorithms.cpu-any"
 _LITELLAMA_KWH = "2-2-litellama-training-and-card.litellama-460m-1t.training-energy-incl-pue-1-1-estimate"
 _TINYLLAMA_HOURS = "3-peers.tinyllama-1-1b.training-gpu-hours-for-3t-tokens-derived"
 _SPEED_7B = _TRAINING + "llama-2-7b.implied-model-flop-utilisation"
@@ -105,7 +105,7 @@ def _own_training(card: dict[str, Any]) -> Training | None:
     hours = card.get("hours")
     if cores is None or not isinstance(hours, int | float):
         return None
-    least, most = (fact(id) for id in _WATTS_PER_CORE)
+    least, most = (fact(id) for id in WATTS_PER_CORE)
     low, high = (one.number * int(cores[1]) * hours * WH for one in (least, most))
     return Training(math.sqrt(low * high), low, high, (least, most), "core_hours")
 

@@ -85,6 +85,7 @@ def test_what_replies_cost(page: Page) -> None:
     expect(year.locator(".lab-compare-same li")).to_have_count(3)
     year.locator(".lab-compare-same button").first.click()
     expect(year.locator(".lab-compare-how").get_by_role("link")).to_have_count(3)
+    expect(year.locator(".lab-compare-how")).not_to_contain_text("between")  # the range is the figure itself
 
     scores = page.locator(".lab-compare-part-scores")
     expect(scores.locator("tbody tr")).to_have_count(6)
