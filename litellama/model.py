@@ -245,11 +245,9 @@ def _positions_and_mask(x: Tensor, attention_mask: Tensor | None, past: int) -> 
     if attention_mask is None:
         positions = torch.arange(past, past + new, device=device)[None]  # (1, T)
         return positions, None if past == 0 else causal
-    real = attention_mask.bool()  # (B, S)
-    positions = (real.long().cumsum(-1) - 1).clamp(min=0)[:, past:]
-    # A padding token may look at itself, or its softmax over nothing would be NaN and spoil the batch.
-    itself = torch.eye(past + new, dtype=torch.bool, device=device)[past:]
-    return positions, (causal & real[:, None] | itself)[:, None]
+    # A token sees the earlier ones of its own text. Padding sees padding: over nothing, softmax would be NaN.
+    seen = causal & (attention_mask[:, past:, None] == attention_mask[:, None])  # (B, T, S)
+    return seen.sum(-1) - 1, seen[:, None]
 
 
 class LiteLlama(nn.Module):
@@ -275,7 +273,8 @@ class LiteLlama(nn.Module):
     ) -> Output:
         """Read `input_ids` (B, T) behind what `cache` holds.
 
-        `attention_mask` (B, S) is 1 for real tokens and 0 for padding, over cached and new ones together. `last_only`
+        `attention_mask` (B, S), over cached and new tokens together, is 1 for real ones and 0 for padding; where texts
+        stand one behind the other in a row, each token has its text's number and sees that text alone. `last_only`
         gives logits (B, 1, V) of the last position alone, which is all that generation needs. Asking for attentions
         takes the explicit softmax path; otherwise the fused one is used.
         """

@@ -108,6 +108,18 @@ def test_a_left_padded_batch_equals_each_sequence_alone(explicit: bool) -> None:
 
 
 @torch.no_grad()
+def test_texts_in_one_row_do_not_see_one_another() -> None:
+    model, lengths = random_model(BASE), (3, 5, 2)
+    alone = [random_ids(1, length, 97, seed=length) for length in lengths]
+    numbers = torch.tensor([[number + 1 for number, length in enumerate(lengths) for _ in range(length)] + [0, 0]])
+    row = torch.cat([*alone, torch.zeros(1, 2, dtype=torch.long)], dim=1)
+    expected = torch.cat([model(ids).logits for ids in alone], dim=1)
+    together = model(row, attention_mask=numbers).logits
+    torch.testing.assert_close(together[:, :-2], expected, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(model(row).logits[:, :-2], expected, atol=1e-2), "without numbers they would"
+
+
+@torch.no_grad()
 def test_no_token_sees_the_future() -> None:
     model, ids = random_model(BASE), random_ids(1, 12, 97)
     before = model(ids).logits

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -32,11 +33,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Batch:
-    """`input_ids` (B, T), the ids that follow them `targets` (B, T), and the `weights` (B, T) of predicting those."""
+    """`input_ids` (B, T), the ids that follow them `targets` (B, T), and the `weights` (B, T) of predicting those.
+
+    Where rows hold several texts that must not see one another, `documents` (B, T) numbers them, 0 for padding.
+    """
 
     input_ids: Tensor
     targets: Tensor
     weights: Tensor
+    documents: Tensor | None = None
 
     @property
     def tokens(self) -> int:
@@ -44,10 +49,20 @@ class Batch:
 
     def share(self, number: int, count: int) -> Batch:
         """Every `count`-th row, beginning with row `number`."""
-        return Batch(self.input_ids[number::count], self.targets[number::count], self.weights[number::count])
+        return self._each(lambda tensor: tensor[number::count])
 
     def to(self, device: torch.device | str) -> Batch:
-        return Batch(self.input_ids.to(device), self.targets.to(device), self.weights.to(device))
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        documents = None if self.documents is None else change(self.documents)
+        return Batch(change(self.input_ids), change(self.targets), change(self.weights), documents)
+
+
+class Batches(Protocol):
+    """What the loop reads: the batch of each step, the same whenever it is asked for."""
+
+    def __getitem__(self, step: int) -> Batch: ...
 
 
 def encode_row(document: Document, tokenizer: Tokenizer) -> Row:

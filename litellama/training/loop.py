@@ -150,7 +150,7 @@ def weighted_loss(model: LiteLlama, batch: Batch, bfloat16: bool) -> tuple[Tenso
     wanted = batch.weights > 0
     # On a CPU the explicit products train faster than the fused kernel's backward at these lengths.
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bfloat16):
-        hidden, _, _ = model.model(batch.input_ids, None, None, device.type == "cpu")
+        hidden, _, _ = model.model(batch.input_ids, batch.documents, None, device.type == "cpu")
         logits = model.lm_head(hidden[wanted]).float()  # (N, V)
     targets, weights = batch.targets[wanted], batch.weights[wanted]
     losses = F.cross_entropy(logits, targets, reduction="none")
