@@ -4,8 +4,9 @@ The lab's own models learned conversations in this form, which `encode_document`
 
     <|begin|><|user|> What is a llama?<|end|><|assistant|> A woolly animal.<|end|><|user|> ...
 
-A space leads every text, so a word has the same token first in a message as inside it. A model without these special
-tokens (a foreign base model) is spoken to as a list of questions and answers: "Q: What is a llama?\\nA:".
+A space leads every text, so a word has the same token first in a message as inside it. A model of the lab's make that
+learned from plain texts goes on with what it reads, and the conversation is one text that both write: <|begin|>, then
+all messages. A foreign base model is spoken to as a list of questions and answers: "Q: What is a llama?\\nA:".
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ class Message:
 def is_chat_tokenizer(tokenizer: Tokenizer) -> bool:
     """Whether the tokenizer has the special tokens that frame the lab's conversations."""
     return all(tokenizer.special(name) is not None for name in ("<|begin|>", "<|end|>", "<|user|>", "<|assistant|>"))
+
+
+def is_text_tokenizer(tokenizer: Tokenizer) -> bool:
+    """Whether it is one of the lab's own for texts: a model with it goes on with what it reads."""
+    return not is_chat_tokenizer(tokenizer) and tokenizer.special("<|begin|>") is not None
 
 
 def encode_document(messages: Sequence[Message], tokenizer: Tokenizer) -> tuple[list[int], list[TokenRole]]:
@@ -102,6 +108,8 @@ def _frame(tokenizer: Tokenizer, bos_id: int | None) -> tuple[list[int], list[in
     """The ids before the first turn, and those after the last one, where the reply begins."""
     if is_chat_tokenizer(tokenizer):
         return [_special(tokenizer, "<|begin|>")], [_special(tokenizer, "<|assistant|>")]
+    if is_text_tokenizer(tokenizer):
+        return [_special(tokenizer, "<|begin|>")], []
     return [] if bos_id is None else [bos_id], tokenizer.encode("A:")
 
 
@@ -109,6 +117,8 @@ def _encode_turn(message: Message, tokenizer: Tokenizer) -> list[int]:
     if is_chat_tokenizer(tokenizer):
         opening, closing = _special(tokenizer, f"<|{message.role}|>"), _special(tokenizer, "<|end|>")
         return [opening, *tokenizer.encode(" " + message.content), closing]
+    if is_text_tokenizer(tokenizer):
+        return tokenizer.encode(" " + message.content)
     letter = "Q" if message.role == "user" else "A"
     return tokenizer.encode(f"{letter}: {message.content}\n")
 
@@ -145,7 +155,8 @@ def reply(
         model, prompt.ids, sampling=sampling, max_new_tokens=max_new_tokens, seed=seed,
         stop_ids=stop_ids(model, tokenizer), alternatives=alternatives,
     )  # fmt: skip
-    return _pieces(steps, tokenizer, () if is_chat_tokenizer(tokenizer) else BASE_MODEL_STOPS)
+    lists_questions = not is_chat_tokenizer(tokenizer) and not is_text_tokenizer(tokenizer)
+    return _pieces(steps, tokenizer, BASE_MODEL_STOPS if lists_questions else ())
 
 
 def beginning_id(model: LiteLlama, tokenizer: Tokenizer) -> int | None:

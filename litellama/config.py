@@ -173,7 +173,9 @@ PRESETS: dict[str, ModelConfig] = {
     "litellama-42m": _scaled_down(320, 7, 5, 1),
     "litellama-15m": _scaled_down(256, 11, 4, 1, vocab=8192),
     "litellama-5m": _scaled_down(192, 6, 4, 2, vocab=4096),
+    "litellama-2m": _scaled_down(128, 5, 4, 2, vocab=2048),
     "litellama-1m": _scaled_down(96, 4, 4, 2, vocab=2048),
+    "litellama-300k": _scaled_down(64, 3, 4, 2, vocab=1024),
     "llama2-7b": LLAMA2_7B,
     "llama2-13b": replace(
         LLAMA2_7B, hidden_size=5120, intermediate_size=13_824, num_hidden_layers=40,

@@ -15,7 +15,10 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 SPECIAL_TOKENS = ("<|pad|>", "<|begin|>", "<|end|>", "<|user|>", "<|assistant|>")
-"""Ids 0 to 4 of the lab's own tokenizers. They frame a conversation and have no text of their own."""
+"""Ids 0 to 4 of the lab's own tokenizers. They frame texts and conversations and have no text of their own."""
+
+CHAT_TOKENS = ("<|user|>", "<|assistant|>")
+"""Those that only a model of conversations has."""
 
 REPLACEMENT = "\ufffd"  # what Unicode shows where bytes make no character
 
@@ -49,9 +52,9 @@ class Tokenizer:
             raise ValueError(f"{Path(path).name} is not a tokenizer that can be read: {wrong}") from None
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    def train(cls, texts: Iterable[str], vocab_size: int, special_tokens: Sequence[str] = SPECIAL_TOKENS) -> Tokenizer:
         """Learn merges from `texts` until there are `vocab_size` tokens (fewer if the texts give out first)."""
-        least = len(SPECIAL_TOKENS) + 256
+        least = len(special_tokens) + 256
         if vocab_size < least:
             raise ValueError(f"vocab_size is {vocab_size}; at least {least} are needed, one per byte and special token")
         inner = tokenizers.Tokenizer(models.BPE())
@@ -59,7 +62,7 @@ class Tokenizer:
         inner.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size,
-            special_tokens=list(SPECIAL_TOKENS),
+            special_tokens=list(special_tokens),
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
             show_progress=False,
         )
@@ -69,6 +72,13 @@ class Tokenizer:
     def save(self, path: str | Path) -> None:
         """Write a `tokenizer.json` that the `tokenizers` library and `transformers` read."""
         Path(path).write_text(self._inner.to_str(pretty=True), encoding="utf-8", newline="\n")
+
+    def with_chat_tokens(self) -> Tokenizer:
+        """This tokenizer with, behind its other ids, those of the special tokens it lacks to frame conversations."""
+        inner = tokenizers.Tokenizer.from_str(self._inner.to_str())
+        missing = [name for name in SPECIAL_TOKENS if self.special(name) is None]
+        inner.add_special_tokens([tokenizers.AddedToken(name, special=True) for name in missing])
+        return Tokenizer(inner)
 
     @property
     def vocab_size(self) -> int:

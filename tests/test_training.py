@@ -6,7 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -18,11 +18,14 @@ from litellama.model import LiteLlama
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
 from litellama.training.commands import evaluate as evaluate_command
-from litellama.training.data import ANSWER, STEPS_PER_BLOCK, TOLD_STORY, USER, TinyTownBatches, encode_row
+from litellama.training.data import ANSWER, STEPS_PER_BLOCK, TOLD_STORY, USER, Batch, TinyTownBatches, encode_row
 from litellama.training.evaluation import HELD_OUT_SPLITS, Score, evaluate
-from litellama.training.loop import Plan, initialise, learning_rate, train, weighted_loss
+from litellama.training.loop import Plan, train
+from litellama.training.objective import Objective
+from litellama.training.optimizers import learning_rate
 from litellama.training.replicas import Replicas
 from litellama.training.tinytown.corpus import make_document
+from litellama.training.weights import initialise, new_model
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +43,18 @@ def config(tokenizer: Tokenizer) -> ModelConfig:
 
 
 @pytest.fixture
-def plan(config: ModelConfig) -> Plan:
-    return Plan(config, steps=6, rows_per_batch=4, warmup_steps=2, save_every=2, bfloat16=False)
+def plan() -> Plan:
+    return Plan(steps=6, warmup_steps=2, save_every=2, bfloat16=False)
+
+
+@pytest.fixture
+def batches(tokenizer: Tokenizer) -> TinyTownBatches:
+    return TinyTownBatches(tokenizer, seed=0, rows_per_batch=4, max_length=512)
+
+
+def loss_of(module: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    loss, right = module(batch.input_ids, batch.targets, batch.weights, batch.documents)
+    return loss, right
 
 
 def score_of(model: LiteLlama, tokenizer: Tokenizer, documents: int, seed: int = 0) -> Score:
@@ -52,40 +65,95 @@ def score_of(model: LiteLlama, tokenizer: Tokenizer, documents: int, seed: int =
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_resumed_is_uninterrupted_bit_for_bit(
-    plan: Plan, tokenizer: Tokenizer, tmp_path: Path, optimizer: Literal["adamw", "muon"]
+    config: ModelConfig, plan: Plan, batches: TinyTownBatches, tmp_path: Path, optimizer: Literal["adamw", "muon"]
 ) -> None:
     plan = replace(plan, optimizer=optimizer)
-    whole, resumed = LiteLlama(plan.config), LiteLlama(plan.config)
-    losses = [metrics.loss for metrics in train(plan, tokenizer, tmp_path / "a", model=whole)]
-    stream = train(plan, tokenizer, tmp_path / "b")
+    whole, resumed = new_model(config, 0), new_model(config, 1)
+    losses = [metrics.loss for metrics in train(plan, whole, batches, tmp_path / "a")]
+    stream = train(plan, new_model(config, 0), batches, tmp_path / "b")
     first = [next(stream).loss for _ in range(3)]
     stream.close()  # as Ctrl-C does: between two saves
-    rest = [metrics.loss for metrics in train(plan, tokenizer, tmp_path / "b", resume=True, model=resumed)]
+    rest = [metrics.loss for metrics in train(plan, resumed, batches, tmp_path / "b", resume=True)]
     assert first + rest == losses
     for name, parameter in whole.state_dict().items():
         assert torch.equal(parameter, resumed.state_dict()[name]), name
 
 
-def test_it_learns(plan: Plan, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    losses = [m.loss for m in train(replace(plan, steps=40, learning_rate=5e-3), tokenizer, tmp_path)]
+def test_it_learns(config: ModelConfig, plan: Plan, batches: TinyTownBatches, tmp_path: Path) -> None:
+    plan = replace(plan, steps=40, learning_rate=5e-3)
+    losses = [metrics.loss for metrics in train(plan, new_model(config, 0), batches, tmp_path)]
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
 
 
-def test_resuming_nothing_or_another_shape_is_refused(plan: Plan, tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_resuming_nothing_or_another_shape_is_refused(
+    config: ModelConfig, plan: Plan, batches: TinyTownBatches, tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match="no training to resume"):
-        next(train(plan, tokenizer, tmp_path, resume=True))
-    list(train(replace(plan, steps=1), tokenizer, tmp_path))
-    other = replace(plan, config=replace(plan.config, hidden_size=64))
+        next(train(plan, new_model(config, 0), batches, tmp_path, resume=True))
+    list(train(replace(plan, steps=1), new_model(config, 0), batches, tmp_path))
+    other = new_model(replace(config, hidden_size=64), 0)
     with pytest.raises(ValueError, match="another shape"):
-        next(train(other, tokenizer, tmp_path, resume=True))
+        next(train(plan, other, batches, tmp_path, resume=True))
 
 
-def test_a_loss_that_is_no_number_stops_before_the_update(plan: Plan, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    model = LiteLlama(plan.config)
-    stream = train(plan, tokenizer, tmp_path, model=model)
+@pytest.mark.parametrize("way", [{"accumulate": 2}, {"accumulate": 3, "threads": 2}, {"recompute": True}])
+def test_however_the_work_is_done_the_losses_are_the_same(
+    config: ModelConfig, plan: Plan, batches: TinyTownBatches, tmp_path: Path, way: dict[str, Any]
+) -> None:
+    runs = []
+    for number, one in enumerate((plan, replace(plan, **way))):
+        runs.append(list(train(one, new_model(config, 0), batches, tmp_path / str(number))))
+    for a, b in zip(*runs, strict=True):
+        assert b.loss == pytest.approx(a.loss, rel=1e-4)
+        assert b.gradient_norm == pytest.approx(a.gradient_norm, rel=1e-3)
+        assert b.accuracy == a.accuracy
+        assert b.tokens_seen == a.tokens_seen
+
+
+def test_recomputing_holds_less(config: ModelConfig, plan: Plan, batches: TinyTownBatches) -> None:
+    """What is kept for the way back, in bytes, with and without."""
+    from litellama.training.objective import recompute
+
+    held = []
+    for again in (False, True):
+        model = new_model(config, 0)
+        if again:
+            recompute(model)
+        kept = 0
+
+        def note(tensor: torch.Tensor) -> torch.Tensor:
+            nonlocal kept
+            kept += tensor.numel() * tensor.element_size()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            loss_of(Objective(model, bfloat16=False, everywhere=False), batches[0])
+        held.append(kept)
+    assert held[1] < 0.6 * held[0]
+
+
+def test_computing_the_head_everywhere_is_the_same(config: ModelConfig, batches: TinyTownBatches) -> None:
+    """The way of GPUs and compilers against that of the CPU."""
+    model = new_model(config, 0)
+    found = [
+        loss_of(Objective(model, bfloat16=False, everywhere=everywhere), batches[1]) for everywhere in (False, True)
+    ]
+    assert found[0][0].item() == pytest.approx(found[1][0].item(), rel=1e-5)
+    assert found[0][1] == found[1][1] >= 0
+
+
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+def test_a_loss_that_is_no_number_stops_before_the_update(
+    config: ModelConfig, plan: Plan, batches: TinyTownBatches, tmp_path: Path, where: str
+) -> None:
+    model = new_model(config, 0)
+    stream = train(plan, model, batches, tmp_path)
     next(stream)
-    with torch.no_grad():
-        model.model.norm.weight.fill_(torch.nan)
+    if where == "loss":
+        with torch.no_grad():
+            model.model.norm.weight.fill_(torch.nan)
+    else:
+        model.model.layers[0].mlp.down_proj.weight.register_hook(lambda gradient: gradient * torch.inf)
     before = model.model.layers[0].mlp.up_proj.weight.clone()
     with pytest.raises(FloatingPointError, match="nothing was changed"):
         next(stream)
@@ -97,15 +165,15 @@ def test_a_loss_that_is_no_number_stops_before_the_update(plan: Plan, tokenizer:
     [(0, "cosine", 0.5e-3), (1, "cosine", 1e-3), (2, "cosine", 1e-3), (12, "cosine", 1e-4),
      (5, "wsd", 1e-3), (9, "wsd", 1e-3), (11, "wsd", 0.33333e-3), (12, "wsd", 0.0)],
 )  # fmt: skip
-def test_learning_rate(config: ModelConfig, step: int, schedule: str, expected: float) -> None:
-    plan = Plan(config, steps=12, warmup_steps=2, schedule=schedule, decay=0.25)  # type: ignore[arg-type]
+def test_learning_rate(step: int, schedule: str, expected: float) -> None:
+    plan = Plan(steps=12, warmup_steps=2, schedule=schedule, decay=0.25)  # type: ignore[arg-type]
     assert learning_rate(step, plan) == pytest.approx(expected, rel=1e-3)
 
 
-def test_a_plan_that_makes_no_sense_is_refused(config: ModelConfig) -> None:
-    for wrong in ({"steps": 0}, {"learning_rate": 3.0}, {"schedule": "linear"}):
-        with pytest.raises(ValueError, match=r"must each be|expected"):
-            Plan(**{"config": config, "steps": 5, **wrong})
+def test_a_plan_that_makes_no_sense_is_refused() -> None:
+    for wrong in ({"steps": 0}, {"learning_rate": 3.0}, {"schedule": "linear"}, {"accumulate": 0}, {"spread": "thin"}):
+        with pytest.raises(ValueError, match="expected"):
+            Plan(**{"steps": 5, **wrong})
 
 
 def test_blocks_begin_as_do_nothing(config: ModelConfig) -> None:
@@ -153,37 +221,40 @@ def test_exercises_come_before_stories(tokenizer: Tokenizer) -> None:
 
 def test_the_loss_ignores_padding(config: ModelConfig, tokenizer: Tokenizer) -> None:
     torch.manual_seed(0)
-    model = LiteLlama(config)
+    objective = Objective(LiteLlama(config), bfloat16=False, everywhere=False)
     batch = TinyTownBatches(tokenizer, seed=1, rows_per_batch=4, max_length=256)[0]
     spoiled = replace(batch, input_ids=torch.where(batch.input_ids == 0, 7, batch.input_ids))
     assert not torch.equal(batch.input_ids, spoiled.input_ids)
-    assert weighted_loss(model, batch, False)[0].item() == pytest.approx(weighted_loss(model, spoiled, False)[0].item())
+    assert loss_of(objective, batch)[0].item() == pytest.approx(loss_of(objective, spoiled)[0].item())
 
 
 def test_threads_together_have_the_whole_batchs_gradient(config: ModelConfig, tokenizer: Tokenizer) -> None:
     batch = TinyTownBatches(tokenizer, seed=1, rows_per_batch=5, max_length=256)[0]
     torch.manual_seed(0)
     model = LiteLlama(config)
+    objective = Objective(model, bfloat16=False, everywhere=False)
     gradients = []
     for threads in (1, 3):
         model.zero_grad()
-        with Replicas(model, threads) as replicas:
-            loss, right = replicas.backward(batch, lambda one, share: weighted_loss(one, share, False))
+        with Replicas(objective, threads) as replicas:
+            loss, right = replicas.backward([batch], loss_of)
         gradients.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
-        assert loss == pytest.approx(weighted_loss(model, batch, False)[0].item(), rel=1e-5)
-        assert right == weighted_loss(model, batch, False)[1]
+        assert loss == pytest.approx(loss_of(objective, batch)[0].item(), rel=1e-5)
+        assert right == loss_of(objective, batch)[1]
     assert len(gradients[0]) == len(list(model.parameters()))
     for name, whole in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], whole, rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_two_threads_resume_bit_for_bit_too(plan: Plan, tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_two_threads_resume_bit_for_bit_too(
+    config: ModelConfig, plan: Plan, batches: TinyTownBatches, tmp_path: Path
+) -> None:
     two = replace(plan, threads=2)
-    whole = [metrics.loss for metrics in train(two, tokenizer, tmp_path / "a")]
-    stream = train(two, tokenizer, tmp_path / "b")
+    whole = [metrics.loss for metrics in train(two, new_model(config, 0), batches, tmp_path / "a")]
+    stream = train(two, new_model(config, 0), batches, tmp_path / "b")
     first = [next(stream).loss for _ in range(3)]
     stream.close()
-    rest = [metrics.loss for metrics in train(two, tokenizer, tmp_path / "b", resume=True)]
+    rest = [metrics.loss for metrics in train(two, new_model(config, 2), batches, tmp_path / "b", resume=True)]
     assert first + rest == whole
 
 
@@ -218,11 +289,10 @@ def test_the_command_line_trains_resumes_and_evaluates(tmp_path: Path, capsys: p
     from litellama.training import commands
 
     out = tmp_path / "small"
-    common = {"preset_name": "litellama-1m", "corpus": "tinytown", "save_every": 2, "seed": 0, "rows_per_batch": 2,
-              "learning_rate": 1e-3, "schedule": "cosine", "device": "cpu"}  # fmt: skip
+    common = {"preset_name": "litellama-1m", "corpus": "tinytown", "save_every": 2, "rows_per_batch": 2,
+              "device": "cpu", "questions": 6}  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(commands, "TOKENIZER_DOCUMENTS", 300)
-        patch.setattr(commands, "EVALUATION_DOCUMENTS", 6)
+        patch.setattr("litellama.training.material.TOKENIZER_DOCUMENTS", 300)
         commands.train(out=out, steps=2, resume=False, **common)  # type: ignore[arg-type]
         commands.train(out=out, steps=3, resume=True, **common)  # type: ignore[arg-type]
         shutil.rmtree(out)  # as if it had been killed after its last step
@@ -233,8 +303,10 @@ def test_the_command_line_trains_resumes_and_evaluates(tmp_path: Path, capsys: p
             commands.train(out=out, steps=3, resume=False, **common)  # type: ignore[arg-type]
         with pytest.raises(SystemExit, match="no training to resume"):
             commands.train(out=tmp_path / "none", steps=2, resume=True, **common)  # type: ignore[arg-type]
-        with pytest.raises(SystemExit, match="no corpus called 'news'"):
-            commands.train(out=out, steps=3, resume=True, **{**common, "corpus": "news"})  # type: ignore[arg-type]
+        with pytest.raises(SystemExit, match="no corpus 'news'"):
+            commands.train(out=tmp_path / "other", steps=3, **{**common, "corpus": "news"})  # type: ignore[arg-type]
+        with pytest.raises(SystemExit, match="either a number of steps or of minutes"):
+            commands.train(out=tmp_path / "other", steps=3, minutes=1, **common)  # type: ignore[arg-type]
     opened = open_checkpoint(out)
     assert opened.verified
     assert opened.card is not None
@@ -243,4 +315,7 @@ def test_the_command_line_trains_resumes_and_evaluates(tmp_path: Path, capsys: p
     evaluate_command(out, as_json=True, documents=6, seed=0)
     result = json.loads(capsys.readouterr().out)
     assert {"loss", "answerable", "unanswerable", "outside", "kinds", "documents"} <= set(result)
-    assert len((tmp_path / "small-training" / "metrics.jsonl").read_text().splitlines()) == 3
+    lines = [json.loads(line) for line in (tmp_path / "small-training" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["news"] == "Stepped"] == [1, 2, 3]
+    assert sum(line["news"] == "Ended" and line["checkpoint"] is not None for line in lines) == 3
+    assert any(line["news"] == "Sample" and line["text"] for line in lines)

@@ -15,7 +15,7 @@ from rich.table import Table
 from litellama.checkpoint import Opened, open_checkpoint, replace_card
 from litellama.explain.trust import Trust
 from litellama.explain.trust import trust as measure
-from litellama.training.commands import SMALL, machine
+from litellama.training.machine import SMALL, machine
 
 
 def trust(

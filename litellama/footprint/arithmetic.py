@@ -83,6 +83,15 @@ def training_flops(config: ModelConfig, tokens: int, sequence_length: int) -> in
     return round(3 * tokens * (2 * multiplied_weights(config) + attention_flops(config, 1) * pairs_per_token))
 
 
+def step_flops(config: ModelConfig, rows: int, length: int, predicted: int) -> int:
+    """Operations a training step needs for `rows` texts of `length` tokens of which `predicted` are asked for: the
+    head's only there. What is computed twice to save memory, or for nothing, is not counted (PaLM, Chowdhery et al.
+    2022, appendix B)."""
+    head = config.vocab_size * config.hidden_size
+    inner = 2 * (multiplied_weights(config) - head) * length + attention_flops(config, 1) * length * (length + 1) // 2
+    return 3 * (rows * inner + 2 * head * predicted)
+
+
 def six_n_d(config: ModelConfig, tokens: int) -> int:
     """The rule of thumb: 6 operations for each parameter and token (Kaplan et al. 2020)."""
     return 6 * config.num_parameters * tokens

@@ -1,11 +1,13 @@
 """The training loop: one generator that yields what happened in each step.
 
-    for metrics in train(plan, tokenizer, folder):
+    model = new_model(config, seed=0)
+    for metrics in train(plan, model, batches, folder):
         print(metrics.step, metrics.loss)
 
 AdamW (Loshchilov & Hutter 2019) with warm-up, gradient clipping and bfloat16 products where the machine has them. The
 data are a function of (seed, step) and the model has no dropout, so weights, moments and the step are all there is to
-resume.
+resume. The batch is the same whatever does the work: one thread, several, in one piece or in several after one another
+(gradient accumulation), one process or those that `torchrun` started; the losses are the same up to rounding.
 """
 
 from __future__ import annotations
@@ -19,32 +21,24 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from litellama.config import ModelConfig
+from litellama.footprint.arithmetic import step_flops
 from litellama.model import LiteLlama
-from litellama.tokenizer import Tokenizer
-from litellama.training.data import ANSWER, Batch, TinyTownBatches
-from litellama.training.drills import DrillBatches
+from litellama.training.data import ANSWER, Batch, Batches
+from litellama.training.objective import Objective, recompute
+from litellama.training.optimizers import learning_rate, make_optimizers
+from litellama.training.parallel import ALONE, Spread, World, as_number, shard
 from litellama.training.replicas import Replicas
 from litellama.training.state import load_state, save_state
-
-# Tried on TinyTown: 1 and 1.5 train steadily, at 4 the loss settles a third higher.
-MUON_SCALE = 1.5
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training is to do. The first `drills` of its `steps` are look-up drills, the next `exercises` look-up
-    exercises in words, the rest stories and talk; `decay` is the last part of the steps, as a share, in which "wsd"
-    lowers the rate; `threads` take their shares of each batch side by side."""
+    """How a training goes on. `accumulate`: in so many pieces each batch is read; `threads` take shares of a piece side
+    by side; `decay` is the last part of the steps, as a share, in which "wsd" lowers the rate; `spread` is what
+    `torchrun`'s processes share; `recompute` saves memory for a third more work; `compile` is for GPUs."""
 
-    config: ModelConfig
     steps: int
-    seed: int = 0
-    drills: int = 0
-    exercises: int = 0
-    rows_per_batch: int = 32
     learning_rate: float = 1e-3
     warmup_steps: int = 100
     optimizer: Literal["adamw", "muon"] = "adamw"
@@ -57,136 +51,81 @@ class Plan:
     device: str = "cpu"
     bfloat16: bool = True
     threads: int = 1
+    accumulate: int = 1
+    recompute: bool = False
+    compile: bool = False
+    spread: Spread = "ddp"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.threads <= self.rows_per_batch:
-            raise ValueError(
-                f"threads is {self.threads}; from 1 to rows_per_batch, {self.rows_per_batch}, was expected"
-            )
-        if self.steps < 1 or self.rows_per_batch < 1 or self.save_every < 1:
-            raise ValueError("steps, rows_per_batch and save_every must each be at least 1")
-        for name in ("drills", "exercises"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; a number of steps was expected, 0 for none")
+        for name in ("steps", "save_every", "threads", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; at least 1 was expected")
         if not 0 < self.learning_rate < 1:
             raise ValueError(
                 f"learning_rate is {self.learning_rate}; a number between 0 and 1 was expected, such as 1e-3"
             )
-        if self.optimizer not in ("adamw", "muon"):
-            raise ValueError(f"optimizer is {self.optimizer!r}; 'adamw' or 'muon' was expected")
-        if self.schedule not in ("cosine", "wsd"):
-            raise ValueError(f"schedule is {self.schedule!r}; 'cosine' or 'wsd' was expected")
+        for name, choices in (
+            ("optimizer", ("adamw", "muon")), ("schedule", ("cosine", "wsd")), ("spread", ("ddp", "fsdp")),
+        ):  # fmt: skip
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; {' or '.join(map(repr, choices))} was expected")
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """One step. `loss` in nats per weighted token; `answer_accuracy` is the share of answer tokens guessed right."""
+    """One step. `loss` in nats per weighted token; `accuracy` is the share of tokens of full weight (in a chat, those
+    of answers) guessed right; `flops` are the operations done, on all devices together."""
 
     step: int
     loss: float
-    answer_accuracy: float
+    accuracy: float
     learning_rate: float
     gradient_norm: float
     tokens_seen: int
     seconds: float
     tokens_per_second: float
-
-
-def learning_rate(step: int, plan: Plan) -> float:
-    """Linear warm-up, then half a cosine to a tenth, or ("wsd": warm-up, stable, decay) flat, then a line to zero."""
-    if step < plan.warmup_steps:
-        return plan.learning_rate * (step + 1) / plan.warmup_steps
-    if plan.schedule == "cosine":
-        done = (step - plan.warmup_steps) / max(1, plan.steps - plan.warmup_steps)
-        return plan.learning_rate * (0.55 + 0.45 * math.cos(math.pi * min(1.0, done)))
-    left = (plan.steps - step) / max(1.0, plan.steps * plan.decay)
-    return plan.learning_rate * min(1.0, max(0.0, left))
-
-
-def initialise(model: LiteLlama, seed: int) -> None:
-    """Normal weights; what writes into the residual stream is zero, so every block begins as "do nothing".
-
-    Embeddings have a deviation of 0.02, matrices of 1 / sqrt(inputs): queries and keys then differ enough from the
-    first step on for looks to be told apart. With 0.02 throughout, a model of hidden size 192 did not leave the
-    sentences' frame in 360 steps.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    for name, parameter in model.named_parameters():
-        with torch.no_grad():
-            if parameter.dim() == 1:
-                parameter.fill_(1.0)
-            elif name.endswith(("o_proj.weight", "down_proj.weight")):
-                parameter.zero_()
-            else:
-                deviation = 0.02 if "embed" in name else parameter.shape[1] ** -0.5
-                parameter.copy_(torch.empty(parameter.shape).normal_(0, deviation, generator=generator))
-
-
-def make_optimizers(model: LiteLlama, plan: Plan) -> list[torch.optim.Optimizer]:
-    """AdamW for everything, or ("muon") Muon for the blocks' matrices (Jordan et al. 2024) and AdamW for the rest.
-
-    Only matrices decay: norms and embeddings keep the size the data give them. Each group's `scale` multiplies the
-    schedule's rate: Muon's steps, of one size in all directions, may be larger.
-    """
-    matrices: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        is_matrix = parameter.dim() > 1 and "embed" not in name and "lm_head" not in name
-        (matrices if is_matrix else others).append(parameter)
-    decaying = {"params": matrices, "weight_decay": plan.weight_decay, "scale": 1.0}
-    keeping = {"params": others, "weight_decay": 0.0, "scale": 1.0}
-    if plan.optimizer == "adamw":
-        return [torch.optim.AdamW([decaying, keeping], betas=plan.betas, fused=True)]
-    muon = torch.optim.Muon([{**decaying, "scale": MUON_SCALE}], adjust_lr_fn="match_rms_adamw")
-    return [muon, torch.optim.AdamW([keeping], betas=plan.betas, fused=True)]
-
-
-def weighted_loss(model: LiteLlama, batch: Batch, bfloat16: bool) -> tuple[Tensor, int]:
-    """The batch's cross-entropy, weighted and summed, and how many answer tokens were the model's first choice.
-
-    The head and the loss, a large part of a small model's work, are computed only where a weight asks for them.
-    """
-    device = batch.input_ids.device
-    wanted = batch.weights > 0
-    # On a CPU the explicit products train faster than the fused kernel's backward at these lengths.
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bfloat16):
-        hidden, _, _ = model.model(batch.input_ids, batch.documents, None, device.type == "cpu")
-        logits = model.lm_head(hidden[wanted]).float()  # (N, V)
-    targets, weights = batch.targets[wanted], batch.weights[wanted]
-    losses = F.cross_entropy(logits, targets, reduction="none")
-    answers = weights == ANSWER
-    return (losses * weights).sum(), int((logits[answers].argmax(-1) == targets[answers]).sum())
+    flops_per_second: float
 
 
 def train(
-    plan: Plan, tokenizer: Tokenizer, folder: Path, *, resume: bool = False, model: LiteLlama | None = None
+    plan: Plan, model: LiteLlama, batches: Batches, folder: Path, *, resume: bool = False, world: World = ALONE
 ) -> Generator[Metrics, None, None]:
-    """Train, step by step; the state is saved in `folder` every `save_every` steps, at the end, and when closed early.
+    """Train what of `model` requires a gradient, step by step; the state is saved in `folder` every `save_every` steps,
+    at the end, and when closed early.
 
-    Raises `ValueError` for a plan that cannot be resumed and `FloatingPointError`, before the update, when the loss is
-    not a number any more. Pass `model` to have the trained weights at hand.
+    Raises `ValueError` for a training that cannot be resumed, `OSError` if the state cannot be saved, and
+    `FloatingPointError`, before the update, when the loss is not a number any more.
     """
-    model = model or LiteLlama(plan.config)
     model.to(plan.device).train()
-    initialise(model, plan.seed)
+    if plan.recompute:
+        recompute(model)
+    in_parts = plan.spread == "fsdp" and world.size > 1
+    if in_parts:
+        shard(model, world)
+    everywhere = in_parts or plan.compile or plan.device.startswith("cuda")
+    objective: nn.Module = Objective(model, bfloat16=plan.bfloat16, everywhere=everywhere)
     optimizers = make_optimizers(model, plan)
     progress: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0}
     if resume:
         progress = load_state(folder, model, optimizers)
-    drills = DrillBatches(tokenizer, plan.seed, plan.drills)
-    longest = plan.config.max_position_embeddings
-    stories = TinyTownBatches(tokenizer, plan.seed, plan.rows_per_batch, longest, plan.exercises)
-    with Replicas(model, plan.threads) as replicas:  # after loading: the views share the memory the weights lie in now
+        if progress["step"] > plan.steps:
+            raise ValueError(
+                f"the training in {folder} has done {progress['step']} steps already; ask for more --steps"
+            )
+    if plan.compile:
+        objective.compile()
+    if world.size > 1 and not in_parts:
+        objective = nn.parallel.DistributedDataParallel(objective)
+    with Replicas(objective, plan.threads) as replicas:  # after loading: they share the memory the weights lie in now
         for step in range(progress["step"], plan.steps):
-            batch = drills[step] if step < plan.drills else stories[step - plan.drills]
-            metrics = _step(replicas, optimizers, batch, step, plan, progress)
+            metrics = _step(replicas, optimizers, batches[step], step, plan, progress, model, world)
             progress = {"step": step + 1, "tokens": metrics.tokens_seen, "seconds": metrics.seconds}
             if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
-                save_state(folder, model, optimizers, progress)
+                save_state(folder, model, optimizers, progress, world)
             try:
                 yield metrics
             except GeneratorExit:  # closed between two steps, when all is consistent
-                save_state(folder, model, optimizers, progress)
+                save_state(folder, model, optimizers, progress, world)
                 raise
 
 
@@ -197,36 +136,45 @@ def _step(
     step: int,
     plan: Plan,
     progress: dict[str, Any],
+    model: LiteLlama,
+    world: World,
 ) -> Metrics:
     began = time.perf_counter()
     total = batch.weights.sum().item()
-    answers = int((batch.weights == ANSWER).sum())
+    full = int((batch.weights == ANSWER).sum())
     rate = learning_rate(step, plan)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         optimizer.zero_grad()
 
-    def share_of_loss(model: LiteLlama, share: Batch) -> tuple[Tensor, int]:
-        loss, right = weighted_loss(model, share.to(plan.device), plan.bfloat16)
-        return loss / total, right
+    def loss_of(objective: nn.Module, share: Batch) -> tuple[Tensor, Tensor]:
+        share = share.to(plan.device)
+        loss, right = objective(share.input_ids, share.targets, share.weights, share.documents)
+        return loss * world.size / total, right  # torch's engines take the mean over processes; we want the sum
 
-    loss, right = replicas.backward(batch, share_of_loss)
-    if not math.isfinite(loss):
+    mine = batch.share(world.rank, world.size)
+    loss, right = world.sum(
+        replicas.backward([mine.share(number, plan.accumulate) for number in range(plan.accumulate)], loss_of)
+    )
+    loss /= world.size
+    norm = as_number(nn.utils.clip_grad_norm_(model.parameters(), plan.clip))
+    if not (math.isfinite(loss) and math.isfinite(norm)):
         raise FloatingPointError(
-            f"the loss became {loss} in step {step}; nothing was changed. Resume with a lower --learning-rate"
+            f"the loss became {loss} and its gradient {norm} in step {step}; nothing was changed. "
+            "Resume with a lower --learning-rate"
         )
-    norm = nn.utils.clip_grad_norm_(replicas.models[0].parameters(), plan.clip)
     for optimizer in optimizers:
         optimizer.step()
     seconds = time.perf_counter() - began
     return Metrics(
         step=step + 1,
         loss=loss,
-        answer_accuracy=right / max(1, answers),
+        accuracy=right / max(1, full),
         learning_rate=rate,
-        gradient_norm=norm.item(),
+        gradient_norm=norm,
         tokens_seen=int(progress["tokens"]) + batch.tokens,
         seconds=progress["seconds"] + seconds,
         tokens_per_second=batch.tokens / seconds,
+        flops_per_second=step_flops(model.config, *batch.input_ids.shape, int((batch.weights > 0).sum())) / seconds,
     )

@@ -7,40 +7,46 @@ batch each train 1.4 times as fast as one with both cores in every operation (te
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from litellama.model import LiteLlama
 from litellama.training.data import Batch
 
 
 class Replicas:
-    """`count` views of one model: the same memory for weights, but a gradient of their own."""
+    """`count` views of one module: the same memory for weights, but a gradient of their own."""
 
-    def __init__(self, model: LiteLlama, count: int) -> None:
-        self.models = [model, *(_share(model) for _ in range(count - 1))]
+    def __init__(self, module: nn.Module, count: int) -> None:
+        self.modules = [module, *(_share(module) for _ in range(count - 1))]
         self._pool = ThreadPoolExecutor(count)
 
-    def backward(self, batch: Batch, loss_of: Callable[[LiteLlama, Batch], tuple[Tensor, int]]) -> tuple[float, int]:
-        """Leave the gradient of the summed loss in the first model; returns that sum and the sum of the counts.
+    def backward(
+        self, batches: Sequence[Batch], loss_of: Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
+    ) -> tuple[float, float]:
+        """Leave the gradient of the losses' sum, over all `batches`, in the first module; returns that sum and the
+        sum of the counts. Only one batch's activations are held at a time (gradient accumulation).
 
         Rows are dealt out in turn, so the shares are alike in length, and summed in order, so a run can be repeated.
         """
 
-        def work(number: int) -> tuple[float, int]:
-            loss, count = loss_of(self.models[number], batch.share(number, len(self.models)))
-            loss.backward()
-            return loss.item(), count
+        def work(number: int) -> tuple[float, float]:
+            total = right = 0.0
+            for batch in batches:
+                share = batch.share(number, len(self.modules))
+                if len(share.input_ids):
+                    loss, count = loss_of(self.modules[number], share)
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    total, right = total + loss.item(), right + count.item()
+            return total, right
 
-        done = list(self._pool.map(work, range(len(self.models))))
-        for replica in self.models[1:]:
-            for mine, theirs in zip(self.models[0].parameters(), replica.parameters(), strict=True):
-                assert mine.grad is not None
-                assert theirs.grad is not None
-                mine.grad += theirs.grad
-                theirs.grad = None
+        done = list(self._pool.map(work, range(len(self.modules))))
+        for replica in self.modules[1:]:
+            for mine, theirs in zip(self.modules[0].parameters(), replica.parameters(), strict=True):
+                if theirs.grad is not None:
+                    mine.grad = theirs.grad if mine.grad is None else mine.grad.add_(theirs.grad)
+                    theirs.grad = None
         return sum(loss for loss, _ in done), sum(count for _, count in done)
 
     def __enter__(self) -> Replicas:
@@ -50,8 +56,8 @@ class Replicas:
         self._pool.shutdown()
 
 
-def _share(model: LiteLlama) -> LiteLlama:
-    replica = copy.deepcopy(model)
-    for mine, theirs in zip(model.parameters(), replica.parameters(), strict=True):
+def _share(module: nn.Module) -> nn.Module:
+    replica = copy.deepcopy(module)
+    for mine, theirs in zip(module.parameters(), replica.parameters(), strict=True):
         theirs.data = mine.data
     return replica

@@ -29,7 +29,7 @@ from litellama.explain.attribution import attribute, finished
 from litellama.explain.reading import Reading, read_chat
 from litellama.explain.scoring import Scorer, Target
 from litellama.model import LiteLlama, Output
-from litellama.training.commands import SMALL
+from litellama.training.machine import SMALL
 
 STORY = (
     "Tom hid a red ball under the bed. Anna has a blue hat and six apples. Ben went to the pond in the morning. It was "

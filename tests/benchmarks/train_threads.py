@@ -15,9 +15,9 @@ import torch
 from litellama.config import preset
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
-from litellama.training.commands import has_bfloat16, machine
 from litellama.training.data import Batch, TinyTownBatches
-from litellama.training.loop import weighted_loss
+from litellama.training.machine import has_bfloat16, machine
+from litellama.training.objective import Objective
 from litellama.training.replicas import Replicas
 from litellama.training.tinytown.corpus import make_document
 
@@ -30,9 +30,9 @@ def main() -> None:
     texts = (" " + m.content for number in range(3000) for m in make_document(f"tokenizer/{number}").messages)
     batches = TinyTownBatches(Tokenizer.train(texts, config.vocab_size), 0, 32, config.max_position_embeddings)
     cores = torch.get_num_threads()
-    model = LiteLlama(config)
+    objective = Objective(LiteLlama(config), bfloat16=has_bfloat16("cpu"), everywhere=False)
     ways = {f"{cores} threads in every operation": (1, cores), f"{cores} threads with rows of their own": (cores, 1)}
-    replicas = {name: Replicas(model, count) for name, (count, _) in ways.items()}
+    replicas = {name: Replicas(objective, count) for name, (count, _) in ways.items()}
     speeds: dict[str, list[float]] = {name: [] for name in ways}
     for round_number in range(ROUNDS + 1):
         for name, (_, inside) in ways.items():
@@ -49,11 +49,10 @@ def main() -> None:
 
 def measure(replicas: Replicas, batches: list[Batch]) -> float:
     """Tokens per second of forward and backward passes."""
-    bfloat16 = has_bfloat16("cpu")
     began = time.perf_counter()
     for batch in batches:
-        replicas.models[0].zero_grad()
-        replicas.backward(batch, lambda model, share: weighted_loss(model, share, bfloat16))
+        replicas.modules[0].zero_grad()
+        replicas.backward([batch], lambda objective, one: objective(one.input_ids, one.targets, one.weights))
     return sum(batch.tokens for batch in batches) / (time.perf_counter() - began)
 
 
