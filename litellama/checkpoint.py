@@ -15,7 +15,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -71,12 +72,12 @@ def save_checkpoint(
     config = model.config.to_hf(str(dtype).removeprefix("torch."))
     weights = _weights_to_store(model, dtype)
     _replace_folder(
-        Path(folder).absolute(),
+        Path(folder),
         {
-            CONFIG: lambda path: _write_json(path, config),
+            CONFIG: lambda path: write_json(path, config),
             WEIGHTS: lambda path: save_file(weights, path, metadata={"format": "pt"}),
             TOKENIZER: tokenizer.save,
-            CARD: lambda path: _write_json(path, card),
+            CARD: lambda path: write_json(path, card),
         },
     )
 
@@ -86,25 +87,33 @@ def replace_card(folder: str | Path, card: dict[str, Any]) -> None:
 
     Raises `CheckpointError` for a folder that has no manifest, or does not match it.
     """
-    folder = _existing_folder(Path(folder)).absolute()
+    folder = _existing_folder(Path(folder))
     if not _verify_manifest(folder):
         raise CheckpointError(f"{folder.name} has no manifest; only the lab's own checkpoints have a card to replace")
     files: dict[str, Callable[[Path], None]] = {}
     for name in _read_json(folder / MANIFEST)["files"]:
         files[name] = partial(shutil.copyfile, folder / name)
-    _replace_folder(folder, files | {CARD: lambda path: _write_json(path, card)})
+    _replace_folder(folder, files | {CARD: lambda path: write_json(path, card)})
 
 
 def _replace_folder(folder: Path, files: dict[str, Callable[[Path], None]]) -> None:
     """Write `files` (name -> what writes it) and their manifest to a new folder, and put that in `folder`'s place."""
+    with replacing_folder(folder) as new:
+        for name, write in files.items():
+            write_file(new / name, write)
+        prints = {name: fingerprint(new / name) for name in files}
+        write_file(new / MANIFEST, lambda path: write_json(path, {"version": 1, "files": prints}))
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """A new folder to be filled; it takes `folder`'s place when the block ends well, and is removed when it does not."""
+    folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.new-", dir=folder.parent))
     try:
         new.chmod(0o755)  # mkdtemp shuts others out
-        for name, write in files.items():
-            _write(new / name, write)
-        prints = {name: _fingerprint(new / name) for name in files}
-        _write(new / MANIFEST, lambda path: _write_json(path, {"version": 1, "files": prints}))
+        yield new
         _sync_folder(new)
         _swap(new, folder)
     finally:
@@ -136,15 +145,16 @@ def _weights_to_store(model: LiteLlama, dtype: torch.dtype) -> dict[str, Tensor]
     return weights
 
 
-def _write(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file and wait until the disk has it."""
+def write_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Have `write` write a file, and wait until the disk has it."""
     write(path)
     path.chmod(0o644)
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
 
 
-def _write_json(path: Path, value: dict[str, Any]) -> None:
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write `value` as indented JSON. Raises `ValueError` for a number that is not finite, which JSON cannot hold."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8", newline="\n")
 
@@ -159,7 +169,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _fingerprint(path: Path) -> dict[str, Any]:
+def fingerprint(path: Path) -> dict[str, Any]:
+    """A file's size in bytes and its SHA-256, as a manifest lists them."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"bytes": path.stat().st_size, "sha256": digest}
@@ -241,7 +252,7 @@ def _verify_manifest(folder: Path) -> bool:
     for name, expected in files.items():
         if Path(name).name != name:
             raise CheckpointError(f"the manifest in {folder.name} names {name!r}, which lies outside the folder")
-        if _fingerprint(_required(folder / name)) != expected:
+        if fingerprint(_required(folder / name)) != expected:
             raise CheckpointError(
                 f"{name} in {folder.name} is not the file that was saved: its size or SHA-256 differs from the "
                 "manifest's; fetch or train the model again"

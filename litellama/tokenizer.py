@@ -7,6 +7,7 @@ text comes back exactly. GPT-2, Radford et al. 2019, section 2.2.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -69,6 +70,11 @@ class Tokenizer:
     def save(self, path: str | Path) -> None:
         """Write a `tokenizer.json` that the `tokenizers` library and `transformers` read."""
         Path(path).write_text(self._inner.to_str(pretty=True), encoding="utf-8", newline="\n")
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of what `save` writes: two tokenizers that have the same one give every text the same ids."""
+        return hashlib.sha256(self._inner.to_str(pretty=True).encode("utf-8")).hexdigest()
 
     @property
     def vocab_size(self) -> int:
