@@ -107,7 +107,7 @@ def _replace_folder(folder: Path, files: dict[str, Callable[[Path], None]]) -> N
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """A new folder to be filled; it takes `folder`'s place when the block ends well, and is removed when it does not."""
+    """A new folder to be filled: it takes `folder`'s place if the block ends well, and is removed if it does not."""
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.new-", dir=folder.parent))
