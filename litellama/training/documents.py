@@ -80,11 +80,13 @@ def _read_text(path: Path, name: str, bad: Callable[[str], None]) -> Iterator[Pa
     held: list[str] = []  # what was read of this document and not yet handed on
     size = 0
     begun = False  # whether a part of it was
+    before = 0
     for number, line in _lines(path, PIECE):
+        begins_line, before = number != before, number
         if _NOT_UTF8.search(line):
             bad(f"{name}, line {number}: this is not UTF-8; save the file in that encoding")
             continue
-        if line.strip() == SEPARATOR:
+        if begins_line and line.strip() == SEPARATOR:
             yield from _last("".join(held), begun)
             held, size, begun = [], 0, False
         elif held or begun or line.strip():
