@@ -7,6 +7,7 @@ text comes back exactly. GPT-2, Radford et al. 2019, section 2.2.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -79,6 +80,11 @@ class Tokenizer:
         missing = [name for name in SPECIAL_TOKENS if self.special(name) is None]
         inner.add_special_tokens([tokenizers.AddedToken(name, special=True) for name in missing])
         return Tokenizer(inner)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of what `save` writes: two tokenizers that have the same one give every text the same ids."""
+        return hashlib.sha256(self._inner.to_str(pretty=True).encode("utf-8")).hexdigest()
 
     @property
     def vocab_size(self) -> int:

@@ -262,7 +262,7 @@ def test_a_save_killed_at_any_step_leaves_the_old_checkpoint(
 ) -> None:
     """Points 0 to 4 lie before each file, 5 before the swap, 6 between its two renames."""
     folder = save(tmp_path / "model", tiny_model, tokenizer, card={"number": 1})
-    rename, write, written = Path.rename, checkpoint._write, 0
+    rename, write, written = Path.rename, checkpoint.write_file, 0
 
     def write_or_die(path: Path, how: Callable[[Path], None]) -> None:
         nonlocal written
@@ -277,7 +277,7 @@ def test_a_save_killed_at_any_step_leaves_the_old_checkpoint(
         return rename(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "_write", write_or_die)
+        patch.setattr(checkpoint, "write_file", write_or_die)
         patch.setattr(Path, "rename", rename_or_die)
         patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # a killed process does not tidy up either
         with pytest.raises(Killed):

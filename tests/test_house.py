@@ -30,7 +30,11 @@ LAYERS = [
     {"training", "explain", "footprint"},
     {"__main__"},
 ]
-OPTIONAL = {"litellama.plots": "lessons", "litellama.footprint.sensors": "app"}  # the extra that brings their imports
+OPTIONAL = {  # the extra that brings their imports
+    "litellama.plots": "lessons",
+    "litellama.footprint.sensors": "app",
+    "litellama.training.hub": "hub",
+}
 ALONE = {"plots"}  # plain numbers in, figures out: imports no sibling
 DISTRIBUTION = {
     "yaml": "pyyaml",
@@ -186,10 +190,10 @@ def test_the_package_does_without_plotly() -> None:
     assert [importer for importer, names in graph().items() if "litellama.plots" in names] == []
 
 
-def test_core_is_small_and_extras_are_the_four(project: dict[str, Any]) -> None:
+def test_core_is_small_and_extras_are_the_five(project: dict[str, Any]) -> None:
     core = {Requirement(line).name for line in project["dependencies"]}
     assert core == {"torch", "tokenizers", "safetensors", "numpy", "rich", "typer"}
-    assert set(project["optional-dependencies"]) == {"app", "lessons", "bench", "dev"}
+    assert set(project["optional-dependencies"]) == {"app", "lessons", "hub", "bench", "dev"}
 
 
 def test_pins_satisfy_pyproject(project: dict[str, Any], pins: dict[str, str]) -> None:
