@@ -37,6 +37,8 @@ class Replicas:
         done = list(self._pool.map(work, range(len(self.models))))
         for replica in self.models[1:]:
             for mine, theirs in zip(self.models[0].parameters(), replica.parameters(), strict=True):
+                if not mine.requires_grad:  # frozen around LoRA
+                    continue
                 assert mine.grad is not None
                 assert theirs.grad is not None
                 mine.grad += theirs.grad
