@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from litellama.generate import generate
 from litellama.model import LiteLlama, empty_model
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
+from litellama.training import lora
 from litellama.training.data import Batch, collate, encode_row
 from litellama.training.lora import (
     TARGETS,
@@ -361,6 +363,38 @@ def test_numbers_that_are_not_finite_are_not_saved(saved: Path, tiny_model: Lite
     with pytest.raises(ValueError, match=r"layers\.1\.self_attn\.v_proj\.lora_B\.weight holds numbers that are not"):
         save_adapter(saved, tiny_model)
     load_adapter(saved, plain)  # the old one is still whole
+
+
+def test_a_save_that_is_cut_short_leaves_the_old_one(
+    saved: Path, tiny_model: LiteLlama, plain: LiteLlama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_the_disk(_: object, path: Path, **__: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(lora, "save_file", fill_the_disk)
+    with pytest.raises(OSError, match="disk full"):
+        save_adapter(saved, tiny_model)
+    load_adapter(saved, plain)
+
+
+def test_a_save_killed_at_last_never_mixes_two(
+    saved: Path, tiny_model: LiteLlama, plain: LiteLlama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new weights would fit the old settings, but under another alpha they would say something else."""
+    merge_lora(tiny_model)
+    taught(tiny_model, rank=3, alpha=1.0, targets=("v_proj", "q_proj"))
+    replace_file = os.replace
+
+    def die_after(old: Path, new: Path) -> None:
+        replace_file(old, new)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", die_after)
+    with pytest.raises(KeyboardInterrupt):
+        save_adapter(saved, tiny_model)
+    with pytest.raises(ValueError, match="there is no file"):
+        load_adapter(saved, plain)
 
 
 def rewrite(folder: Path, **changes: Any) -> None:

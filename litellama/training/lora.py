@@ -1,4 +1,4 @@
-"""Low-rank adaptation: teach a model something new by training a hundredth of its weights (Hu et al. 2021, LoRA).
+"""Low-rank adaptation: teach a model something new by training very few weights (Hu et al. 2021, LoRA).
 
     model = add_lora(open_checkpoint(folder).model, rank=4)    every chosen matrix W gets two thin ones, A and B
     ...                                                        train what `trainable(model)` lists: A and B alone
@@ -9,8 +9,9 @@ W stays as it is, and only the addition is learned, as a product that cannot be 
 
     y = W x + scale B (A x)        A: (rank, in)   B: (out, rank)   scale = alpha / rank
 
-TinyTown's q_proj, 192 x 192, has 36,864 weights; A and B of rank 4 have 4 x (192 + 192) = 1,536. The gradients shrink
-alike, and the optimizer's moments, twice as large as what is trained; the work of a forward pass does not.
+TinyTown's q_proj, 192 x 192, has 36,864 weights; A and B of rank 4 have 4 x (192 + 192) = 1,536. In all of LLaMA 2 7B
+they are 0.15 %. Gradients and the optimizer's moments, three times what is trained, shrink alike; the work of a forward
+pass does not.
 
 B begins at zero, so the model begins as itself; A does not, or neither would ever get a gradient. Dividing by the rank
 lets a learning rate found at one rank do at another (section 4.1).
@@ -174,7 +175,7 @@ OTHER = ("use_rslora", "use_dora", "use_qalora", "alora_invocation_tokens", "ran
 
 
 def save_adapter(folder: str | Path, model: LiteLlama) -> None:
-    """Write A, B and their settings alone, a hundredth of a checkpoint, into `folder`.
+    """Write every A and B, and their settings, into `folder`: what was learned, without the model.
 
     Raises `ValueError` for a model without LoRA, or with an adapter that holds numbers that are not finite.
     """
@@ -196,17 +197,17 @@ def save_adapter(folder: str | Path, model: LiteLlama) -> None:
     text = json.dumps(config, indent=2) + "\n"
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).unlink(missing_ok=True)  # killed on the way, an adapter lacks its settings: never two mixed up
-    _write(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
-    _write(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8", newline="\n"))
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    new = path.with_name(f".{path.name}.new")
-    write(new)
-    with open(new, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(new, path)
+    files: dict[str, Callable[[Path], object]] = {
+        WEIGHTS: lambda path: save_file(tensors, path, metadata={"format": "pt"}),
+        CONFIG: lambda path: path.write_text(text, encoding="utf-8", newline="\n"),
+    }
+    for name, write in files.items():
+        write(folder / f".{name}.new")
+        with open(folder / f".{name}.new", "rb+") as file:
+            os.fsync(file.fileno())
+    (folder / CONFIG).unlink(missing_ok=True)  # killed from here on, it lacks its settings: never two mixed up
+    for name in files:
+        os.replace(folder / f".{name}.new", folder / name)
 
 
 def load_adapter(folder: str | Path, model: LiteLlama) -> LiteLlama:
