@@ -175,9 +175,9 @@ def test_a_name_that_is_taken_gets_a_number(tmp_path: Path, tiny_checkpoint: Pat
     (into / ".tiny-3.previous").mkdir()  # a save of tiny-3 was killed; open_checkpoint finds it there
     assert unpack(packed, into).name == "tiny-4"
     assert unpack(packed, into, name="Kite_1.0") == into / "Kite_1.0"
-    long = "a" * (LONGEST_NAME - 2) + "-b"
+    long = "a" * (LONGEST_NAME - 3) + "-bb"
     names = [unpack(packed, into, name=long).name for _ in range(2)]
-    assert names == [long, "a" * (LONGEST_NAME - 2) + "-2"]
+    assert names == [long, "a" * (LONGEST_NAME - 3) + "-2"]
     assert list((into / "tiny").iterdir()) == []
 
 
@@ -361,6 +361,18 @@ def config(**changes: Any) -> Callable[[Files], io.BytesIO]:
     return make
 
 
+def no_letters(files: Files) -> io.BytesIO:
+    made = zip_of([replace(one, flags=0x800) for one in all_of(files)])
+    return io.BytesIO(made.getvalue().replace(b"kite/card.json", b"\xff\xfe\xfd\xfc/card.json"))
+
+
+def future(files: Files) -> io.BytesIO:
+    """An entry that asks for version 12.7 of the format."""
+    made = bytearray(zip_of(all_of(files)).getvalue())
+    made[made.index(b"PK\1\2") + 6] = 127
+    return io.BytesIO(made)
+
+
 def cut(share: float) -> Callable[[Files], io.BytesIO]:
     def make(files: Files) -> io.BytesIO:
         whole = zip_of(all_of(files)).getvalue()
@@ -416,12 +428,14 @@ ATTACKS: dict[str, tuple[Callable[[Files], io.BytesIO], str, str]] = {
     "64 bits": (wide_list, "size", "64-bit form"),
     "wrong sum": (weights(crc=1), "damaged", "Bad CRC-32"),
     "no deflate": (weights(method=zipfile.ZIP_DEFLATED), "damaged", "is damaged"),
+    "names that are no text": (no_letters, "damaged", "can't decode"),
+    "a form of the future": (future, "damaged", "is damaged"),
     "cut short": (cut(0.5), "format", "cut short"),
     "cut shorter": (cut(0.0001), "format", "cut short"),
     "nothing": (cut(0), "format", "not a zip archive"),
     "no zip": (lambda f: io.BytesIO(f[WEIGHTS]), "format", "not a zip archive"),
     "empty zip": (lambda f: zip_of([]), "content", "lacks config.json"),
-    "comment": (lambda f: zip_of(all_of(f), comment=b"hello"), "format", "not a zip archive"),
+    "comment": (lambda f: zip_of(all_of(f), comment=b"x" * 22), "format", "not a zip archive"),
     "no manifest": (lambda f: zip_of(all_of({n: d for n, d in f.items() if n != MANIFEST})), "content", "lacks man"),
     "no weights": (lambda f: zip_of(all_of({n: d for n, d in f.items() if n != WEIGHTS})), "content", "lacks model"),
     "no card": (lambda f: zip_of(all_of({n: d for n, d in f.items() if n != "card.json"})), "checkpoint", "card.json"),
