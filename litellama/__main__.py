@@ -1,4 +1,4 @@
-"""The command line: `python -m litellama chat | generate | list | train | evaluate | trust | compare`.
+"""The command line: `python -m litellama chat | generate | list | train | evaluate | trust | compare | pack | unpack`.
 
 What a command is asked for goes to stdout, everything said beside it to stderr, so `--json` gives one JSON document.
 """
@@ -31,7 +31,8 @@ SMALL = 50_000_000  # parameters; below, a second thread costs more in handing o
 
 
 LATER = {"train": "litellama.training.commands", "evaluate": "litellama.training.commands",
-         "trust": "litellama.explain.commands", "compare": "litellama.footprint.commands"}  # fmt: skip
+         "trust": "litellama.explain.commands", "compare": "litellama.footprint.commands",
+         "pack": "litellama.archive_commands", "unpack": "litellama.archive_commands"}  # fmt: skip
 
 
 class _Commands(TyperGroup):

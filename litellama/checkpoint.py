@@ -87,7 +87,7 @@ def replace_card(folder: str | Path, card: dict[str, Any]) -> None:
 
     Raises `CheckpointError` for a folder that has no manifest, or does not match it.
     """
-    folder = _existing_folder(Path(folder))
+    folder = existing_folder(Path(folder))
     if not _verify_manifest(folder):
         raise CheckpointError(f"{folder.name} has no manifest; only the lab's own checkpoints have a card to replace")
     files: dict[str, Callable[[Path], None]] = {}
@@ -188,7 +188,7 @@ def open_checkpoint(
     Raises `CheckpointError` for a missing or changed file, shapes that disagree with the config, or weights that are
     not finite; names and shapes are compared before any weight is read.
     """
-    folder = _existing_folder(Path(folder))
+    folder = existing_folder(Path(folder))
     verified = _verify_manifest(folder)
     try:
         config = ModelConfig.from_hf(_read_json(folder / CONFIG))
@@ -211,7 +211,8 @@ def open_checkpoint(
     return Opened(folder, model, tokenizer, config, card, verified, note)
 
 
-def _existing_folder(folder: Path) -> Path:
+def existing_folder(folder: Path) -> Path:
+    """`folder`, or where it stands if a save was killed. Raises `CheckpointError` if there is neither."""
     if folder.is_dir():
         return folder
     previous = previous_folder(folder.absolute())
@@ -239,13 +240,21 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _verify_manifest(folder: Path) -> bool:
-    """True if all files match the manifest, False if there is none; raises `CheckpointError` if one does not match."""
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Each file's name -> its {"bytes", "sha256"} when it was saved; None if the folder has no manifest."""
     if not (folder / MANIFEST).exists():
-        return False
+        return None
     files = _read_json(folder / MANIFEST).get("files")
     if not isinstance(files, dict):
         raise CheckpointError(f"{MANIFEST} in {folder.name} lists no files; the download or the save was cut short")
+    return files
+
+
+def _verify_manifest(folder: Path) -> bool:
+    """True if all files match the manifest, False if there is none; raises `CheckpointError` if one does not match."""
+    files = read_manifest(folder)
+    if files is None:
+        return False
     used = {CONFIG, TOKENIZER, *(name for name in (CARD, SHARD_INDEX) if (folder / name).exists())}
     used |= {path.name for path in folder.glob("*.safetensors")}
     if unlisted := sorted(used - files.keys()):

@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"config", "tokenizer", "sampling"},
     {"model"},
-    {"generate", "engine", "quantize", "checkpoint", "chat", "hub"},
-    {"training", "explain", "footprint"},
+    {"generate", "engine", "quantize", "checkpoint", "chat", "hub", "archive"},
+    {"training", "explain", "footprint", "archive_commands"},
     {"__main__"},
 ]
 OPTIONAL = {  # the extra that brings their imports
