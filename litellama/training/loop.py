@@ -166,6 +166,7 @@ def _step(
         )
     for optimizer in optimizers:
         optimizer.step()
+    rows, length = batch.input_ids.shape
     seconds = time.perf_counter() - began
     return Metrics(
         step=step + 1,
@@ -176,5 +177,5 @@ def _step(
         tokens_seen=int(progress["tokens"]) + batch.tokens,
         seconds=progress["seconds"] + seconds,
         tokens_per_second=batch.tokens / seconds,
-        flops_per_second=step_flops(model.config, *batch.input_ids.shape, int((batch.weights > 0).sum())) / seconds,
+        flops_per_second=step_flops(model.config, rows, length, int((batch.weights > 0).sum())) / seconds,
     )

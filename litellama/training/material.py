@@ -90,7 +90,7 @@ def tinytown(tokenizer: Tokenizer, drills: int = 0, exercises: int = 0) -> Mater
     def examine(model: LiteLlama, questions: int | None) -> Iterator[int | Examined]:
         device = next(model.parameters()).device
         for news in evaluate(model, tokenizer, questions or QUICK_DOCUMENTS, device=device):
-            yield Examined(_shares(news), asdict(news)) if isinstance(news, Score) else news
+            yield Examined(_shares(news), {"evaluation": asdict(news)}) if isinstance(news, Score) else news
 
     return Material(DATA_VERSION, "tinytown", tokenizer, batches, examine, OPENING, None)
 
@@ -136,7 +136,7 @@ def from_shards(shards: Shards, tokenizer: Tokenizer, opening: str, separate: bo
         parts = shards.held_out(HELD_OUT_ROWS, model.config.max_position_embeddings)
         if not parts:
             return
-        found = held_out_loss(model, parts, next(model.parameters()).device)
+        found = held_out_loss(model, parts, next(model.parameters()).device, tokenizer)
         yield Examined({"loss": found.loss, "perplexity": found.perplexity}, _held_out_card(found))
 
     return Material(shards.source, shards.kind, tokenizer, batches, examine, opening, shards.epoch_tokens)

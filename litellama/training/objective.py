@@ -23,14 +23,14 @@ class Objective(nn.Module):
     def __init__(self, model: LiteLlama, *, bfloat16: bool, everywhere: bool) -> None:
         super().__init__()
         self.model = model
-        self.bfloat16 = bfloat16
+        self.in_bfloat16 = bfloat16
         self.everywhere = everywhere
 
     def forward(
         self, input_ids: Tensor, targets: Tensor, weights: Tensor, documents: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """A batch (B, T) -> its losses, weighted and summed, and how many tokens of full weight were guessed right."""
-        with torch.autocast(input_ids.device.type, dtype=torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(input_ids.device.type, dtype=torch.bfloat16, enabled=self.in_bfloat16):
             if self.everywhere:
                 logits = self.model(input_ids, attention_mask=documents).logits.flatten(0, 1).float()  # (B * T, V)
                 targets, weights = targets.flatten(), weights.flatten()

@@ -37,7 +37,7 @@ class Replicas:
                 share = batch.share(number, len(self.modules))
                 if len(share.input_ids):
                     loss, count = loss_of(self.modules[number], share)
-                    loss.backward()  # type: ignore[no-untyped-call]
+                    loss.backward()
                     total, right = total + loss.item(), right + count.item()
             return total, right
 

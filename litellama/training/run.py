@@ -134,7 +134,7 @@ def _begun(job: Job, model: LiteLlama, material: Material, plan: Plan, fastest: 
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     return Begun(
         plan.steps, model.config.num_parameters, trained, material.corpus, material.kind, material.epoch_tokens,
-        machine(job.device), fastest and fastest.flops, fastest.how if fastest else "several devices",
+        machine(job.device), fastest.flops if fastest else None, fastest.how if fastest else "several devices",
     )  # fmt: skip
 
 
