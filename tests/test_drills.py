@@ -11,8 +11,9 @@ import torch
 
 from litellama.tokenizer import Tokenizer
 from litellama.training.drills import FEW_TOKENS, MOST_BETWEEN, ROWS, DrillBatches
-from litellama.training.loop import Plan, train
+from litellama.training.loop import train
 from litellama.training.material import tinytown
+from litellama.training.recipe import Recipe
 from litellama.training.weights import new_model
 from tests.conftest import TINY
 
@@ -83,15 +84,15 @@ def test_a_batch_is_a_function_of_seed_and_step(drills: DrillBatches, tokenizer:
 
 def test_stories_follow_the_drills_and_resume_is_the_same(tokenizer: Tokenizer, tmp_path: Path) -> None:
     config = replace(TINY, vocab_size=tokenizer.vocab_size, max_position_embeddings=512)
-    plan = Plan(steps=4, bfloat16=False)
+    recipe = Recipe(steps=4, bfloat16=False)
     course = tinytown(tokenizer, drills=2).batches(0, 2, 512)
-    whole = list(train(plan, new_model(config, 0), course, tmp_path / "whole"))
+    whole = list(train(recipe, new_model(config, 0), course, tmp_path / "whole"))
     lengths = [metrics.tokens_seen for metrics in whole]
     assert lengths[1] - lengths[0] == DrillBatches(tokenizer, 0, 2)[1].tokens
-    stream = train(plan, new_model(config, 0), course, tmp_path / "cut")
+    stream = train(recipe, new_model(config, 0), course, tmp_path / "cut")
     next(stream)
     stream.close()
-    rest = list(train(plan, new_model(config, 1), course, tmp_path / "cut", resume=True))
+    rest = list(train(recipe, new_model(config, 1), course, tmp_path / "cut", resume=True))
     assert [one.loss for one in rest] == [one.loss for one in whole[1:]]
     for name in ("drills", "exercises"):
         with pytest.raises(ValueError, match=f"{name} is -1"):

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from litellama.config import preset
 from litellama.model import LiteLlama
-from litellama.training.loop import Plan, make_optimizers
+from litellama.training.optimizers import make_optimizers
+from litellama.training.recipe import Recipe
 
 RATE = 1e-4
 
@@ -33,7 +34,7 @@ def test_the_full_model_takes_one_step_and_is_better_for_it() -> None:
     unread = next(id for id in range(config.vocab_size) if id not in ids)
     rows = model.model.embed_tokens.weight.detach()
     read_row, unread_row = rows[ids[0, 0]].clone(), rows[unread].clone()
-    for optimizer in make_optimizers(model, Plan(config, steps=1)):
+    for optimizer in make_optimizers(model, Recipe(steps=1)):
         for group in optimizer.param_groups:
             group["lr"] = RATE * group["scale"]
         optimizer.step()

@@ -193,7 +193,7 @@ def test_the_package_does_without_plotly() -> None:
 def test_core_is_small_and_extras_are_the_five(project: dict[str, Any]) -> None:
     core = {Requirement(line).name for line in project["dependencies"]}
     assert core == {"torch", "tokenizers", "safetensors", "numpy", "rich", "typer"}
-    assert set(project["optional-dependencies"]) == {"app", "lessons", "hub", "bench", "dev"}
+    assert set(project["optional-dependencies"]) == {"app", "lessons", "hub", "tracking", "bench", "dev"}
 
 
 def test_pins_satisfy_pyproject(project: dict[str, Any], pins: dict[str, str]) -> None:

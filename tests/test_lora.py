@@ -284,9 +284,9 @@ def test_explanations_look_into_it_as_into_the_merged_one(tiny_model: LiteLlama)
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-def loss_of(model: LiteLlama, batch: Batch) -> tuple[Tensor, int]:
+def loss_of(model: LiteLlama, batch: Batch) -> tuple[Tensor, Tensor]:
     answers = model(batch.input_ids).logits.flatten(0, 1)
-    return F.cross_entropy(answers, batch.targets.flatten(), reduction="sum"), 0
+    return F.cross_entropy(answers, batch.targets.flatten(), reduction="sum"), torch.tensor(0)
 
 
 def test_threads_together_have_the_whole_batchs_gradient(tiny_model: LiteLlama) -> None:
@@ -296,7 +296,7 @@ def test_threads_together_have_the_whole_batchs_gradient(tiny_model: LiteLlama) 
     for threads in (1, 2):
         tiny_model.zero_grad()
         with Replicas(tiny_model, threads) as replicas:
-            loss, _ = replicas.backward(batch, loss_of)
+            loss, _ = replicas.backward([batch], loss_of)
         assert loss == pytest.approx(loss_of(tiny_model, batch)[0].item(), rel=1e-5)
         gradients.append({name: p.grad.clone() for name, p in tiny_model.named_parameters() if p.grad is not None})
     assert list(gradients[0]) == [name for name, _ in trainable(tiny_model)]
@@ -309,7 +309,7 @@ def test_threads_see_what_the_first_one_learns(tiny_model: LiteLlama) -> None:
     with Replicas(tiny_model, 2) as replicas, torch.no_grad():
         for _, parameter in trainable(tiny_model):
             parameter.add_(0.1)
-        assert torch.equal(logits(replicas.models[1]), logits(tiny_model))
+        assert torch.equal(logits(replicas.modules[1]), logits(tiny_model))
 
 
 # --- Files -----------------------------------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ from torch.utils.checkpoint import checkpoint
 from litellama.config import PRESETS, ModelConfig, preset
 from litellama.footprint.facts import fact, facts_about
 from litellama.model import LiteLlama
-from litellama.training.loop import Plan, make_optimizers
 from litellama.training.memory import kept_for_backward, largest_rows, memory_per_device, saved_bytes
+from litellama.training.optimizers import make_optimizers
 from litellama.training.plan_command import DEFAULT_GPU, plan_document, plan_to_pay
 from litellama.training.plan_tables import print_plan
 from litellama.training.planning import (
@@ -34,6 +34,7 @@ from litellama.training.planning import (
     training_device,
     utilisations,
 )
+from litellama.training.recipe import Recipe
 
 LITELLAMA = preset("litellama-460m")
 A100 = training_device("NVIDIA A100, 80 GB")
@@ -219,7 +220,7 @@ def test_with_checkpointing_a_real_step_stays_below_and_a_layer_keeps_its_input(
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_moments_are_those_of_the_real_optimizers(optimizer: Any) -> None:
     model = LiteLlama(SMALL)
-    optimizers = make_optimizers(model, Plan(SMALL, steps=1, optimizer=optimizer))
+    optimizers = make_optimizers(model, Recipe(steps=1, optimizer=optimizer))
     for weight in model.parameters():
         weight.grad = torch.ones_like(weight)
     for one in optimizers:

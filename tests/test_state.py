@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from litellama.model import LiteLlama
-from litellama.training.loop import Plan
 from litellama.training.optimizers import make_optimizers
+from litellama.training.recipe import Recipe
 from litellama.training.state import PROGRESS, StateError, load_state, save_state, states
 from tests.conftest import TINY
 
@@ -28,7 +28,7 @@ KILLS = 100
 def trained(step: int) -> tuple[LiteLlama, list[torch.optim.Optimizer]]:
     """A model all of whose weights, and an optimizer all of whose moments, say which step they are of."""
     model = LiteLlama(TINY)
-    optimizers = make_optimizers(model, Plan(steps=1, optimizer="muon"))
+    optimizers = make_optimizers(model, Recipe(steps=1, optimizer="muon"))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             for parameter in group["params"]:

@@ -20,9 +20,10 @@ from litellama.tokenizer import Tokenizer
 from litellama.training.commands import evaluate as evaluate_command
 from litellama.training.data import ANSWER, STEPS_PER_BLOCK, TOLD_STORY, USER, Batch, TinyTownBatches, encode_row
 from litellama.training.evaluation import HELD_OUT_SPLITS, Score, evaluate
-from litellama.training.loop import Plan, train
+from litellama.training.loop import train
 from litellama.training.objective import Objective
 from litellama.training.optimizers import learning_rate
+from litellama.training.recipe import Recipe
 from litellama.training.replicas import Replicas
 from litellama.training.tinytown.corpus import make_document
 from litellama.training.weights import initialise, new_model
@@ -43,8 +44,8 @@ def config(tokenizer: Tokenizer) -> ModelConfig:
 
 
 @pytest.fixture
-def plan() -> Plan:
-    return Plan(steps=6, warmup_steps=2, save_every=2, bfloat16=False)
+def recipe() -> Recipe:
+    return Recipe(steps=6, warmup_steps=2, save_every=2, bfloat16=False)
 
 
 @pytest.fixture
@@ -65,43 +66,43 @@ def score_of(model: LiteLlama, tokenizer: Tokenizer, documents: int, seed: int =
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_resumed_is_uninterrupted_bit_for_bit(
-    config: ModelConfig, plan: Plan, batches: TinyTownBatches, tmp_path: Path, optimizer: Literal["adamw", "muon"]
+    config: ModelConfig, recipe: Recipe, batches: TinyTownBatches, tmp_path: Path, optimizer: Literal["adamw", "muon"]
 ) -> None:
-    plan = replace(plan, optimizer=optimizer)
+    recipe = replace(recipe, optimizer=optimizer)
     whole, resumed = new_model(config, 0), new_model(config, 1)
-    losses = [metrics.loss for metrics in train(plan, whole, batches, tmp_path / "a")]
-    stream = train(plan, new_model(config, 0), batches, tmp_path / "b")
+    losses = [metrics.loss for metrics in train(recipe, whole, batches, tmp_path / "a")]
+    stream = train(recipe, new_model(config, 0), batches, tmp_path / "b")
     first = [next(stream).loss for _ in range(3)]
     stream.close()  # as Ctrl-C does: between two saves
-    rest = [metrics.loss for metrics in train(plan, resumed, batches, tmp_path / "b", resume=True)]
+    rest = [metrics.loss for metrics in train(recipe, resumed, batches, tmp_path / "b", resume=True)]
     assert first + rest == losses
     for name, parameter in whole.state_dict().items():
         assert torch.equal(parameter, resumed.state_dict()[name]), name
 
 
-def test_it_learns(config: ModelConfig, plan: Plan, batches: TinyTownBatches, tmp_path: Path) -> None:
-    plan = replace(plan, steps=40, learning_rate=5e-3)
-    losses = [metrics.loss for metrics in train(plan, new_model(config, 0), batches, tmp_path)]
+def test_it_learns(config: ModelConfig, recipe: Recipe, batches: TinyTownBatches, tmp_path: Path) -> None:
+    recipe = replace(recipe, steps=40, learning_rate=5e-3)
+    losses = [metrics.loss for metrics in train(recipe, new_model(config, 0), batches, tmp_path)]
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
 
 
 def test_resuming_nothing_or_another_shape_is_refused(
-    config: ModelConfig, plan: Plan, batches: TinyTownBatches, tmp_path: Path
+    config: ModelConfig, recipe: Recipe, batches: TinyTownBatches, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match="no training to resume"):
-        next(train(plan, new_model(config, 0), batches, tmp_path, resume=True))
-    list(train(replace(plan, steps=1), new_model(config, 0), batches, tmp_path))
+        next(train(recipe, new_model(config, 0), batches, tmp_path, resume=True))
+    list(train(replace(recipe, steps=1), new_model(config, 0), batches, tmp_path))
     other = new_model(replace(config, hidden_size=64), 0)
     with pytest.raises(ValueError, match="another shape"):
-        next(train(plan, other, batches, tmp_path, resume=True))
+        next(train(recipe, other, batches, tmp_path, resume=True))
 
 
 @pytest.mark.parametrize("way", [{"accumulate": 2}, {"accumulate": 3, "threads": 2}, {"recompute": True}])
 def test_however_the_work_is_done_the_losses_are_the_same(
-    config: ModelConfig, plan: Plan, batches: TinyTownBatches, tmp_path: Path, way: dict[str, Any]
+    config: ModelConfig, recipe: Recipe, batches: TinyTownBatches, tmp_path: Path, way: dict[str, Any]
 ) -> None:
     runs = []
-    for number, one in enumerate((plan, replace(plan, **way))):
+    for number, one in enumerate((recipe, replace(recipe, **way))):
         runs.append(list(train(one, new_model(config, 0), batches, tmp_path / str(number))))
     for a, b in zip(*runs, strict=True):
         assert b.loss == pytest.approx(a.loss, rel=1e-4)
@@ -110,7 +111,7 @@ def test_however_the_work_is_done_the_losses_are_the_same(
         assert b.tokens_seen == a.tokens_seen
 
 
-def test_recomputing_holds_less(config: ModelConfig, plan: Plan, batches: TinyTownBatches) -> None:
+def test_recomputing_holds_less(config: ModelConfig, recipe: Recipe, batches: TinyTownBatches) -> None:
     """What is kept for the way back, in bytes, with and without."""
     from litellama.training.objective import recompute
 
@@ -144,10 +145,10 @@ def test_computing_the_head_everywhere_is_the_same(config: ModelConfig, batches:
 
 @pytest.mark.parametrize("where", ["loss", "gradient"])
 def test_a_loss_that_is_no_number_stops_before_the_update(
-    config: ModelConfig, plan: Plan, batches: TinyTownBatches, tmp_path: Path, where: str
+    config: ModelConfig, recipe: Recipe, batches: TinyTownBatches, tmp_path: Path, where: str
 ) -> None:
     model = new_model(config, 0)
-    stream = train(plan, model, batches, tmp_path)
+    stream = train(recipe, model, batches, tmp_path)
     next(stream)
     if where == "loss":
         with torch.no_grad():
@@ -166,14 +167,14 @@ def test_a_loss_that_is_no_number_stops_before_the_update(
      (5, "wsd", 1e-3), (9, "wsd", 1e-3), (11, "wsd", 0.33333e-3), (12, "wsd", 0.0)],
 )  # fmt: skip
 def test_learning_rate(step: int, schedule: str, expected: float) -> None:
-    plan = Plan(steps=12, warmup_steps=2, schedule=schedule, decay=0.25)  # type: ignore[arg-type]
-    assert learning_rate(step, plan) == pytest.approx(expected, rel=1e-3)
+    recipe = Recipe(steps=12, warmup_steps=2, schedule=schedule, decay=0.25)  # type: ignore[arg-type]
+    assert learning_rate(step, recipe) == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_plan_that_makes_no_sense_is_refused() -> None:
     for wrong in ({"steps": 0}, {"learning_rate": 3.0}, {"schedule": "linear"}, {"accumulate": 0}, {"spread": "thin"}):
         with pytest.raises(ValueError, match="expected"):
-            Plan(**{"steps": 5, **wrong})
+            Recipe(**{"steps": 5, **wrong})
 
 
 def test_blocks_begin_as_do_nothing(config: ModelConfig) -> None:
@@ -247,9 +248,9 @@ def test_threads_together_have_the_whole_batchs_gradient(config: ModelConfig, to
 
 
 def test_two_threads_resume_bit_for_bit_too(
-    config: ModelConfig, plan: Plan, batches: TinyTownBatches, tmp_path: Path
+    config: ModelConfig, recipe: Recipe, batches: TinyTownBatches, tmp_path: Path
 ) -> None:
-    two = replace(plan, threads=2)
+    two = replace(recipe, threads=2)
     whole = [metrics.loss for metrics in train(two, new_model(config, 0), batches, tmp_path / "a")]
     stream = train(two, new_model(config, 0), batches, tmp_path / "b")
     first = [next(stream).loss for _ in range(3)]
@@ -319,3 +320,22 @@ def test_the_command_line_trains_resumes_and_evaluates(tmp_path: Path, capsys: p
     assert [line["step"] for line in lines if line["news"] == "Stepped"] == [1, 2, 3]
     assert sum(line["news"] == "Ended" and line["checkpoint"] is not None for line in lines) == 3
     assert any(line["news"] == "Sample" and line["text"] for line in lines)
+
+
+def test_tensorboard_reads_the_news(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from litellama.training.loop import Metrics
+    from litellama.training.news import Ended, Held, Sample, Stepped
+    from litellama.training.tensorboard import tensorboard
+
+    tell = tensorboard(tmp_path)
+    for step in (1, 2):
+        tell(Stepped(Metrics(step, 4.0 / step, 0.1, 1e-3, 1.0, 8, 1.0, 8.0, 1e9), 0.5, None, "no sensor", 10**9))
+    tell(Held(2, {"loss": 3.0}))
+    tell(Sample(2, "Once", " upon a time"))
+    tell(Ended(2, None))
+    found = EventAccumulator(str(tmp_path)).Reload()
+    assert [(one.step, one.value) for one in found.Scalars("training/loss")] == [(1, 4.0), (2, 2.0)]
+    assert [one.value for one in found.Scalars("held_out/loss")] == [3.0]
+    assert "machine/joules" not in found.Tags()["scalars"], "what nobody measured is not drawn as nought"

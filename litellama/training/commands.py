@@ -23,15 +23,16 @@ from litellama.checkpoint import open_checkpoint
 from litellama.training.display import display
 from litellama.training.evaluation import Score
 from litellama.training.evaluation import evaluate as evaluate_model
-from litellama.training.job import FINAL_QUESTIONS, Control, Job
+from litellama.training.job import FINAL_QUESTIONS, ROWS, Control, Job
 from litellama.training.news import Ended, to_json
 from litellama.training.parallel import Spread, joined
+from litellama.training.plan_command import DEFAULT_GPU, plan_to_pay
 from litellama.training.run import run
-from litellama.training.trackers import trackers
+from litellama.training.tensorboard import tensorboard as write_tensorboard
 
 
 def train(
-    out: Annotated[Path, typer.Option(help="Folder of the finished checkpoint.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the finished checkpoint.")] = None,
     preset_name: Annotated[str, typer.Option("--preset", help="The model's shape; see `list`.")] = "tinytown",
     start: Annotated[Path | None, typer.Option("--from", help="Go on from this checkpoint instead.")] = None,
     corpus: Annotated[
@@ -57,7 +58,7 @@ def train(
     seed: Annotated[int, typer.Option(help="The same seed gives the same data and the same first weights.")] = 0,
     drills: Annotated[int, typer.Option(help="TinyTown: steps of look-up drills before the first story; 2400.")] = 0,
     exercises: Annotated[int, typer.Option(help="TinyTown: steps of look-up exercises in words after them.")] = 0,
-    rows_per_batch: Annotated[int, typer.Option(help="Rows (in TinyTown, documents) in each step.")] = 32,
+    rows_per_batch: Annotated[int, typer.Option(help="Rows (in TinyTown, documents) in each step.")] = ROWS,
     length: Annotated[int | None, typer.Option(help="Tokens in a row, and the new model's context.")] = None,
     accumulate: Annotated[int, typer.Option(help="Read each batch in so many pieces, to save memory.")] = 1,
     separate: Annotated[
@@ -84,10 +85,18 @@ def train(
     bfloat16: Annotated[
         bool | None, typer.Option("--bfloat16/--float32", help="Of products; bfloat16 where it is fast.")
     ] = None,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write the news for TensorBoard as well.")] = False,
-    wandb: Annotated[
-        str | None, typer.Option(help="Send the news to this project of Weights & Biases, a service on the internet.")
-    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard's files as well, beside the states.")
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Train nothing: say what training the preset would take, and cost.")
+    ] = False,
+    tokens: Annotated[int | None, typer.Option(help="With --plan: to be trained on; what was published else.")] = None,
+    gpu: Annotated[str, typer.Option(help="With --plan: on which GPU.")] = DEFAULT_GPU,
+    gpus: Annotated[int, typer.Option(help="With --plan: on how many of them.")] = 1,
+    mfu: Annotated[float | None, typer.Option(help="With --plan: what share of their speed is used.")] = None,
+    price: Annotated[float | None, typer.Option("--price-per-hour", help="With --plan: of one GPU.")] = None,
+    country: Annotated[str, typer.Option(help="With --plan: whose electricity is used.")] = "World",
     as_json: Annotated[
         bool,
         typer.Option("--json", help="Print each piece of news as a line of JSON, and read wishes from stdin: pause, "
@@ -97,6 +106,14 @@ def train(
     """Train a model. Ctrl-C saves the state; --resume goes on from it."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
+        if plan:
+            plan_to_pay(
+                preset_name, tokens=tokens, rows=None if rows_per_batch == ROWS else rows_per_batch, length=length,
+                gpu=gpu, gpus=gpus, mfu=mfu, price=price, country=country, checkpointing=recompute, as_json=as_json,
+            )  # fmt: skip
+            return
+        if out is None:
+            raise ValueError("say where the finished checkpoint is to stand: --out FOLDER")
         with joined(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device) as (world, here):
             job = Job(
                 out=out, preset=preset_name, start=start, corpus=corpus, tokenizer=tokenizer, steps=steps,
@@ -110,14 +127,14 @@ def train(
                 command=tuple(sys.argv[1:]),
             )  # fmt: skip
             control = Control()
-            told = trackers(job.folder, tensorboard, wandb) if world.is_first else []
+            track = write_tensorboard(job.folder / "tensorboard") if tensorboard and world.is_first else None
             with _interrupts(control), display(quiet=as_json or not world.is_first) as show:
                 if as_json and world.is_first:
                     threading.Thread(target=_listen, args=(control,), daemon=True).start()
                 for news in run(job, control, world):
                     show(news)
-                    for tracker in told:
-                        tracker(news)
+                    if track is not None:
+                        track(news)
                     if as_json and world.is_first:
                         print(json.dumps(to_json(news)), flush=True)
     except (ValueError, OSError, FloatingPointError) as problem:

@@ -11,6 +11,7 @@ from litellama.training.material import TINYTOWN
 from litellama.training.parallel import Spread
 
 FINAL_QUESTIONS = 1200
+ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Job:
     seed: int = 0
     drills: int = 0
     exercises: int = 0
-    rows: int = 32
+    rows: int = ROWS
     length: int | None = None
     separate: bool | None = None
     skip_bad: bool = False

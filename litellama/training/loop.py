@@ -1,7 +1,7 @@
 """The training loop: one generator that yields what happened in each step.
 
     model = new_model(config, seed=0)
-    for metrics in train(plan, model, batches, folder):
+    for metrics in train(recipe, model, batches, folder):
         print(metrics.step, metrics.loss)
 
 AdamW (Loshchilov & Hutter 2019) with warm-up, gradient clipping and bfloat16 products where the machine has them. The
@@ -17,7 +17,7 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,48 +27,10 @@ from litellama.model import LiteLlama
 from litellama.training.data import ANSWER, Batch, Batches
 from litellama.training.objective import Objective, recompute
 from litellama.training.optimizers import learning_rate, make_optimizers
-from litellama.training.parallel import ALONE, Spread, World, as_number, shard
+from litellama.training.parallel import ALONE, World, as_number, shard
+from litellama.training.recipe import Recipe
 from litellama.training.replicas import Replicas
 from litellama.training.state import load_state, save_state
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a training goes on. `accumulate`: in so many pieces each batch is read; `threads` take shares of a piece side
-    by side; `decay` is the last part of the steps, as a share, in which "wsd" lowers the rate; `spread` is what
-    `torchrun`'s processes share; `recompute` saves memory for a third more work; `compile` is for GPUs."""
-
-    steps: int
-    learning_rate: float = 1e-3
-    warmup_steps: int = 100
-    optimizer: Literal["adamw", "muon"] = "adamw"
-    schedule: Literal["cosine", "wsd"] = "cosine"
-    decay: float = 0.45
-    weight_decay: float = 0.05
-    betas: tuple[float, float] = (0.9, 0.98)
-    clip: float = 1.0
-    save_every: int = 500
-    device: str = "cpu"
-    bfloat16: bool = True
-    threads: int = 1
-    accumulate: int = 1
-    recompute: bool = False
-    compile: bool = False
-    spread: Spread = "ddp"
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "save_every", "threads", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; at least 1 was expected")
-        if not 0 < self.learning_rate < 1:
-            raise ValueError(
-                f"learning_rate is {self.learning_rate}; a number between 0 and 1 was expected, such as 1e-3"
-            )
-        for name, choices in (
-            ("optimizer", ("adamw", "muon")), ("schedule", ("cosine", "wsd")), ("spread", ("ddp", "fsdp")),
-        ):  # fmt: skip
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; {' or '.join(map(repr, choices))} was expected")
 
 
 @dataclass(frozen=True)
@@ -88,7 +50,7 @@ class Metrics:
 
 
 def train(
-    plan: Plan, model: LiteLlama, batches: Batches, folder: Path, *, resume: bool = False, world: World = ALONE
+    recipe: Recipe, model: LiteLlama, batches: Batches, folder: Path, *, resume: bool = False, world: World = ALONE
 ) -> Generator[Metrics, None, None]:
     """Train what of `model` requires a gradient, step by step; the state is saved in `folder` every `save_every` steps,
     at the end, and when closed early.
@@ -96,31 +58,31 @@ def train(
     Raises `ValueError` for a training that cannot be resumed, `OSError` if the state cannot be saved, and
     `FloatingPointError`, before the update, when the loss is not a number any more.
     """
-    model.to(plan.device).train()
-    if plan.recompute:
+    model.to(recipe.device).train()
+    if recipe.recompute:
         recompute(model)
-    in_parts = plan.spread == "fsdp" and world.size > 1
+    in_parts = recipe.spread == "fsdp" and world.size > 1
     if in_parts:
         shard(model, world)
-    everywhere = in_parts or plan.compile or plan.device.startswith("cuda")
-    objective: nn.Module = Objective(model, bfloat16=plan.bfloat16, everywhere=everywhere)
-    optimizers = make_optimizers(model, plan)
+    everywhere = in_parts or recipe.compile or recipe.device.startswith("cuda")
+    objective: nn.Module = Objective(model, bfloat16=recipe.bfloat16, everywhere=everywhere)
+    optimizers = make_optimizers(model, recipe)
     progress: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0}
     if resume:
         progress = load_state(folder, model, optimizers)
-        if progress["step"] > plan.steps:
+        if progress["step"] > recipe.steps:
             raise ValueError(
                 f"the training in {folder} has done {progress['step']} steps already; ask for more --steps"
             )
-    if plan.compile:
+    if recipe.compile:
         objective.compile()
     if world.size > 1 and not in_parts:
         objective = nn.parallel.DistributedDataParallel(objective)
-    with Replicas(objective, plan.threads) as replicas:  # after loading: they share the memory the weights lie in now
-        for step in range(progress["step"], plan.steps):
-            metrics = _step(replicas, optimizers, batches[step], step, plan, progress, model, world)
+    with Replicas(objective, recipe.threads) as replicas:  # after loading: they share the memory the weights lie in now
+        for step in range(progress["step"], recipe.steps):
+            metrics = _step(replicas, optimizers, batches[step], step, recipe, progress, model, world)
             progress = {"step": step + 1, "tokens": metrics.tokens_seen, "seconds": metrics.seconds}
-            if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
+            if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
                 save_state(folder, model, optimizers, progress, world)
             try:
                 yield metrics
@@ -134,7 +96,7 @@ def _step(
     optimizers: list[torch.optim.Optimizer],
     batch: Batch,
     step: int,
-    plan: Plan,
+    recipe: Recipe,
     progress: dict[str, Any],
     model: LiteLlama,
     world: World,
@@ -142,23 +104,23 @@ def _step(
     began = time.perf_counter()
     total = batch.weights.sum().item()
     full = int((batch.weights == ANSWER).sum())
-    rate = learning_rate(step, plan)
+    rate = learning_rate(step, recipe)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         optimizer.zero_grad()
 
     def loss_of(objective: nn.Module, share: Batch) -> tuple[Tensor, Tensor]:
-        share = share.to(plan.device)
+        share = share.to(recipe.device)
         loss, right = objective(share.input_ids, share.targets, share.weights, share.documents)
         return loss * world.size / total, right  # torch's engines take the mean over processes; we want the sum
 
     mine = batch.share(world.rank, world.size)
     loss, right = world.sum(
-        replicas.backward([mine.share(number, plan.accumulate) for number in range(plan.accumulate)], loss_of)
+        replicas.backward([mine.share(number, recipe.accumulate) for number in range(recipe.accumulate)], loss_of)
     )
     loss /= world.size
-    norm = as_number(nn.utils.clip_grad_norm_(model.parameters(), plan.clip))
+    norm = as_number(nn.utils.clip_grad_norm_(model.parameters(), recipe.clip))
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise FloatingPointError(
             f"the loss became {loss} and its gradient {norm} in step {step}; nothing was changed. "

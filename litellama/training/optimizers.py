@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-if TYPE_CHECKING:
-    from litellama.training.loop import Plan
+from litellama.training.recipe import Recipe
 
 # Tried on TinyTown: 1 and 1.5 train steadily, at 4 the loss settles a third higher.
 MUON_SCALE = 1.5
 
 
-def learning_rate(step: int, plan: Plan) -> float:
+def learning_rate(step: int, recipe: Recipe) -> float:
     """Linear warm-up, then half a cosine to a tenth, or ("wsd": warm-up, stable, decay) flat, then a line to zero."""
-    if step < plan.warmup_steps:
-        return plan.learning_rate * (step + 1) / plan.warmup_steps
-    if plan.schedule == "cosine":
-        done = (step - plan.warmup_steps) / max(1, plan.steps - plan.warmup_steps)
-        return plan.learning_rate * (0.55 + 0.45 * math.cos(math.pi * min(1.0, done)))
-    left = (plan.steps - step) / max(1.0, plan.steps * plan.decay)
-    return plan.learning_rate * min(1.0, max(0.0, left))
+    if step < recipe.warmup_steps:
+        return recipe.learning_rate * (step + 1) / recipe.warmup_steps
+    if recipe.schedule == "cosine":
+        done = (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
+        return recipe.learning_rate * (0.55 + 0.45 * math.cos(math.pi * min(1.0, done)))
+    left = (recipe.steps - step) / max(1.0, recipe.steps * recipe.decay)
+    return recipe.learning_rate * min(1.0, max(0.0, left))
 
 
-def make_optimizers(model: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
     """AdamW for all that is trained, or ("muon") Muon for the blocks' matrices (Jordan et al. 2024) and AdamW for the
     rest.
 
@@ -39,10 +37,10 @@ def make_optimizers(model: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]
         if parameter.requires_grad:
             is_matrix = parameter.dim() > 1 and "embed" not in name and "lm_head" not in name
             (matrices if is_matrix else others).append(parameter)
-    decaying = {"params": matrices, "weight_decay": plan.weight_decay, "scale": 1.0}
+    decaying = {"params": matrices, "weight_decay": recipe.weight_decay, "scale": 1.0}
     keeping = {"params": others, "weight_decay": 0.0, "scale": 1.0}
-    if plan.optimizer == "adamw":
+    if recipe.optimizer == "adamw":
         groups = [group for group in (decaying, keeping) if group["params"]]
-        return [torch.optim.AdamW(groups, betas=plan.betas, fused=True)]
+        return [torch.optim.AdamW(groups, betas=recipe.betas, fused=True)]
     muon = torch.optim.Muon([{**decaying, "scale": MUON_SCALE}], adjust_lr_fn="match_rms_adamw")
-    return [muon, *([torch.optim.AdamW([keeping], betas=plan.betas, fused=True)] if others else [])]
+    return [muon, *([torch.optim.AdamW([keeping], betas=recipe.betas, fused=True)] if others else [])]

@@ -30,13 +30,14 @@ from litellama.model import LiteLlama
 from litellama.sampling import Sampling
 from litellama.training.data import Batches
 from litellama.training.job import Control, Job
-from litellama.training.loop import Metrics, Plan, train
+from litellama.training.loop import Metrics, train
 from litellama.training.lora import merge_lora, save_adapter
 from litellama.training.machine import SMALL, Peak, has_bfloat16, machine, peak, peak_memory
 from litellama.training.material import Examined, Material
 from litellama.training.news import Begun, Ended, Held, News, Note, Sample, Stepped, to_json
 from litellama.training.parallel import ALONE, World, whole_model
 from litellama.training.prepare import prepared
+from litellama.training.recipe import Recipe
 from litellama.training.state import states
 
 TRIAL_STEPS = 8
@@ -68,16 +69,16 @@ def _run(job: Job, control: Control, world: World) -> Generator[News, None, None
     before = _earlier_joules(job)
     model, material = yield from prepared(job, world)
     batches = material.batches(job.seed, job.rows, model.config.max_position_embeddings)
-    plan = _plan(job, model, batches, world)
-    fastest = peak(job.device, plan.bfloat16) if world.size == 1 else None
-    yield _begun(job, model, material, plan, fastest)
-    stream = train(plan, model, batches, job.folder, resume=job.resume, world=world)
+    recipe = _recipe(job, model, batches, world)
+    fastest = peak(job.device, recipe.bfloat16) if world.size == 1 else None
+    yield _begun(job, model, material, recipe, fastest)
+    stream = train(recipe, model, batches, job.folder, resume=job.resume, world=world)
     step, wish = 0, "finish"
     with closing(stream), closing(_Watch(job.device, before)) as watch:
         for metrics in stream:
             step = metrics.step
             yield watch.stepped(metrics, fastest)
-            yield from _looks(job, model, material, plan, step)
+            yield from _looks(job, model, material, recipe, step)
             if (wish := _wish(control, world)) != "go":
                 break
         else:
@@ -85,17 +86,17 @@ def _run(job: Job, control: Control, world: World) -> Generator[News, None, None
     if wish == "stop":
         yield Ended(step, None)
     else:
-        yield from _finished(job, model, material, plan, world)
+        yield from _finished(job, model, material, recipe, world)
 
 
-def _plan(job: Job, model: LiteLlama, batches: Batches, world: World) -> Plan:
+def _recipe(job: Job, model: LiteLlama, batches: Batches, world: World) -> Recipe:
     """The job in the loop's terms; minutes become steps by trying a few, or those that were planned at first."""
     threads = 1
     if job.device == "cpu" and world.size == 1 and model.config.num_parameters <= SMALL:  # one thread for each core
         threads = min(torch.get_num_threads(), job.rows)
         torch.set_num_threads(1)
     bfloat16 = has_bfloat16(job.device) if job.bfloat16 is None else job.bfloat16
-    plan = Plan(
+    recipe = Recipe(
         steps=job.steps or 1, learning_rate=job.learning_rate, optimizer=job.optimizer, schedule=job.schedule,
         save_every=job.save_every, device=job.device, bfloat16=bfloat16, threads=threads,
         accumulate=job.accumulate, recompute=job.recompute, compile=job.compile, spread=job.spread,
@@ -103,10 +104,10 @@ def _plan(job: Job, model: LiteLlama, batches: Batches, world: World) -> Plan:
     steps = job.steps
     if steps is None:
         done, planned = _done(job), _planned(job)
-        steps = planned if planned > done else done + _steps_in(job.minutes or 0, plan, model, batches)
+        steps = planned if planned > done else done + _steps_in(job.minutes or 0, recipe, model, batches)
     if world.is_first:
         (job.folder / STEPS).write_text(f"{steps}\n", encoding="utf-8")
-    return replace(plan, steps=steps, warmup_steps=min(plan.warmup_steps, max(1, steps // 10)))
+    return replace(recipe, steps=steps, warmup_steps=min(recipe.warmup_steps, max(1, steps // 10)))
 
 
 def _done(job: Job) -> int:
@@ -121,19 +122,19 @@ def _planned(job: Job) -> int:
     return int(path.read_text(encoding="utf-8")) if job.resume and path.exists() else 0
 
 
-def _steps_in(minutes: float, plan: Plan, model: LiteLlama, batches: Batches) -> int:
+def _steps_in(minutes: float, recipe: Recipe, model: LiteLlama, batches: Batches) -> int:
     """So many steps take that long here, by the first few of them done with a copy of the model."""
     with tempfile.TemporaryDirectory() as folder:
-        trial = replace(plan, steps=TRIAL_STEPS, save_every=TRIAL_STEPS)
+        trial = replace(recipe, steps=TRIAL_STEPS, save_every=TRIAL_STEPS)
         seconds = [metrics.seconds for metrics in train(trial, copy.deepcopy(model), batches, Path(folder))]
     each = (seconds[-1] - seconds[0]) / (TRIAL_STEPS - 1)  # the first one also warms up
     return max(TRIAL_STEPS, round(minutes * 60 * SPARE / each))
 
 
-def _begun(job: Job, model: LiteLlama, material: Material, plan: Plan, fastest: Peak | None) -> Begun:
+def _begun(job: Job, model: LiteLlama, material: Material, recipe: Recipe, fastest: Peak | None) -> Begun:
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     return Begun(
-        plan.steps, model.config.num_parameters, trained, material.corpus, material.kind, material.epoch_tokens,
+        recipe.steps, model.config.num_parameters, trained, material.corpus, material.kind, material.epoch_tokens,
         machine(job.device), fastest.flops if fastest else None, fastest.how if fastest else "several devices",
     )  # fmt: skip
 
@@ -174,10 +175,10 @@ def _wish(control: Control, world: World) -> str:
     return next((wish for wish in world.gather(control.now) if wish in ("stop", "finish")), "go")
 
 
-def _looks(job: Job, model: LiteLlama, material: Material, plan: Plan, step: int) -> Generator[News, None, None]:
+def _looks(job: Job, model: LiteLlama, material: Material, recipe: Recipe, step: int) -> Generator[News, None, None]:
     """A sample, `job.looks` times on the way and at the end, and an examination every so many steps."""
-    done = step == plan.steps
-    if step % max(1, plan.steps // job.looks) == 0 or done:
+    done = step == recipe.steps
+    if step % max(1, recipe.steps // job.looks) == 0 or done:
         yield _sample(job, model, material, step)
     if step % (job.examine_every or job.save_every) == 0 and not done:
         *_, found = (None, *material.examine(model, None))
@@ -195,7 +196,9 @@ def _sample(job: Job, model: LiteLlama, material: Material, step: int) -> Sample
     return Sample(step, prompt, material.tokenizer.decode([one.id for one in steps]))
 
 
-def _finished(job: Job, model: LiteLlama, material: Material, plan: Plan, world: World) -> Generator[News, None, None]:
+def _finished(
+    job: Job, model: LiteLlama, material: Material, recipe: Recipe, world: World
+) -> Generator[News, None, None]:
     """Examine the model as it will be stored, and write its checkpoint."""
     if job.lora_rank:
         if world.is_first:
@@ -211,13 +214,13 @@ def _finished(job: Job, model: LiteLlama, material: Material, plan: Plan, world:
         elif total:
             yield Note(f"asking held-out questions: {news:,} of {total:,} documents")
     if world.is_first:
-        card = _card(job, whole, material, plan, found)
+        card = _card(job, whole, material, recipe, found)
         save_checkpoint(job.out, whole, material.tokenizer, card=card, dtype=torch.float16)
     world.wait()
     yield Ended(_done(job), job.out, found.figures if found else {})
 
 
-def _card(job: Job, model: LiteLlama, material: Material, plan: Plan, found: Examined | None) -> dict[str, Any]:
+def _card(job: Job, model: LiteLlama, material: Material, recipe: Recipe, found: Examined | None) -> dict[str, Any]:
     """What made this checkpoint, so that anyone can make it again and knows what to expect of it."""
     steps = [line for line in _lines(job) if line["news"] == "Stepped"]
     last = steps[-1]
@@ -233,7 +236,7 @@ def _card(job: Job, model: LiteLlama, material: Material, plan: Plan, found: Exa
         "command": f"python -m litellama {command}",
         "seed": job.seed,
         "steps": last["step"],
-        "planned_steps": plan.steps,
+        "planned_steps": recipe.steps,
         "tokens_seen": last["tokens_seen"],
         "hours": round(last["seconds"] / 3600, 4),
         "machine": machine(job.device),

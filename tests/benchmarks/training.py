@@ -16,6 +16,7 @@ import tempfile
 import time
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,10 +25,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, Trainer
 
 from litellama.config import ModelConfig, preset
 from litellama.model import LiteLlama
-from litellama.training.commands import SMALL, has_bfloat16, machine
 from litellama.training.data import ANSWER, Batch
-from litellama.training.loop import Plan, _step, make_optimizers, weighted_loss
-from litellama.training.replicas import Replicas
+from litellama.training.loop import train
+from litellama.training.machine import SMALL, has_bfloat16, machine
+from litellama.training.objective import Objective
+from litellama.training.recipe import Recipe
 
 ROWS, CONTEXT = 32, 256
 WARM_UP, STEPS = 2, 6
@@ -61,7 +63,9 @@ def main() -> None:
 def check_same_work(ours: LiteLlama, theirs: LlamaForCausalLM, rows: Tensor) -> None:
     """Both must find the same loss, or the comparison would be of two different things."""
     with torch.no_grad():
-        total, _ = weighted_loss(ours, as_batch(rows), False)
+        batch = as_batch(rows)
+        objective = Objective(ours, bfloat16=False, everywhere=False)
+        total, _ = objective(batch.input_ids, batch.targets, batch.weights)
         targets = rows[:, 1:].contiguous()
         loss = theirs(input_ids=rows[:, :-1], labels=targets, shift_labels=targets).loss
     torch.testing.assert_close(total / targets.numel(), loss)
@@ -74,18 +78,17 @@ def as_batch(rows: Tensor) -> Batch:
 def lab_seconds(model: LiteLlama, config: ModelConfig, rows: Tensor, cores: int) -> float:
     small = config.num_parameters <= SMALL
     torch.set_num_threads(1 if small else cores)
-    plan = Plan(
-        config, WARM_UP + STEPS, rows_per_batch=ROWS, bfloat16=has_bfloat16("cpu"), threads=cores if small else 1
+    recipe = Recipe(
+        steps=WARM_UP + STEPS, bfloat16=has_bfloat16("cpu"), threads=cores if small else 1, save_every=1_000_000
     )
-    optimizers = make_optimizers(model.train(), plan)
-    progress = {"step": 0, "tokens": 0, "seconds": 0.0}
-    began = 0.0
-    with Replicas(model, plan.threads) as replicas:
-        for step, some in enumerate(rows.split(ROWS)):
-            if step == WARM_UP:
-                began = time.perf_counter()
-            _step(replicas, optimizers, as_batch(some), step, plan, progress)
-    return time.perf_counter() - began
+    ends = []
+    with tempfile.TemporaryDirectory() as folder:
+        batches = [as_batch(some) for some in rows.split(ROWS)]
+        stream = train(recipe, model, batches, Path(folder))
+        for _ in range(WARM_UP + STEPS - 1):  # the last one would also save the state
+            next(stream)
+            ends.append(time.perf_counter())
+    return (ends[-1] - ends[WARM_UP - 1]) * STEPS / (STEPS - 1)
 
 
 class Clock(TrainerCallback):

@@ -1,4 +1,4 @@
-"""The news of a training for other programs: TensorBoard's files, and, only if asked, Weights & Biases."""
+"""The news of a training as TensorBoard's files (which `wandb sync` takes as well, for who wants them there)."""
 
 from __future__ import annotations
 
@@ -6,19 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from litellama.training.news import Held, News, Sample, Stepped
-
-Tracker = Callable[[News], None]
-
-
-def trackers(folder: Path, tensorboard: bool, wandb: str | None) -> list[Tracker]:
-    """Those that were asked for. Raises `ValueError` that says what to install where one is missing."""
-    found: list[Tracker] = []
-    if tensorboard:
-        found.append(_tensorboard(folder / "tensorboard"))
-    if wandb is not None:
-        found.append(_wandb(wandb))
-    return found
+from litellama.training.news import Ended, Held, News, Sample, Stepped
 
 
 def scalars(news: News) -> dict[str, float]:
@@ -37,7 +25,8 @@ def _step(news: News) -> int | None:
     return news.metrics.step if isinstance(news, Stepped) else getattr(news, "step", None)
 
 
-def _tensorboard(folder: Path) -> Tracker:
+def tensorboard(folder: Path) -> Callable[[News], None]:
+    """What is returned writes each piece of news into `folder`. Raises `ValueError` if the package is missing."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -49,21 +38,7 @@ def _tensorboard(folder: Path) -> Tracker:
             writer.add_scalar(name, value, _step(news))
         if isinstance(news, Sample):
             writer.add_text("sample", news.text, news.step)
-        if type(news).__name__ == "Ended":
+        if isinstance(news, Ended):
             writer.close()
-
-    return tell
-
-
-def _wandb(project: str) -> Tracker:
-    try:
-        import wandb
-    except ImportError:
-        raise ValueError("--wandb needs the package wandb; pip install wandb") from None
-    wandb.init(project=project)
-
-    def tell(news: News) -> None:
-        if numbers := scalars(news):
-            wandb.log(numbers, step=_step(news))
 
     return tell
