@@ -373,7 +373,8 @@ def test_the_first_one_can_be_replaced_as_well(session: Session, save: Save) -> 
     ask(session, "old")
     save("alpha", "beta", seed=4)
     assert shape(session, "new") == SHAPES["beta"]
-    assert session.models.listed()[0].parameters == session.models.first.opened.config.num_parameters
+    assert session.models.first.opened.config.num_hidden_layers == SHAPES["beta"][0]
+    assert session.models.open() is session.models.open("alpha") is session.models.first
     with pytest.raises(Problem, match="replaced meanwhile"):
         ask(session, "old")
 
