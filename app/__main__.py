@@ -22,13 +22,16 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; this machine's own only")
     parser.add_argument("--port", type=int, help=f"port to listen on (default: {DEFAULT_PORT} or the next free one)")
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
-    parser.add_argument("--checkpoint", type=Path, default=DEFAULT_CHECKPOINT, help="folder of the model to open")
+    parser.add_argument("--checkpoint", type=Path, default=DEFAULT_CHECKPOINT, help="folder of the first model")
+    parser.add_argument("--models", type=Path, help="folder of the models to choose from (default: checkpoints)")
     options = parser.parse_args(arguments)
     if options.host not in LOOPBACK:
         parser.error(
             f"--host is {options.host}; other machines could then use the lab, and it has no password. "
             f"Choose one of {', '.join(LOOPBACK)}"
         )
+    if options.models is not None and not options.models.is_dir():
+        parser.error(f"--models is {options.models}; a folder that holds checkpoint folders was expected")
     if options.port is not None and not 0 <= options.port <= 65535:
         parser.error(f"--port is {options.port}; a number from 1 to 65535 was expected, or 0 for any free one")
     return options
@@ -90,9 +93,10 @@ def serve(listener: socket.socket, options: argparse.Namespace) -> None:
     # Imported only now: torch and Gradio take seconds, `--help` and a wrong option should not.
     from app.server import create_app
     from app.session import Session
-    from litellama.checkpoint import open_checkpoint
+    from litellama.checkpoint import checkpoints_folder, open_checkpoint
 
-    app = create_app(Session(open_checkpoint(options.checkpoint)))
+    models = options.models or checkpoints_folder()
+    app = create_app(Session(open_checkpoint(options.checkpoint), models))
     name = f"[{options.host}]" if ":" in options.host else options.host
     address = f"http://{name}:{listener.getsockname()[1]}/"
     # A second for what is being answered; an open page's heartbeat would otherwise keep the server for ever.

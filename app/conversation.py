@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from app.weighing import Bill
 from app.words import Problem
@@ -45,6 +46,34 @@ class Turn:
         if type(token) is not int or not 0 <= token < len(self.steps):
             raise Problem("problem.forgotten")
         return self.steps[token]
+
+
+@dataclass(frozen=True)
+class Update:
+    """What the page is told while a reply is written. `state`: running, done, stopped, length or time.
+
+    `tokens` are (text, probability) of the reply so far; `dropped` is how many old messages no longer fitted. At its
+    end, `bill` is what it took, and `total` what the conversation took.
+    """
+
+    turn: int
+    state: str
+    tokens: list[tuple[str, float]]
+    dropped: int
+    seed: int
+    seconds: float
+    bill: Bill | None = None
+    total: Bill | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        count = len(self.tokens)
+        per_second = round(count / self.seconds, 1) if self.seconds > 0 else 0.0
+        return {
+            "turn": self.turn, "state": self.state, "dropped": self.dropped, "seed": self.seed,
+            "tokens": [[text, round(probability, 4)] for text, probability in self.tokens],
+            "count": count, "seconds": round(self.seconds, 2), "per_second": per_second,
+            "bill": self.bill and self.bill.to_json(), "total": self.total and self.total.to_json(),
+        }  # fmt: skip
 
 
 class Conversation:
@@ -102,3 +131,13 @@ class Conversation:
             for message in (Message("user", turn.question), Message("assistant", turn.reply))
         ]
         return [*history, Message("user", last.question)]
+
+
+@dataclass
+class Page:
+    """One open page: its model's name, the stamp of that model's files when they were first used here, and its
+    conversation."""
+
+    model: str
+    stamp: str | None = None
+    conversation: Conversation = field(default_factory=Conversation)

@@ -22,10 +22,10 @@ def build_page(session: Session) -> gr.Blocks:
     words = all_words()
     with gr.Blocks(title="LiteLlama Lab", fill_width=True, delete_cache=(600, 3600), analytics_enabled=False) as page:
         header = gr.HTML(
-            _model_facts(session),
+            None,
             html_template=template("header.html"),
             head=scripts("lab.js", "header.js"),
-            js_on_load="lab.header(element, trigger, props);  // triggers 'language' 'nudge'",
+            js_on_load="lab.header(element, trigger);  // triggers 'language' 'nudge'",
             apply_default_css=False,
             elem_id="lab-header",
         )
@@ -52,12 +52,6 @@ def build_page(session: Session) -> gr.Blocks:
         header.nudge(nudge, api_name="nudge", trigger_mode="multiple", concurrency_limit=None, **quiet)
         page.unload(leave)
     return page
-
-
-def _model_facts(session: Session) -> dict[str, Any]:
-    opened = session.opened
-    name = (opened.card or {}).get("name") or opened.folder.resolve().name
-    return {"name": str(name), "parameters": opened.config.num_parameters, "verified": opened.verified}
 
 
 def head() -> str:

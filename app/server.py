@@ -47,6 +47,8 @@ def create_app(session: Session) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.get("/words.js")(words_script)
     app.get("/facts.json")(every_fact)
+    app.get("/models.json")(lambda: [one.to_json() for one in session.models.listed()])
+    app.post("/model.json")(session.models.describe)  # not to be had by a mere link: it opens the model
     app.get("/views/{name}")(view_file)
     gr.mount_gradio_app(
         app, page, path="/", server_name="127.0.0.1", theme=theme(), head=head(),

@@ -1,4 +1,4 @@
-"""The app's one stateful object: the opened model and every browser's conversation."""
+"""The app's one stateful object: the models, and for every open page its model, conversation and texts."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from app import attributions, interventions
-from app.conversation import Conversation, Turn
+from app.conversation import Conversation, Page, Turn, Update
 from app.layers import lens_json
 from app.looks import Looks, look_at, move_window, overview, picture, roles_json
+from app.models import Models
 from app.settings import Settings
 from app.walks import walk_json
 from app.weighing import Bill, Scale
@@ -21,6 +23,8 @@ from app.words import Problem
 from litellama.chat import beginning_id, prompt_ids, reply
 from litellama.checkpoint import Opened
 from litellama.explain.attention import HeadRoles, head_roles, roles_in
+from litellama.model import LiteLlama
+from litellama.tokenizer import Tokenizer
 
 MOST_CONVERSATIONS = 200
 MOST_CHARACTERS = 4000
@@ -31,66 +35,57 @@ SECONDS_BETWEEN_UPDATES = 0.2
 log = logging.getLogger("litellama.app")
 
 
-@dataclass(frozen=True)
-class Update:
-    """What the page is told while a reply is written. `state`: running, done, stopped, length or time.
-
-    `tokens` are (text, probability) of the reply so far; `dropped` is how many old messages no longer fitted. At its
-    end, `bill` is what it took, and `total` what the conversation took.
-    """
-
-    turn: int
-    state: str
-    tokens: list[tuple[str, float]]
-    dropped: int
-    seed: int
-    seconds: float
-    bill: Bill | None = None
-    total: Bill | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        count = len(self.tokens)
-        per_second = round(count / self.seconds, 1) if self.seconds > 0 else 0.0
-        return {
-            "turn": self.turn, "state": self.state, "dropped": self.dropped, "seed": self.seed,
-            "tokens": [[text, round(probability, 4)] for text, probability in self.tokens],
-            "count": count, "seconds": round(self.seconds, 2), "per_second": per_second,
-            "bill": self.bill and self.bill.to_json(), "total": self.total and self.total.to_json(),
-        }  # fmt: skip
-
-
 class Session:
     """Everything that outlives a request. Safe to be used by many threads, one conversation by one reply at a time."""
 
-    def __init__(self, opened: Opened, *, seconds_per_reply: float = SECONDS_PER_REPLY) -> None:
-        self.opened = opened
+    def __init__(
+        self, first: Opened, models: Path | None = None, *, seconds_per_reply: float = SECONDS_PER_REPLY
+    ) -> None:
+        """`first` answers pages that choose no model; the checkpoints in the folder `models` can be chosen as well."""
+        self.models = Models(first, models)
         self.seconds_per_reply = seconds_per_reply
         self.scale = Scale()
-        self._conversations: OrderedDict[str, Conversation] = OrderedDict()
+        self._pages: OrderedDict[str, Page] = OrderedDict()
         self._lock = threading.Lock()
         self._looks = Looks()
         self._texts = attributions.Texts()
-        self._roles: HeadRoles | None = None
+        self._roles: WeakKeyDictionary[LiteLlama, HeadRoles] = WeakKeyDictionary()
+
+    def choose(self, key: str, name: object) -> None:
+        """Let a page use the model called `name`, None for the first; what another model said to it is forgotten."""
+        if not (name is None or isinstance(name, str)):
+            raise Problem("problem.request")
+        name = self.models.first.name if name is None else name
+        if self._page(key).model != name:
+            self.leave(key)
+            self._page(key).model = name
+
+    def opened(self, key: str) -> Opened:
+        """The model of one page. Raises `Problem` if it cannot be had, or isn't the one that answered here before."""
+        page = self._page(key)
+        model = self.models.open(page.model)
+        with self._lock:
+            page.stamp = page.stamp or model.stamp
+            if page.stamp != model.stamp:
+                raise Problem("problem.model_replaced", name=model.title)
+        return model.opened
 
     def conversation(self, key: str) -> Conversation:
-        """The conversation of one browser page; the least recently used make room for new ones."""
-        with self._lock:
-            conversation = self._conversations.setdefault(key, Conversation())
-            self._conversations.move_to_end(key)
-            while len(self._conversations) > MOST_CONVERSATIONS:
-                self._conversations.popitem(last=False)[1].stop.set()
-            return conversation
+        """The conversation of one browser page."""
+        return self._page(key).conversation
 
     def forget(self, key: str) -> None:
         """Erase a conversation, also while its reply is being written."""
-        with self._lock:
-            conversation = self._conversations.pop(key, None)
-        if conversation is not None:
-            conversation.stop.set()
+        page = self._page(key)
+        page.conversation.stop.set()
+        page.conversation = Conversation()
 
     def leave(self, key: str) -> None:
         """Forget all of a page that was closed."""
-        self.forget(key)
+        with self._lock:
+            page = self._pages.pop(key, None)
+        if page is not None:
+            page.conversation.stop.set()
         self._looks.forget(key)
         self._texts.forget(key)
         self._texts.forget(f"{key}/intervene")
@@ -103,18 +98,18 @@ class Session:
     def ask(self, key: str, text: object, settings: Settings) -> Iterator[Update]:
         """Reply to a new message."""
         question = read_message(text)
-        conversation = self.conversation(key)
+        opened, conversation = self.opened(key), self.conversation(key)
         with conversation.writing(self.seconds_per_reply + 5):
-            yield from self._write(conversation, question, settings)
+            yield from self._write(opened, conversation, question, settings)
 
     def redo(self, key: str, text: object, settings: Settings) -> Iterator[Update]:
         """Reply to the last message once more; `text` replaces it, None keeps it."""
         question = None if text is None else read_message(text)
-        conversation = self.conversation(key)
+        opened, conversation = self.opened(key), self.conversation(key)
         with conversation.writing(self.seconds_per_reply + 5):
             last = conversation.drop_last()
             try:
-                yield from self._write(conversation, question or last.question, settings)
+                yield from self._write(opened, conversation, question or last.question, settings)
             except Problem:
                 conversation.turns.append(last)  # nothing is lost by a message that could not be used
                 raise
@@ -122,8 +117,9 @@ class Session:
     def alternatives(self, key: str, turn: object, token: object) -> dict[str, Any]:
         """The ten likeliest tokens at one place of a reply, as {"chosen", "probability", "rows": [...]}."""
         step = self.conversation(key).turn(turn).step(token)
-        rows = [self._row(id, probability) | {"chosen": id == step.id} for id, probability in step.alternatives]
-        return {"turn": turn, "token": token, "chosen": self._row(step.id, step.probability), "rows": rows}
+        opened = self.opened(key)
+        rows = [_row(opened, id, probability) | {"chosen": id == step.id} for id, probability in step.alternatives]
+        return {"turn": turn, "token": token, "chosen": _row(opened, step.id, step.probability), "rows": rows}
 
     def look(self, key: str, text: object, start: object = None) -> Iterator[dict[str, Any]]:
         """Read and answer `text` and show every head; with `start`, another window of the text looked at last.
@@ -131,7 +127,7 @@ class Session:
         The heads' roles, a property of the model, are measured at the first look and come after its pictures; with
         them, the same scores on this text.
         """
-        model, tokenizer = self.opened.model, self.opened.tokenizer
+        model, tokenizer = self._used(key)
         if start is None:
             looks = look_at(model, tokenizer, read_message(text))
         else:
@@ -139,25 +135,25 @@ class Session:
         for look in looks:
             self._looks.keep(key, look)
             here = None if look.maps.start else roles_json(roles_in(look.maps, look.reading))
-            roles = None if self._roles is None else roles_json(self._roles)
-            shown = overview(look, self.opened.config) | {"here": here}
-            yield shown | {"roles": roles}
-        if self._roles is None:
-            self._roles = head_roles(model, tokenizer)
-            yield shown | {"roles": roles_json(self._roles)}
+            roles = self._roles.get(model)
+            shown = overview(look, model.config) | {"here": here}
+            yield shown | {"roles": roles and roles_json(roles)}
+        if roles is None:
+            roles = self._roles[model] = head_roles(model, tokenizer)
+            yield shown | {"roles": roles_json(roles)}
 
     def head(self, key: str, view: object, layer: object, head: object) -> dict[str, Any]:
         """One head's map of the text looked at last, or a layer's mean, or the rollout."""
         return picture(self._looks.get(key), view, layer, head)
 
-    def guesses(self, text: object) -> dict[str, Any]:
+    def guesses(self, key: str, text: object) -> dict[str, Any]:
         """Read and answer `text`; for each token of the answer, what each layer would have said."""
-        model, tokenizer = self.opened.model, self.opened.tokenizer
+        model, tokenizer = self._used(key)
         return lens_json(model, tokenizer, attributions.read(model, tokenizer, read_message(text)).reading)
 
     def step(self, key: str, sent: dict[str, Any]) -> dict[str, Any]:
         """Every number of one step: of a new `text`, or of the text read last at `place`, `layer` and `head`."""
-        model, tokenizer = self.opened.model, self.opened.tokenizer
+        model, tokenizer = self._used(key)
         key = f"{key}/step"
         if "text" in sent:
             self._texts.keep(key, attributions.read(model, tokenizer, read_message(sent["text"])))
@@ -166,7 +162,7 @@ class Session:
 
     def intervene(self, key: str, action: object, sent: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The Intervene tab's `action` on its own text: begin, change, worth, patch or few."""
-        model, tokenizer = self.opened.model, self.opened.tokenizer
+        model, tokenizer = self._used(key)
         key = f"{key}/intervene"
         if action == "begin":
             text = attributions.read(model, tokenizer, read_message(sent.get("text")))
@@ -188,14 +184,14 @@ class Session:
 
     def read(self, key: str, text: object) -> dict[str, Any]:
         """Read and answer `text`, whose answer is to be explained."""
-        model, tokenizer = self.opened.model, self.opened.tokenizer
+        model, tokenizer = self._used(key)
         explained = attributions.read(model, tokenizer, read_message(text))
         self._texts.keep(key, explained)
         return attributions.reading_json(model, tokenizer, explained.reading)
 
     def explain(self, key: str, sent: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Explain the answer read last by one method, with news of how far it is."""
-        yield from attributions.explain(self.opened.model, self._texts.get(key), sent)
+        yield from attributions.explain(self._used(key)[0], self._texts.get(key), sent)
 
     def cancel_explaining(self, key: str) -> None:
         """Let the explanation under way, if there is one, end where it is."""
@@ -204,23 +200,30 @@ class Session:
 
     def put_to_the_test(self, key: str) -> dict[str, Any]:
         """Blank out words by what the explanation found last says of them, and at random."""
-        return attributions.put_to_the_test(self.opened.model, self._texts.get(key))
+        return attributions.put_to_the_test(self._used(key)[0], self._texts.get(key))
 
     def compare(self, key: str) -> Iterator[dict[str, Any]]:
         """What every method says of what was explained last."""
-        yield from attributions.compare(self.opened.model, self._texts.get(key))
+        yield from attributions.compare(self._used(key)[0], self._texts.get(key))
 
-    def _row(self, id: int, probability: float) -> dict[str, Any]:
-        tokenizer = self.opened.tokenizer
-        ends = id == tokenizer.special("<|end|>") or (
-            id in self.opened.config.eos_token_ids and tokenizer.is_special(id)
-        )
-        return {"text": tokenizer.token_text(id), "ends": ends, "probability": round(probability, 6)}
+    def _used(self, key: str) -> tuple[LiteLlama, Tokenizer]:
+        opened = self.opened(key)
+        return opened.model, opened.tokenizer
 
-    def _write(self, conversation: Conversation, question: str, settings: Settings) -> Iterator[Update]:
+    def _page(self, key: str) -> Page:
+        """What is known of a page; the least recently used make room for new ones."""
+        with self._lock:
+            page = self._pages.setdefault(key, Page(self.models.first.name))
+            self._pages.move_to_end(key)
+            oldest = next(iter(self._pages)) if len(self._pages) > MOST_CONVERSATIONS else None
+        if oldest is not None:
+            self.leave(oldest)
+        return page
+
+    def _write(self, opened: Opened, conversation: Conversation, question: str, settings: Settings) -> Iterator[Update]:
         turn = conversation.begin(question)
         try:
-            yield from self._stream(conversation, turn, settings)
+            yield from self._stream(opened, conversation, turn, settings)
         except Problem:
             conversation.turns.remove(turn)
             raise
@@ -229,8 +232,8 @@ class Session:
             log.exception("a reply failed")
             raise Problem("problem.unexpected") from error
 
-    def _stream(self, conversation: Conversation, turn: Turn, settings: Settings) -> Iterator[Update]:
-        model, tokenizer = self.opened.model, self.opened.tokenizer
+    def _stream(self, opened: Opened, conversation: Conversation, turn: Turn, settings: Settings) -> Iterator[Update]:
+        model, tokenizer = opened.model, opened.tokenizer
         messages = conversation.messages()
         length = model.config.max_position_embeddings
         most = min(settings.max_tokens, length // 2)  # at least half of the context stays for reading
@@ -264,6 +267,12 @@ class Session:
             bill = self.scale.bill(share, len(prompt.ids), len(turn.steps))
         conversation.bill += bill
         yield update(state, bill)
+
+
+def _row(opened: Opened, id: int, probability: float) -> dict[str, Any]:
+    tokenizer = opened.tokenizer
+    ends = id == tokenizer.special("<|end|>") or (id in opened.config.eos_token_ids and tokenizer.is_special(id))
+    return {"text": tokenizer.token_text(id), "ends": ends, "probability": round(probability, 6)}
 
 
 def read_message(text: object) -> str:

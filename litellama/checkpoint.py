@@ -362,7 +362,7 @@ def list_models(checkpoints_dir: str | Path | None = None) -> list[dict[str, Any
             continue
         try:
             rows.append(_row(name, "checkpoint", ModelConfig.from_hf(_read_json(path))) | {"folder": str(path.parent)})
-        except ValueError as wrong:
+        except (OSError, ValueError) as wrong:
             rows.append({"name": name, "kind": "checkpoint", "parameters": None, "problem": str(wrong)})
     return rows
 

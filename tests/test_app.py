@@ -120,7 +120,7 @@ def test_old_conversations_make_room(session: Session) -> None:
 
 
 def test_a_failing_model_is_a_sentence_for_its_user(session: Session, caplog: pytest.LogCaptureFixture) -> None:
-    weight = session.opened.model.lm_head.weight
+    weight = session.opened("a").model.lm_head.weight
     kept = weight.data.clone()
     weight.data.fill_(math.nan)
     with pytest.raises(Problem, match=r"went wrong|please try again"):

@@ -35,7 +35,7 @@ def test_the_page_is_told_what_was_found(session: Session) -> None:
     assert news[0]["state"] == "running"
     done = news[-1]
     assert done["state"] == "done"
-    opened = session.opened
+    opened = session.opened("a")
     reading = session._texts.get("a").reading
     expected = finished(attribute(opened.model, reading, Target(reading.answer_start, len(reading.ids)), "ablation"))
     assert done["units"] == [list(unit) for unit in expected.units]

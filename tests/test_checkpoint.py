@@ -301,6 +301,24 @@ def test_a_broken_model_is_not_saved_over_a_good_one(
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+def test_a_config_that_may_not_be_read_does_not_end_the_list(
+    tmp_path: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("good", "shut"):
+        shutil.copytree(tiny_checkpoint, tmp_path / name)
+    read = Path.read_text
+
+    def read_unless_shut(path: Path, **how: str) -> str:
+        if path.parent.name == "shut":
+            raise PermissionError(f"{path} is not yours")
+        return read(path, **how)
+
+    monkeypatch.setattr(Path, "read_text", read_unless_shut)
+    rows = {row["name"]: row for row in list_models(tmp_path) if row["kind"] == "checkpoint"}
+    assert rows["good"]["parameters"] == TINY.num_parameters
+    assert "is not yours" in rows["shut"]["problem"]
+
+
 def test_listing_names_presets_checkpoints_and_what_is_broken(tmp_path: Path, tiny_checkpoint: Path) -> None:
     shutil.copytree(tiny_checkpoint, tmp_path / "good")
     (tmp_path / "bad").mkdir()

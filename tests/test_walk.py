@@ -105,7 +105,7 @@ def test_the_tab_walks_from_place_to_place(tiny_checkpoint: Path) -> None:
     assert [guess["came"] for guess in first["guesses"]].count(True) == 1
     assert json.loads(json.dumps(first)) == first
     for temperature, column in zip(first["temperatures"], range(9), strict=False):
-        logits = session.opened.model(torch.tensor([_ids(session)])).logits[0, first["place"]]
+        logits = session.opened("a").model(torch.tensor([_ids(session)])).logits[0, first["place"]]
         expected = Sampling(temperature=temperature, top_p=1).probabilities(logits)
         for guess in first["guesses"]:
             assert guess["shares"][column] == pytest.approx(float(expected[guess["id"]]), abs=1e-4)

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.session import Session
-from app.tabs import EXAMPLE
+from app.tabs import EXAMPLE, page_key, sent_by
 from app.views import scripts, template
 from app.words import Problem
 
@@ -37,19 +37,19 @@ def build(session: Session) -> None:
     )
 
     def look(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        sent = event._data if isinstance(event._data, dict) else {}
+        sent = sent_by(event)
         asked = {"request": sent.get("request")}
         try:
-            for shown in session.look(request.session_hash or "", sent.get("text"), sent.get("start")):
+            for shown in session.look(page_key(session, event, request), sent.get("text"), sent.get("start")):
                 yield asked | shown
         except Problem as problem:
             yield asked | {"problem": problem.to_json()}
 
     def closer(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        sent = event._data if isinstance(event._data, dict) else {}
+        sent = sent_by(event)
         asked = {"request": sent.get("request")}
         try:
-            key = request.session_hash or ""
+            key = page_key(session, event, request)
             return asked | session.head(key, sent.get("view"), sent.get("layer"), sent.get("head"))
         except Problem as problem:
             return asked | {"problem": problem.to_json()}

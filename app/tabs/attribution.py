@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.session import Session
-from app.tabs import EXAMPLE
+from app.tabs import EXAMPLE, page_key, sent_by
 from app.views import scripts, template
 from app.words import Problem
 from litellama.explain.attribution import METHODS
@@ -29,24 +29,23 @@ def build(session: Session) -> None:
         elem_id="lab-attribution",
         example=EXAMPLE,
         methods=METHODS,
-        trust=(session.opened.card or {}).get("trust"),
     )
 
     def read(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        sent = _sent(event)
-        return _asked(sent) | _answer(lambda: session.read(_key(request), sent.get("text")))
+        sent = sent_by(event)
+        return _asked(sent) | _answer(lambda: session.read(page_key(session, event, request), sent.get("text")))
 
     def explain(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        yield from _stream(_sent(event), lambda sent: session.explain(_key(request), sent))
+        yield from _stream(sent_by(event), lambda sent: session.explain(page_key(session, event, request), sent))
 
     def compare(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        yield from _stream(_sent(event), lambda sent: session.compare(_key(request)))
+        yield from _stream(sent_by(event), lambda sent: session.compare(page_key(session, event, request)))
 
     def cancel(request: gr.Request) -> None:
-        session.cancel_explaining(_key(request))
+        session.cancel_explaining(request.session_hash or "")
 
     def test(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        return _asked(_sent(event)) | _answer(lambda: session.put_to_the_test(_key(request)))
+        return _asked(sent_by(event)) | _answer(lambda: session.put_to_the_test(page_key(session, event, request)))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
     heavy: dict[str, Any] = {"concurrency_id": "look", "concurrency_limit": 1}  # one at a time, with the Attention tab
@@ -55,10 +54,6 @@ def build(session: Session) -> None:
     view.compare(compare, outputs=view, api_name="compare", **heavy, **quiet)
     view.test(test, outputs=view, api_name="test", **heavy, **quiet)
     view.cancel(cancel, api_name="cancel", concurrency_limit=None, **quiet)
-
-
-def _sent(event: gr.EventData) -> dict[str, Any]:
-    return event._data if isinstance(event._data, dict) else {}
 
 
 def _asked(sent: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +75,3 @@ def _answer(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return work()
     except Problem as problem:
         return {"problem": problem.to_json()}
-
-
-def _key(request: gr.Request) -> str:
-    return request.session_hash or ""

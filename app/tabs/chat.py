@@ -10,6 +10,7 @@ import gradio as gr
 
 from app.session import Session
 from app.settings import KNOBS, SEED, read_settings
+from app.tabs import page_key, sent_by
 from app.views import scripts, template
 from app.words import Problem
 
@@ -33,8 +34,6 @@ EXAMPLES = (
 
 def build(session: Session) -> None:
     """Lay the tab out and wire it. The page sends what was typed and clicked; everything else is decided here."""
-    card = session.opened.card or {}
-    is_tinytown = str(card.get("corpus")).startswith("tinytown")
     knobs = {name: asdict(knob) for name, knob in KNOBS.items()}
     view = gr.HTML(
         None,
@@ -46,8 +45,8 @@ def build(session: Session) -> None:
         elem_id="lab-chat",
         knobs=knobs,
         largest_seed=int(SEED.high),
-        examples=TINYTOWN_EXAMPLES if is_tinytown else EXAMPLES,
-        welcome_why="chat.welcome_tinytown" if is_tinytown else "chat.welcome_other",
+        tinytown={"examples": TINYTOWN_EXAMPLES, "why": "chat.welcome_tinytown"},
+        other={"examples": EXAMPLES, "why": "chat.welcome_other"},
         record=session.scale.record_json(),
     )
     alternatives = gr.HTML(
@@ -60,22 +59,22 @@ def build(session: Session) -> None:
     )
 
     def ask(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        yield from _updates(session.ask, event, request)
+        yield from _updates(session, session.ask, event, request)
 
     def redo(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        yield from _updates(session.redo, event, request)
+        yield from _updates(session, session.redo, event, request)
 
     def stop(request: gr.Request) -> None:
-        session.stop(_key(request))
+        session.stop(request.session_hash or "")
 
     def clear(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        session.forget(_key(request))
-        return {"request": _sent(event).get("request"), "state": "cleared"}
+        session.forget(request.session_hash or "")
+        return {"request": sent_by(event).get("request"), "state": "cleared"}
 
     def pick(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        asked = {name: _sent(event).get(name) for name in ("turn", "token", "nonce")}
+        asked = {name: sent_by(event).get(name) for name in ("turn", "token", "nonce")}
         try:
-            return asked | session.alternatives(_key(request), asked["turn"], asked["token"])
+            return asked | session.alternatives(page_key(session, event, request), asked["turn"], asked["token"])
         except Problem as problem:
             return asked | {"problem": problem.to_json()}
 
@@ -88,19 +87,11 @@ def build(session: Session) -> None:
     view.pick(pick, outputs=alternatives, trigger_mode="multiple", api_name="pick", concurrency_limit=None, **quiet)
 
 
-def _updates(action: Any, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-    sent = _sent(event)
+def _updates(session: Session, action: Any, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
+    sent = sent_by(event)
     try:
         settings = read_settings(sent.get("settings"))
-        for update in action(_key(request), sent.get("text"), settings):
+        for update in action(page_key(session, event, request), sent.get("text"), settings):
             yield {"request": sent.get("request"), **update.to_json()}
     except Problem as problem:
         yield {"request": sent.get("request"), "state": "problem", "problem": problem.to_json()}
-
-
-def _sent(event: gr.EventData) -> dict[str, Any]:
-    return event._data if isinstance(event._data, dict) else {}
-
-
-def _key(request: gr.Request) -> str:
-    return request.session_hash or ""

@@ -8,8 +8,10 @@ import gradio as gr
 
 from app.comparison import choices, weigh
 from app.session import Session
+from app.tabs import page_key, sent_by
 from app.views import scripts, template
 from app.words import Problem
+from litellama.checkpoint import Opened
 from litellama.config import preset
 
 TITLE = "compare.title"
@@ -18,9 +20,8 @@ TITLE = "compare.title"
 def build(session: Session) -> None:
     """Lay the tab out and wire it: 'weigh' computes all figures for what is chosen."""
     start = choices()
-    card = session.opened.card if session.opened.config == preset("tinytown") else None
     view = gr.HTML(
-        weigh(start["first"], card),
+        weigh(start["first"], _card(session.models.first.opened)),
         html_template=template("compare.html"),
         head=scripts(
             "lab.js", "numbers.js", "takeaway.js", "energy.js", "compare-costs.js", "compare-scores.js", "compare.js"
@@ -31,11 +32,11 @@ def build(session: Session) -> None:
         choices=start,
     )
 
-    def weighed(event: gr.EventData) -> dict[str, Any]:
-        sent = event._data if isinstance(event._data, dict) else {}
+    def weighed(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        sent = sent_by(event)
         asked = {"request": sent.get("request")}
         try:
-            return asked | weigh(sent, card)
+            return asked | weigh(sent, _card(session.opened(page_key(session, event, request))))
         except Problem as problem:
             return asked | {"problem": problem.to_json()}
 
@@ -43,3 +44,8 @@ def build(session: Session) -> None:
         weighed, outputs=view, api_name="weigh", show_progress="hidden", api_visibility="private",
         trigger_mode="multiple", concurrency_limit=None,
     )  # fmt: skip
+
+
+def _card(opened: Opened) -> dict[str, Any] | None:
+    """What the row of the embedded model's shape says of its training, if the page's model has that shape."""
+    return opened.card if opened.config == preset("tinytown") else None

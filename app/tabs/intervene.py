@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.session import Session
-from app.tabs import EXAMPLE
+from app.tabs import EXAMPLE, page_key, sent_by
 from app.views import scripts, template
 from app.words import Problem
 
@@ -30,10 +30,10 @@ def build(session: Session) -> None:
     )
 
     def act(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        sent = event._data if isinstance(event._data, dict) else {}
+        sent = sent_by(event)
         asked = {"request": sent.get("request"), "action": sent.get("action")}
         try:
-            for news in session.intervene(request.session_hash or "", sent.get("action"), sent):
+            for news in session.intervene(page_key(session, event, request), sent.get("action"), sent):
                 yield asked | news
         except Problem as problem:
             yield asked | {"problem": problem.to_json()}

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.session import Session
-from app.tabs import EXAMPLE
+from app.tabs import EXAMPLE, page_key, sent_by
 from app.views import scripts, template
 from app.words import Problem
 
@@ -26,11 +26,11 @@ def build(session: Session) -> None:
         example=EXAMPLE,
     )
 
-    def guess(event: gr.EventData) -> dict[str, Any]:
-        sent = event._data if isinstance(event._data, dict) else {}
+    def guess(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        sent = sent_by(event)
         asked = {"request": sent.get("request")}
         try:
-            return asked | session.guesses(sent.get("text"))
+            return asked | session.guesses(page_key(session, event, request), sent.get("text"))
         except Problem as problem:
             return asked | {"problem": problem.to_json()}
 

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.session import Session
-from app.tabs import EXAMPLE
+from app.tabs import EXAMPLE, page_key, sent_by
 from app.views import scripts, template
 from app.words import Problem
 
@@ -27,10 +27,10 @@ def build(session: Session) -> None:
     )
 
     def walk(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        sent = event._data if isinstance(event._data, dict) else {}
+        sent = sent_by(event)
         asked = {"request": sent.get("request")}
         try:
-            return asked | session.step(request.session_hash or "", sent)
+            return asked | session.step(page_key(session, event, request), sent)
         except Problem as problem:
             return asked | {"problem": problem.to_json()}
 

@@ -160,8 +160,7 @@ lab.attribution = (element, trigger, props, watch) => {
   };
   const mean = (values) => values.reduce((sum, value) => sum + Math.min(1, value), 0) / values.length;
 
-  const showTrust = () => {
-    const { trust } = props;
+  const showTrust = () => lab.withModel(({ trust }) => {
     find(".lab-why-trust").hidden = !trust;
     if (!trust) return;
     lab.say(find(".lab-why-trust-why"), "attribution.trust_why", { questions: trust.questions, chance: percent(trust.chance), machine: trust.machine });
@@ -172,7 +171,7 @@ lab.attribution = (element, trigger, props, watch) => {
       row.classList.toggle("lab-why-current", name === method.value);
       return row;
     }));
-  };
+  });
 
   const showComparison = (news) => {
     const button = find(".lab-why-all-methods");

@@ -298,12 +298,17 @@ lab.chat = (element, trigger, props, watch) => {
   find(".lab-stop").addEventListener("click", () => { stop(); box.focus(); });
   find(".lab-clear").addEventListener("click", clear);
   find(".lab-cancel").addEventListener("click", () => edit(false));
-  for (const [caption, text] of props.examples) {
-    const example = lab.make("button", { type: "button", class: "lab-example" },
-      lab.make("span", { class: "lab-caption", "data-word": caption }), lab.make("span", { lang: "en" }, text));
-    example.addEventListener("click", () => { send("ask", text, text); box.focus(); });
-    find(".lab-examples").append(example);
-  }
+  lab.withModel(({ tinytown }) => {
+    const { examples, why } = tinytown ? props.tinytown : props.other;
+    lab.say(find(".lab-welcome-why"), why);
+    for (const [caption, text] of examples) {
+      const example = lab.make("button", { type: "button", class: "lab-example" },
+        lab.make("span", { class: "lab-caption", "data-word": caption }), lab.make("span", { lang: "en" }, text));
+      example.addEventListener("click", () => { send("ask", text, text); box.focus(); });
+      find(".lab-examples").append(example);
+    }
+    lab.translate(welcome);
+  });
 
   // The chat fills the window below the header, whose height depends on the width and the language.
   const fit = () => {
@@ -314,7 +319,6 @@ lab.chat = (element, trigger, props, watch) => {
   addEventListener("resize", fit);
 
   buildSettings();
-  lab.say(find(".lab-welcome-why"), props.welcome_why);
   fit();
   find(".lab-settings").open = matchMedia("(min-width: 900px)").matches;
   lab.translate(element);

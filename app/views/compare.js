@@ -201,6 +201,7 @@ lab.compare = (element, trigger, props, watch) => {
   fill();
   lab.translate(element);
   show();
+  lab.withModel(({ first }) => { if (!first) weigh(); });  // what came with the page is of the first model
   new MutationObserver(() => { fill(); show(); if (facts) showFacts(); }).observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
   let wide = 0;  // pictures are drawn as wide as there is room
   new ResizeObserver(([{ contentRect }]) => {

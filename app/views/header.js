@@ -1,15 +1,56 @@
-// Which model answers, the language and the colours.
-lab.header = (element, trigger, props) => {
+// Which model answers and which others could, the language and the colours.
+lab.header = (element, trigger) => {
   const find = (selector) => element.querySelector(selector);
-  const { name, parameters, verified } = props.value;
-  lab.model = { name, parameters };  // what leaves the page says which model it speaks of
 
-  find(".lab-name").textContent = name;
-  lab.say(find(".lab-size"), "header.parameters", { count: parameters });
-  const badge = find(".lab-badge");
-  badge.classList.toggle("lab-verified", verified);
-  lab.say(badge, verified ? "header.verified" : "header.unverified");
-  badge.dataset.title = verified ? "header.verified_why" : "header.unverified_why";
+  // --- The model --------------------------------------------------------------------------------------------------
+
+  const badge = find(".lab-badge"), choice = find(".lab-models");
+  let models = [];
+  const list = () => {
+    const name = lab.modelName ?? models[0].name;
+    const titles = models.map((model) => model.title);
+    const known = models.some((model) => model.name === name) ? [] : [{ name, title: lab.model?.title ?? name, has_manifest: true }];  // its folder was deleted
+    choice.replaceChildren(...[...models, ...known].map((model) => {
+      const namesake = titles.indexOf(model.title) !== titles.lastIndexOf(model.title);
+      const shown = namesake ? `${model.title} (${model.name})` : model.title;
+      const option = lab.make("option", { value: model.name }, shown);
+      if (!model.has_manifest) lab.say(option, "header.option_unverified", { name: shown });
+      return option;
+    }));
+    choice.value = name;
+    choice.hidden = choice.length < 2;
+    find(".lab-name").hidden = !choice.hidden;
+  };
+  lab.refreshModels = async () => {  // such as after one was trained
+    try {
+      models = await (await fetch(new URL("models.json", document.baseURI))).json();
+      list();
+    } catch { /* the list stays as it was */ }
+  };
+  const complain = (...sentences) => {
+    const line = find(".lab-other-model");
+    line.replaceChildren(...sentences.flatMap(([key, values]) => {
+      const sentence = lab.make("span");
+      lab.say(sentence, key, values);
+      return [sentence, " "];
+    }));
+    line.hidden = false;
+  };
+  lab.say(badge, "header.opening");
+  lab.withModel(({ title, parameters, verified, problem }) => {
+    find(".lab-name").textContent = title;
+    lab.say(find(".lab-size"), "header.parameters", { count: parameters });
+    badge.classList.toggle("lab-verified", verified);
+    lab.say(badge, verified ? "header.verified" : "header.unverified");
+    badge.dataset.title = verified ? "header.verified_why" : "header.unverified_why";
+    if (problem) complain([problem.key, problem.values], ...(problem.values.name === title ? [] : [["header.instead", { name: title }]]));
+    if (models.length) list();
+    lab.translate(element);
+  }, () => { lab.say(badge, null); complain(["problem.lost"]); });
+  lab.refreshModels();
+  choice.addEventListener("change", () => lab.chooseModel(choice.value));
+
+  // --- The language and the colours ---------------------------------------------------------------------------------
 
   const languages = find(".lab-language");
   for (const [language, own] of lab.languages) languages.append(lab.make("option", { value: language, lang: language }, own));

@@ -65,12 +65,32 @@ window.lab = window.lab || {};
     return node;
   };
 
+  // The page's address names its model, /?model=NAME; without that, it is the server's first one. To load the page is
+  // what forgets all that another model said.
+  lab.modelName = new URLSearchParams(location.search).get("model");  // goes with every request; null for the first one
+  lab.model = null;  // until it is open; then what `Models.describe` says
+  const opening = (async () => {
+    const address = new URL("model.json", document.baseURI);
+    if (lab.modelName !== null) address.searchParams.set("name", lab.modelName);
+    lab.model = await (await fetch(address, { method: "POST" })).json();
+    lab.modelName = lab.model.name;
+    return lab.model;
+  })();
+  opening.catch(() => {});  // the header says so
+  lab.withModel = (use, lost = () => {}) => { opening.then(use, lost); };
+  lab.chooseModel = (name) => {
+    const address = new URL(location.href);
+    address.hash = "";
+    address.searchParams.set("model", name);
+    location.assign(address);
+  };
+
   // A request sent in the very moment in which an earlier one ends can be left without an answer: Gradio's server has
   // closed the stream of answers, and its client takes it for open. The next request opens another, which brings that
   // answer as well; so each is followed by one that asks for nothing.
   const A_MOMENT = 2000;  // ms
   lab.surely = (trigger) => (name, data) => {
-    trigger(name, data);
+    trigger(name, { ...data, model: lab.modelName });
     setTimeout(() => lab.nudge?.(), A_MOMENT);
   };
 

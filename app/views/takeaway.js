@@ -8,7 +8,7 @@
 
   const quote = (cell) => (typeof cell === "number" ? String(cell) : `"${String(cell).replaceAll('"', '""')}"`);
   const textOf = (cell) => (typeof cell === "object" ? cell.text : String(cell));
-  const source = () => lab.word("take.source", { name: lab.model.name, count: lab.model.parameters, date: new Date().toLocaleDateString(lab.language) });
+  const source = () => lab.word("take.source", { name: lab.model?.title ?? "", count: lab.model?.parameters ?? 0, date: new Date().toLocaleDateString(lab.language) });
 
   const asText = ({ title, facts, head, rows }) =>
     [title, ...facts, "", ...[head, ...rows].map((row) => row.map((cell) => textOf(cell).trim()).join("\t")), "", source()].join("\n");

@@ -1,0 +1,202 @@
+"""The models there are: the one that the server was started with, and each checkpoint in a folder, opened when used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from app.words import Problem
+from litellama.checkpoint import (
+    CARD,
+    MANIFEST,
+    SHARD_INDEX,
+    TOKENIZER,
+    WEIGHTS,
+    Opened,
+    list_models,
+    open_checkpoint,
+)
+
+MOST_BYTES = 2 * 10**9
+"""Of weights held at once, besides the first model's; the one used last stays, however large."""
+
+SHARE_OF_FREE = 0.8
+BYTES_PER_PARAMETER = 4  # as float32
+LARGEST_CARD = 2**20  # bytes; only its name is wanted
+LONGEST_TITLE = 60
+
+log = logging.getLogger("litellama.app")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A model that can be chosen, as far as its folder says without being opened. `name`, the folder's, is unique;
+    `title` is what its card calls it. Without a manifest it can't be verified."""
+
+    name: str
+    title: str
+    parameters: int
+    has_manifest: bool
+    folder: Path
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name, "title": self.title, "parameters": self.parameters, "has_manifest": self.has_manifest,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Model:
+    """An opened model by its name. `stamp` tells its files from those that may take their place."""
+
+    name: str
+    opened: Opened
+    stamp: str | None
+
+    @property
+    def bytes(self) -> int:
+        return sum(weight.nbytes for weight in self.opened.model.parameters())
+
+    @property
+    def title(self) -> str:
+        return _title(self.opened.card, self.name)
+
+    def to_json(self) -> dict[str, Any]:
+        """What the page says of it. How far explanations can be trusted is taken from verified cards alone."""
+        opened, card = self.opened, self.opened.card or {}
+        return {
+            "name": self.name, "title": self.title, "parameters": opened.config.num_parameters,
+            "verified": opened.verified, "tinytown": str(card.get("corpus")).startswith("tinytown"),
+            "trust": card.get("trust") if opened.verified else None,
+        }  # fmt: skip
+
+
+class Models:
+    """Every model by its name. Safe to be used by many threads: one model is opened at a time and only once, and who
+    uses another that is open needn't wait. A model in `folder` that is called like the first one stands behind it."""
+
+    def __init__(self, first: Opened, folder: Path | None = None, most_bytes: int = MOST_BYTES) -> None:
+        self.first = Model(first.folder.resolve().name, first, _stamp(first.folder))
+        self.folder = folder
+        self.most_bytes = most_bytes
+        self._others: OrderedDict[str, Model] = OrderedDict()  # the least recently used in front
+        self._lock = threading.Lock()
+        self._opening = threading.Lock()
+
+    def listed(self) -> list[Listed]:
+        """What can be chosen now, the first model first; folders that are broken or not whole are left out."""
+        first = self.first
+        rows = [
+            Listed(first.name, first.title, first.opened.config.num_parameters, first.opened.verified,
+                   first.opened.folder)
+        ]  # fmt: skip
+        for found in [] if self.folder is None else list_models(self.folder):
+            if found["kind"] == "checkpoint" and "problem" not in found and found["name"] != first.name:
+                folder, name = Path(found["folder"]), found["name"]
+                if _is_whole(folder):
+                    title = _title(_read_card(folder), name)
+                    rows.append(Listed(name, title, found["parameters"], (folder / MANIFEST).exists(), folder))
+        return rows
+
+    def open(self, name: str | None = None) -> Model:
+        """The model called `name`, by default the first; opened anew if its files were replaced.
+
+        Raises `Problem` for a name that isn't listed, files that cannot be opened, and more weights than there is room.
+        """
+        name = self.first.name if name is None else name
+        model = self._held(name)
+        if model is None:
+            with self._opening:
+                model = self._held(name) or self._open(name)  # another page may have been quicker
+        return model
+
+    def describe(self, name: str | None = None) -> dict[str, Any]:
+        """What a page that wants `name` is told. If it can't be had: what the first model is, and the `problem`."""
+        try:
+            model = self.open(name)
+            told: dict[str, Any] = {"problem": None}
+        except Problem as problem:
+            model, told = self.first, {"problem": problem.to_json()}
+        return model.to_json() | {"first": model.name == self.first.name} | told
+
+    def _held(self, name: str) -> Model | None:
+        with self._lock:
+            model = self.first if name == self.first.name else self._others.get(name)
+            if name in self._others:
+                self._others.move_to_end(name)
+        # While its folder is being replaced, or after it was deleted, there is no stamp.
+        return model if model is not None and _stamp(model.opened.folder) in (model.stamp, None) else None
+
+    def _open(self, name: str) -> Model:
+        found = next((one for one in self.listed() if one.name == name), None)
+        if found is None:
+            raise Problem("problem.no_model", name=name[:LONGEST_TITLE])
+        self._make_room(found)
+        stamp = _stamp(found.folder)  # before its files are read: if they change meanwhile, they are read again
+        try:
+            model = Model(name, open_checkpoint(found.folder), stamp)
+        except (OSError, ValueError, RuntimeError, MemoryError) as error:
+            log.warning("%s could not be opened: %s", name, error)
+            raise Problem("problem.model_broken", name=found.title) from error
+        with self._lock:
+            if name == self.first.name:
+                self.first = model
+            else:
+                self._others[name] = model
+        return model
+
+    def _make_room(self, wanted: Listed) -> None:
+        needed = wanted.parameters * BYTES_PER_PARAMETER
+        with self._lock:
+            self._others.pop(wanted.name, None)  # its files were replaced
+            while self._others and sum(one.bytes for one in self._others.values()) + needed > self.most_bytes:
+                self._others.popitem(last=False)
+        free = free_memory()
+        if needed > SHARE_OF_FREE * free:
+            gigabytes = {"needed": round(needed / 1e9, 1), "free": round(free / 1e9, 1)}
+            raise Problem("problem.model_too_large", name=wanted.title, **gigabytes)
+
+
+def free_memory() -> int:
+    """Bytes of memory that can be had without swapping."""
+    return int(psutil.virtual_memory().available)
+
+
+def _is_whole(folder: Path) -> bool:
+    has_weights = (folder / WEIGHTS).is_file() or (folder / SHARD_INDEX).is_file()
+    return has_weights and (folder / TOKENIZER).is_file()
+
+
+def _stamp(folder: Path) -> str | None:
+    """The manifest's hash, which stands for all files; without one, when they were written. None without files."""
+    try:
+        manifest = folder / MANIFEST
+        if manifest.exists():
+            return hashlib.sha256(manifest.read_bytes()).hexdigest()
+        files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
+        return str([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files])
+    except OSError:
+        return None
+
+
+def _read_card(folder: Path) -> object:
+    path = folder / CARD
+    try:
+        if path.stat().st_size > LARGEST_CARD:
+            return None
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _title(card: object, name: str) -> str:
+    called = card.get("name") if isinstance(card, dict) else None
+    return called[:LONGEST_TITLE] if isinstance(called, str) and called.strip() else name
