@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from litellama.chat import Message, encode_document
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
+from litellama.training import encoding
 from litellama.training.data import Batch
 from litellama.training.documents import Item, Part
 from litellama.training.encoding import frame
@@ -95,7 +96,11 @@ def test_conversations_come_back(tmp_path: Path, tokenizer: Tokenizer, shard_tok
     assert shards.kind == "chat"
 
 
-def test_a_text_in_parts_is_the_text(tmp_path: Path, tokenizer: Tokenizer) -> None:
+@pytest.mark.parametrize("at_once", [1, 2**20])
+def test_a_text_in_parts_is_the_text(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(encoding, "AT_ONCE", at_once)
     parts = [
         Part("Tom went", False),
         Part(" to the", False),
@@ -104,9 +109,10 @@ def test_a_text_in_parts_is_the_text(tmp_path: Path, tokenizer: Tokenizer) -> No
         Part("Tom", False),
     ]
     in_parts = prepare(tmp_path / "a", [*parts, Part("", True)], tokenizer)
-    at_once = prepare(tmp_path / "b", [Part("Tom went to the park", True), *parts[3:4], Part("Tom", True)], tokenizer)
-    assert everything(in_parts) == everything(at_once)
-    assert in_parts.ends.tolist() == at_once.ends.tolist()
+    documents = [Part("Tom went to the park", True), Part("Mia", True), Part("Tom", True)]
+    whole = prepare(tmp_path / "b", documents, tokenizer)
+    assert everything(in_parts) == everything(whole)
+    assert in_parts.ends.tolist() == whole.ends.tolist()
     cut_short = prepare(tmp_path / "c", parts, tokenizer)
     assert cut_short.documents == 3
 
@@ -340,9 +346,10 @@ def test_windows_begin_elsewhere_in_each_epoch() -> None:
     ]
     assert all(len(set(epoch)) == 1 for epoch in starts)
     assert len({epoch[0] for epoch in starts}) > 1
-    order = [[batches[step].input_ids[0, 0].item() for step in range(e * 25, e * 25 + 25)] for e in range(2)]
-    assert order[0] != sorted(order[0])
-    assert [value - order[0][0] for value in order[0]] != [value - order[1][0] for value in order[1]]
+    epochs = [[batches[step].input_ids[0, 0].item() for step in range(e * 25, e * 25 + 25)] for e in range(2)]
+    distances = [[(after - before) % 1000 for before, after in pairwise(epoch)] for epoch in epochs]
+    assert len(set(distances[0])) > 10, "windows are read in no order"
+    assert distances[0] != distances[1]
 
 
 def test_a_short_text_has_shorter_rows(tmp_path: Path, tokenizer: Tokenizer) -> None:
@@ -500,6 +507,14 @@ def test_bits_per_byte_of_a_model_that_knows_nothing(tmp_path: Path) -> None:
     assert found.perplexity == pytest.approx(256, rel=1e-4)
     assert found.bits_per_byte == pytest.approx(8, rel=0.01)  # the first byte is half a letter's
     assert found.tokens == shards.held_out_tokens - 1 == shards.tokens // 20 - 1
+
+
+def test_bits_per_byte_of_conversations_are_of_the_answers(
+    chats: Shards, tokenizer: Tokenizer, tiny_model: LiteLlama
+) -> None:
+    found = held_out_loss(tiny_model, chats.held_out(2, 100), tokenizer=tokenizer)
+    answers = [" " + turn.content for number in (10, 30) for turn in talk(number) if turn.role == "assistant"]
+    assert found.bits_per_byte == pytest.approx(found.loss * found.tokens / math.log(2) / len("".join(answers)))
 
 
 def test_held_out_is_as_much_as_is_asked_for(texts: Shards, tiny_model: LiteLlama) -> None:

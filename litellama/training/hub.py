@@ -1,6 +1,7 @@
-"""Corpora of the Hugging Face hub by name, streamed: only as much is fetched as is read, and nothing is stored.
+"""Corpora of the Hugging Face hub by name, streamed: only as much is fetched as is read.
 
-Nothing here runs unless someone names such a corpus, for it asks another host. It needs the library `datasets`.
+Nothing here runs unless someone names such a corpus, for it asks another host. It needs the library `datasets`. Tried
+on local files of the same formats; the hub itself was out of reach where this was written.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ HUB = {
 def hub_corpus(name: str, documents: int | None = None, characters: int = CHARACTERS) -> Corpus:
     """The first texts of the corpus called `name`, so many documents or characters, fetched as they are read.
 
-    Raises `ValueError` for a name that is not in `HUB` and if the library `datasets` is missing, and what that library
-    raises if the hub cannot be reached.
+    Raises `ValueError` for a name that is not in `HUB` and if the library `datasets` is missing, `OSError` if the hub
+    cannot be reached.
     """
     if name not in HUB:
         raise ValueError(f"there is no hub corpus called {name!r}; choose one of {', '.join(HUB)}")
