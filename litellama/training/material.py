@@ -12,8 +12,9 @@ from litellama.model import LiteLlama
 from litellama.tokenizer import CHAT_TOKENS, SPECIAL_TOKENS, Tokenizer
 from litellama.training.corpora import Corpus, read_corpus
 from litellama.training.data import Batch, Batches, TinyTownBatches
-from litellama.training.documents import Part
+from litellama.training.documents import texts
 from litellama.training.drills import DrillBatches
+from litellama.training.encoding import frame
 from litellama.training.evaluation import Score, evaluate
 from litellama.training.hub import HUB, hub_corpus
 from litellama.training.perplexity import HeldOut, held_out_loss
@@ -25,8 +26,6 @@ TOKENIZER_DOCUMENTS = 30_000
 QUICK_DOCUMENTS = 90
 OPENING = "Tell me a story."
 HELD_OUT_ROWS = 16
-TOKENIZER_CHARACTERS = 50_000_000
-"""Merges are learned from so much of a corpus at most; more changes little."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,8 @@ class Material:
     def opening_ids(self, prompt: str, context_length: int) -> list[int]:
         """The prompt as this model reads it: a message to a chat model, the beginning of a text to any other."""
         if self.kind == "text":
-            return self.tokenizer.encode(prompt)
+            opening, _ = frame(self.tokenizer)
+            return [*opening, *self.tokenizer.encode(" " + prompt)]
         return prompt_ids([Message("user", prompt)], self.tokenizer, context_length, reserve=1).ids
 
 
@@ -114,16 +114,8 @@ def find_corpus(corpus: str, *, skip_bad: bool, limit: int | None, on_bad: Calla
 
 def corpus_tokenizer(corpus: Corpus, vocab_size: int) -> Tokenizer:
     """Merges learned from the corpus itself; only conversations get the tokens that frame them."""
-    texts: list[str] = []
-    characters = 0
-    for item in corpus:
-        pieces = [item.text] if isinstance(item, Part) else [" " + message.content for message in item]
-        texts += pieces
-        characters += sum(map(len, pieces))
-        if characters > TOKENIZER_CHARACTERS:
-            break
     special = [name for name in SPECIAL_TOKENS if corpus.kind == "chat" or name not in CHAT_TOKENS]
-    return Tokenizer.train(texts, vocab_size, special)
+    return Tokenizer.train(texts(corpus), vocab_size, special)
 
 
 def from_shards(shards: Shards, tokenizer: Tokenizer, opening: str, separate: bool | None = None) -> Material:
@@ -133,7 +125,7 @@ def from_shards(shards: Shards, tokenizer: Tokenizer, opening: str, separate: bo
         return shards.batches(seed, rows, length, separate=separate)
 
     def examine(model: LiteLlama, questions: int | None) -> Iterator[int | Examined]:
-        parts = shards.held_out(HELD_OUT_ROWS, model.config.max_position_embeddings)
+        parts = shards.held_out(HELD_OUT_ROWS, model.config.max_position_embeddings, separate=separate)
         if not parts:
             return
         found = held_out_loss(model, parts, next(model.parameters()).device, tokenizer)
