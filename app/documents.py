@@ -6,7 +6,6 @@ import codecs
 import csv
 import io
 import re
-import unicodedata
 import zipfile
 from collections import Counter
 from contextlib import suppress
@@ -18,7 +17,6 @@ from app.words import Problem
 
 MOST_CHARACTERS = 2_000_000
 MOST_XML = 40 * 2**20  # bytes of a .docx's document.xml, unpacked
-LIGATURES = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)}  # "ﬁ" -> "fi"
 BINARY = re.compile(r"[\x00-\x08\x0e-\x1f]")  # what no text holds
 DELIMITERS = ";\t|,"  # the comma last: in half of Europe it stands inside numbers
 NO_DELIMITER = "\x1f"  # stands in no text that is read here
@@ -87,7 +85,7 @@ def read_pdf(data: bytes) -> Document:
         length += len(pages[-1])
         if length > MOST_CHARACTERS:
             raise Problem("problem.upload_long", limit=MOST_CHARACTERS)
-    text = "\n\n".join(pages).translate(LIGATURES)
+    text = "\n\n".join(pages)
     if not text.strip():
         raise Problem("problem.upload_pictures")
     return Document(re.sub(r"(?<=[^\W\d_])-\n([^\W\d_])", lambda m: m[1] if m[1].islower() else m[0], text))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -18,6 +19,8 @@ OPEN = (
     "/gradio_api/startup-events",
 )  # fmt: skip
 OPEN_FOLDERS = ("/assets/", "/static/", "/svelte/", "/views/", "/gradio_api/heartbeat/")
+MODEL_FILE = re.compile(r"/models/[^/]+\.zip")
+FILE = "application/octet-stream"  # what no form of another site can send without being asked first
 
 HEADERS = (
     # Gradio compiles its templates in the page, hence 'unsafe-eval'; but nothing may be fetched from, sent to, or
@@ -31,11 +34,16 @@ HEADERS = (
 
 
 class Doors:
-    """ASGI middleware: 400 for a forged Host or Origin, 404 for a shut route, 413 for a large body."""
+    """ASGI middleware: 400 for a forged Host or Origin, 404 for a shut route, 413 for a large body.
 
-    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+    `uploads` are the routes that a file may be sent to, and the most bytes of each. Only a page of the lab itself may,
+    by a script: by its Origin and as `FILE`.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str], uploads: Mapping[str, int]) -> None:
         self.app = app
         self.hosts = frozenset(hosts)
+        self.uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,7 +54,10 @@ class Doors:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        await _Guarded(self.app, receive, send).run(scope)
+        await _Guarded(self.app, receive, send, self._largest_body(scope)).run(scope)
+
+    def _largest_body(self, scope: Scope) -> int:
+        return self.uploads.get(scope["path"], LARGEST_BODY)
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         headers = Headers(scope=scope)
@@ -56,20 +67,27 @@ class Doors:
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != host:
             return PlainTextResponse("Another site's page may not use the lab.", 400)
-        path = scope["path"]
-        if ".." in path or not (path in OPEN or path.startswith(OPEN_FOLDERS)):
+        path, method = scope["path"], scope["method"]
+        if path in self.uploads and method == "POST":
+            if origin is None or headers.get("content-type") != FILE:
+                return PlainTextResponse("Files are taken from the lab's own page only.", 400)
+        elif MODEL_FILE.fullmatch(path) and method == "GET":
+            if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+                return PlainTextResponse("Another site's page may not use the lab.", 400)
+        elif not (path in OPEN or path.startswith(OPEN_FOLDERS)) or ".." in path:
             return PlainTextResponse("There is nothing here.", 404)
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > LARGEST_BODY:
-            return _too_large()
+        length, largest = headers.get("content-length", "0"), self._largest_body(scope)
+        if not length.isdecimal() or int(length) > largest:
+            return _too_large(largest)
         return None
 
 
 class _Guarded:
     """One request whose body is counted as it comes, since its length may be unsaid or a lie."""
 
-    def __init__(self, app: ASGIApp, receive: Receive, send: Send) -> None:
+    def __init__(self, app: ASGIApp, receive: Receive, send: Send, largest: int) -> None:
         self.app = app
+        self.largest = largest
         self._receive = receive
         self._send = send
         self._received = 0
@@ -82,12 +100,12 @@ class _Guarded:
         except _TooLargeError:
             self._refused = True
         if self._refused and not self._started:
-            await _too_large()(scope, self._receive, self._send)
+            await _too_large(self.largest)(scope, self._receive, self._send)
 
     async def receive(self) -> Message:
         message = await self._receive()
         self._received += len(message.get("body", b""))
-        if self._received > LARGEST_BODY:
+        if self._received > self.largest:
             self._refused = True
             raise _TooLargeError
         return message
@@ -105,8 +123,8 @@ class _TooLargeError(Exception):
     pass
 
 
-def _too_large() -> PlainTextResponse:
-    return PlainTextResponse(f"That is too large: at most {LARGEST_BODY // 1024} KB are accepted.", 413)
+def _too_large(largest: int) -> PlainTextResponse:
+    return PlainTextResponse(f"That is too large: at most {largest // 1024} KB are accepted.", 413)
 
 
 def _host_name(host: str) -> str:

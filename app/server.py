@@ -6,6 +6,7 @@ import inspect
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from unittest import mock
 
 from fastapi import FastAPI, Request
@@ -14,7 +15,9 @@ from fastapi.responses import PlainTextResponse
 from app.comparison import every_fact
 from app.doors import Doors
 from app.session import MOST_CONVERSATIONS, Session
+from app.transfers import UPLOADS, add_transfers
 from app.views import view_file, words_script
+from litellama.checkpoint import checkpoints_folder
 
 log = logging.getLogger("litellama.app")
 
@@ -29,8 +32,8 @@ MISTAKES = dict.fromkeys((KeyError, IndexError, TypeError, ValueError, Recursion
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def create_app(session: Session) -> FastAPI:
-    """Everything a browser can reach, around one session."""
+def create_app(session: Session, models_folder: Path | None = None) -> FastAPI:
+    """Everything a browser can reach, around one session. Models that are opened or saved lie in `models_folder`."""
     with _quick_import():
         import gradio as gr
 
@@ -50,13 +53,14 @@ def create_app(session: Session) -> FastAPI:
     app.get("/models.json")(lambda: [one.to_json() for one in session.models.listed()])
     app.post("/model.json")(session.models.describe)  # not to be had by a mere link: it opens the model
     app.get("/views/{name}")(view_file)
+    add_transfers(app, session, models_folder or checkpoints_folder())
     gr.mount_gradio_app(
         app, page, path="/", server_name="127.0.0.1", theme=theme(), head=head(),
         footer_links=[], run_history=False, allowed_paths=[], show_error=False, max_file_size="1mb",
         ssr_mode=False, enable_monitoring=False, pwa=False, mcp_server=False,
         app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None, "exception_handlers": MISTAKES},
     )  # fmt: skip
-    app.add_middleware(Doors, hosts=LOOPBACK)
+    app.add_middleware(Doors, hosts=LOOPBACK, uploads=UPLOADS)
     return app
 
 

@@ -57,6 +57,7 @@ def test_what_is_no_text(name: str, data: bytes) -> None:
 def test_tidy() -> None:
     assert tidy("\ufeff a\u00adb \r\n\r\n\r\r\nu\u0308ber \u2028 \ud800\x0c!\n") == "ab\n\nüber\n \ufffd\n!"
     assert tidy("a\n\nb\n\tc") == "a\n\nb\n\tc"
+    assert tidy("ﬁndet Schiﬀe ½ Ⅳ") == "findet Schiffe ½ Ⅳ"
 
 
 def test_chats_stay_as_they_are() -> None:
@@ -108,6 +109,8 @@ def test_too_long() -> None:
         ('a;"b\nc;d\n', 'a;"b\nc;d'),
         ("\n\na|b\n\nc|d\n", "a, b\n\nc, d"),
         ("word\nanother\n", "word\nanother"),
+        ("1,5;2,3\n2,5;3,5\n", "1,5, 2,3\n2,5, 3,5"),
+        ("Er kam;sie ging.\nNichts.\nStille;Nacht.\nEnde.\n", "Er kam;sie ging.\nNichts.\nStille;Nacht.\nEnde."),
     ],
 )
 def test_tables(table: str, text: str) -> None:
@@ -161,8 +164,11 @@ def locked(password: str) -> bytes:
 
 
 def test_pdf() -> None:
-    data = pdf(lines("Grüße aus dem Städt-", "chen! Die Nord-", "Süd-Bahn und 3-", "4 Drachen."), lines("Seite zwei"))
-    text = "Grüße aus dem Städtchen! Die Nord-\nSüd-Bahn und 3-\n4 Drachen.\n\nSeite zwei"
+    data = pdf(
+        lines("Grüße aus dem Städt-", "chen! Die Nord-", "Süd-Bahn und 3-", "4 Drachen, 2-", "fach."),
+        lines("Seite zwei"),
+    )
+    text = "Grüße aus dem Städtchen! Die Nord-\nSüd-Bahn und 3-\n4 Drachen, 2-\nfach.\n\nSeite zwei"
     assert read_upload("Brief.PDF", data) == Upload("text", text, "")
 
 
@@ -222,14 +228,16 @@ def test_docx() -> None:
     inner = f"<w:tbl>{row(p('1'), p('2'))}</w:tbl>"
     box = f"<mc:AlternateContent><mc:Choice>{p('box')}</mc:Choice><mc:Fallback>{p('box')}</mc:Fallback>"
     body = (
-        "<w:p><w:pPr><w:tabs><w:tab/></w:tabs></w:pPr><w:r><w:t>Es war </w:t><w:tab/><w:t>einmal</w:t></w:r></w:p>"
+        p("Titel")
+        + "<w:p><w:pPr><w:tabs><w:tab/></w:tabs></w:pPr><w:r><w:t>Es war </w:t><w:tab/><w:t>einmal</w:t></w:r></w:p>"
         + f"<w:tbl>{row(p('Name'), p('Größe') + p('in cm'))}{row(p('Tom'), p(), p('150'))}{row(p('x'), inner)}</w:tbl>"
         + "<w:p><w:r><w:t>ein &lt;Drache&gt;</w:t><w:br/><w:t>&#252;ber</w:t></w:r>"
-        + "<w:del><w:r><w:delText>gone</w:delText></w:r></w:del><w:r><w:instrText>PAGE</w:instrText></w:r></w:p>"
+        + "<w:del><w:r><w:delText>gone</w:delText></w:r></w:del><w:r><w:instrText>PAGE</w:instrText></w:r>"
+        + "<x:t xmlns:x='urn:drawing'>drawn</x:t></w:p>"
         + f"<w:p>{box}</mc:AlternateContent><w:r><w:t>round it</w:t></w:r></w:p>"
         + p() + p("Ende")
     )  # fmt: skip
-    expected = "Es war \teinmal\nName, Größe in cm\nTom, 150\nx, 1, 2\nein <Drache>\nüber\nbox\nround it\n\nEnde"
+    expected = "Titel\nEs war \teinmal\nName, Größe in cm\nTom, 150\nx, 1, 2\nein <Drache>\nüber\nbox\nround it\n\nEnde"
     assert read_upload("Märchen.docx", docx(body)) == Upload("text", expected, "")
 
 
@@ -266,6 +274,15 @@ def declared(size: int) -> bytes:
 def test_docx_that_are_not_read(data: bytes, says: str) -> None:
     with pytest.raises(Problem, match=says):
         read_upload("x.docx", data)
+
+
+def test_long_documents_are_given_up_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "MOST_CHARACTERS", 5)
+    monkeypatch.setattr(documents, "MOST_XML", 5)
+    with pytest.raises(Problem, match="more text than is accepted"):
+        documents.read_pdf(pdf(lines("longer"), b"broken").replace(b"broken", b"(((((("))
+    with pytest.raises(Problem, match="more text than is accepted"):
+        documents.read_docx(docx("<not even XML"))
 
 
 def test_deep_xml_needs_no_stack() -> None:
