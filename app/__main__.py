@@ -101,7 +101,10 @@ def serve(listener: socket.socket, options: argparse.Namespace) -> None:
     address = f"http://{name}:{listener.getsockname()[1]}/"
     # A second for what is being answered; an open page's heartbeat would otherwise keep the server for ever.
     config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1)
-    Announcer(config, address, not options.no_browser).run(sockets=[listener])
+    try:
+        Announcer(config, address, not options.no_browser).run(sockets=[listener])
+    finally:
+        app.state.trainings.close()
 
 
 if __name__ == "__main__":

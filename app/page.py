@@ -7,14 +7,14 @@ from typing import Any
 import gradio as gr
 
 from app.session import Session
-from app.tabs import attention, attribution, chat, compare, intervene, layers, step
+from app.tabs import attention, attribution, chat, compare, intervene, layers, step, train
 from app.views import scripts, template, view_address
 from app.words import FALLBACK, all_words
 
 # In the order the page shows them. Each has a `TITLE`, a key of the strings, and `build(session)`.
-TABS = (chat, attention, step, layers, attribution, intervene, compare)
+TABS = (chat, attention, step, layers, attribution, intervene, compare, train)
 
-STYLES = ("lab.css", "attention.css", "attribution.css", "layers.css", "intervene.css", "step.css", "compare.css")
+STYLES = tuple(f"{name}.css" for name in "lab attention attribution layers intervene step compare train".split())
 
 
 def build_page(session: Session) -> gr.Blocks:

@@ -15,7 +15,9 @@ from fastapi.responses import PlainTextResponse
 from app.comparison import every_fact
 from app.doors import Doors
 from app.session import MOST_CONVERSATIONS, Session
-from app.transfers import UPLOADS, add_transfers
+from app.shelf import Shelf
+from app.trainings import Trainings
+from app.transfers import UPLOADS, add_trainings, add_transfers
 from app.views import view_file, words_script
 from litellama.checkpoint import checkpoints_folder
 
@@ -33,7 +35,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def create_app(session: Session, models_folder: Path | None = None) -> FastAPI:
-    """Everything a browser can reach, around one session. Models that are opened or saved lie in `models_folder`."""
+    """Everything a browser can reach, around one session. Models that are opened, trained or saved lie in
+    `models_folder`. Who serves it calls `state.trainings.close` at the end."""
     with _quick_import():
         import gradio as gr
 
@@ -53,7 +56,9 @@ def create_app(session: Session, models_folder: Path | None = None) -> FastAPI:
     app.get("/models.json")(lambda: [one.to_json() for one in session.models.listed()])
     app.post("/model.json")(session.models.describe)  # not to be had by a mere link: it opens the model
     app.get("/views/{name}")(view_file)
-    add_transfers(app, session, models_folder or checkpoints_folder())
+    shelf, kept = Shelf(), models_folder or session.models.folder or checkpoints_folder()
+    add_transfers(app, kept, shelf)
+    app.state.trainings = add_trainings(app, Trainings(kept, shelf))
     gr.mount_gradio_app(
         app, page, path="/", server_name="127.0.0.1", theme=theme(), head=head(),
         footer_links=[], run_history=False, allowed_paths=[], show_error=False, max_file_size="1mb",

@@ -91,9 +91,6 @@ class Session:
         self._texts.forget(f"{key}/intervene")
         self._texts.forget(f"{key}/step")
 
-    def model_added(self, name: str) -> None:
-        """A model of this name was put into the folder of kept models."""
-
     def stop(self, key: str) -> None:
         """Let the running reply end with the token it is at."""
         self.conversation(key).stop.set()

@@ -23,6 +23,7 @@ from app.settings import Knob
 from app.shelf import Shelf
 from app.words import Problem
 from litellama.archive import safe_name
+from litellama.checkpoint import CARD, replace_card
 from litellama.config import PRESETS
 
 SIZES = ("litellama-300k", "litellama-1m", "litellama-2m", "tinytown", "litellama-5m", "litellama-15m")
@@ -31,6 +32,7 @@ MINUTES = Knob(low=0.25, high=60, step=0.25, default=FIRST_MINUTES)
 SHORTEST_TEXT = 200  # characters; from less there is nothing to learn
 LOOKS = 30
 KEPT_RUNS = 3
+LONGEST_TITLE = 60
 POINTS = 240  # of the loss curve, at most
 SECONDS_UNSEEN = 120  # after which a training whose page is gone obeys any page
 SECONDS_TO_SAVE = 20
@@ -73,6 +75,7 @@ class Run:
     minutes: float
     token: str
     process: subprocess.Popen[str] | None = None
+    listener: threading.Thread | None = None
     state: str = "preparing"
     seen: float = field(default_factory=time.monotonic)
     curve: Curve = field(default_factory=Curve)
@@ -126,7 +129,10 @@ class Trainings:
         self._lock = threading.Lock()
 
     def act(self, sent: object) -> dict[str, Any]:
-        """Do what a page asks: see, start, pause, go, stop, more or keep. What there is to see then; raises `Problem`."""
+        """Do what a page asks: see, start, pause, go, stop, more or keep; gives what there is to see then.
+
+        Raises `Problem`.
+        """
         if not isinstance(sent, dict):
             raise Problem("problem.request")
         action, token = sent.get("action"), sent.get("token")
@@ -149,14 +155,12 @@ class Trainings:
         """Let the training save and end; called when the server ends."""
         with self._lock:
             run = self._run
-            if run is None or run.process is None or run.process.poll() is not None:
+            if run is None or run.process is None or run.listener is None:
                 return
             self._wish(run, "stop")
-            process = run.process
-        try:
-            process.wait(SECONDS_TO_SAVE)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        run.listener.join(SECONDS_TO_SAVE)
+        run.process.kill()
+        run.listener.join()
 
     # --- What a page may ask -----------------------------------------------------------------------------------------
 
@@ -209,7 +213,9 @@ class Trainings:
         """Put the trained model among those that can be chosen; gives the name it has there."""
         if run.is_busy or not run.model.is_dir():
             raise Problem("problem.nothing_to_keep")
-        wanted = safe_name(name if isinstance(name, str) else "")
+        title = name.strip()[:LONGEST_TITLE] if isinstance(name, str) else ""
+        wanted = safe_name(title)
+        title = title or wanted
         found, number = wanted, 2
         while (self._models / found).exists():
             found, number = f"{wanted}-{number}", number + 1
@@ -217,6 +223,8 @@ class Trainings:
         shutil.rmtree(new, ignore_errors=True)
         try:
             shutil.copytree(run.model, new)
+            card = json.loads((new / CARD).read_text(encoding="utf-8"))
+            replace_card(new, card | {"name": title})
             new.rename(self._models / found)
         except OSError as error:
             shutil.rmtree(new, ignore_errors=True)
@@ -271,18 +279,19 @@ class Trainings:
             )  # fmt: skip
         if sys.platform != "win32":
             os.setpriority(os.PRIO_PROCESS, run.process.pid, NICENESS)
-        threading.Thread(target=self._listen, args=(run, run.process), daemon=True).start()
+        run.listener = threading.Thread(target=self._listen, args=(run, run.process), daemon=True)
+        run.listener.start()
 
     def _listen(self, run: Run, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            with self._lock:
-                run.hear(json.loads(line))
-        code = process.wait()
+        with process:
+            for line in process.stdout:
+                with self._lock:
+                    run.hear(json.loads(line))
         with self._lock:
             if run.is_busy:  # it ended without a word
                 run.state = "failed"
-                run.trouble = _last_line(run.folder / "errors.txt") or f"exit status {code}"
+                run.trouble = _last_line(run.folder / "errors.txt") or f"exit status {process.returncode}"
                 log.warning("a training failed: %s", run.trouble)
 
     def _wish(self, run: Run, wish: str) -> None:
@@ -291,7 +300,7 @@ class Trainings:
         try:
             run.process.stdin.write(wish + "\n")
             run.process.stdin.flush()
-        except OSError:  # it has just ended, and its last news say how
+        except (OSError, ValueError):  # it has just ended, and its last news say how
             pass
 
 

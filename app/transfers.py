@@ -5,13 +5,13 @@ A file is the raw body of a request; `app.doors` has seen to it that the request
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
@@ -21,7 +21,8 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from app.session import Session
+from app.shelf import Shelf
+from app.trainings import Trainings
 from app.uploads import LARGEST_FILE, read_upload
 from app.words import Problem
 from litellama.archive import ArchiveError, pack, safe_name, unpack
@@ -31,6 +32,7 @@ LARGEST_MODEL = 200 * 10**6  # bytes, packed and unpacked
 UPLOADS = {"/upload-text": LARGEST_FILE, "/open-model": LARGEST_MODEL}
 MOST_AT_ONCE = {"/upload-text": 4, "/open-model": 2, "/models": 2}
 BLOCK = 256 * 1024
+SHOWN = 2000  # characters of a text that was read
 
 PROBLEMS = {  # by the kind of an `ArchiveError`
     "format": "problem.model_format", "content": "problem.model_content", "size": "problem.model_size",
@@ -64,8 +66,10 @@ class Turns:
                 self._served.discard(page)
 
 
-def add_transfers(app: FastAPI, session: Session, models_folder: Path) -> None:
+def add_transfers(app: FastAPI, models_folder: Path, shelf: Shelf) -> None:
     """Give `app` its three routes for files; what cannot be done is answered with {"problem": ...}.
+
+    A text goes to the `shelf`, since it may be long; the page is told its name there and how it begins.
 
     A request names the page it comes from in `x-page`, and a document's name, percent-encoded, in `x-file-name`.
     """
@@ -78,7 +82,8 @@ def add_transfers(app: FastAPI, session: Session, models_folder: Path) -> None:
         with turns["/upload-text"].taken_by(_page(request)):
             data = b"".join([block async for block in request.stream()])
             upload = await run_in_threadpool(read_upload, unquote(request.headers.get("x-file-name", "")), data)
-        return asdict(upload) | {"characters": len(upload.text)}
+        told = {"kind": upload.kind, "encoding": upload.encoding, "characters": len(upload.text)}
+        return told | {"text": upload.text[:SHOWN], "id": shelf.put(upload)}
 
     @app.post("/open-model")
     async def open_model(request: Request) -> dict[str, str]:
@@ -86,7 +91,6 @@ def add_transfers(app: FastAPI, session: Session, models_folder: Path) -> None:
             async for block in request.stream():
                 await run_in_threadpool(file.write, block)
             folder = await run_in_threadpool(unpack, file, models_folder, largest=LARGEST_MODEL)
-        await run_in_threadpool(session.model_added, folder.name)
         return {"name": folder.name}
 
     @app.get("/models/{name}.zip")
@@ -102,6 +106,22 @@ def add_transfers(app: FastAPI, session: Session, models_folder: Path) -> None:
             "cache-control": "no-store",
         }
         return StreamingResponse(_blocks(file), media_type="application/zip", headers=headers)
+
+
+def add_trainings(app: FastAPI, trainings: Trainings) -> Trainings:
+    """Give `app` the route by which pages see and change the training under way."""
+
+    @app.post("/training.json")
+    async def training(request: Request) -> dict[str, Any]:
+        if request.headers.get("content-type") != "application/json":  # which no form of another site can send
+            raise Problem("problem.request")
+        try:
+            sent = json.loads(await request.body())
+        except ValueError:
+            raise Problem("problem.request") from None
+        return await run_in_threadpool(trainings.act, sent)
+
+    return trainings
 
 
 def _packed(folder: Path) -> BinaryIO:

@@ -21,8 +21,8 @@ from starlette.testclient import TestClient
 from app import transfers
 from app.doors import FILE, LARGEST_BODY, Doors
 from app.server import LOOPBACK
-from app.session import Session
-from app.transfers import UPLOADS, Turns, add_transfers
+from app.shelf import Shelf
+from app.transfers import SHOWN, UPLOADS, Turns, add_transfers
 from app.uploads import LARGEST_FILE, Upload
 from app.words import Problem
 from litellama.archive import pack
@@ -51,15 +51,15 @@ def models(tmp_path: Path, tiny_checkpoint: Path) -> Path:
 
 
 @pytest.fixture
-def session(tiny_checkpoint: Path) -> Session:
-    return Session(open_checkpoint(tiny_checkpoint))
+def shelf() -> Shelf:
+    return Shelf()
 
 
 @pytest.fixture
-def client(session: Session, models: Path) -> Iterator[TestClient]:
+def client(shelf: Shelf, models: Path) -> Iterator[TestClient]:
     """The three routes behind the doors, without Gradio."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    add_transfers(app, session, models)
+    add_transfers(app, models, shelf)
     app.add_middleware(Doors, hosts=LOOPBACK, uploads=UPLOADS)
     with TestClient(app, base_url=OWN) as client:
         yield client
@@ -83,21 +83,22 @@ def tree(folder: Path) -> list[str]:
 # --- What is asked for -----------------------------------------------------------------------------------------------
 
 
-def test_a_document_becomes_text(client: TestClient) -> None:
+def test_a_document_becomes_text(client: TestClient, shelf: Shelf) -> None:
     answer = client.post("/upload-text", content=b"Es war einmal\r\n", headers=headers())
     assert answer.status_code == 200
-    assert answer.json() == {"text": "Es war einmal", "characters": 13, "kind": "text", "encoding": "utf-8"}
+    told = answer.json()
+    assert shelf.get(told.pop("id")).text == "Es war einmal"
+    assert told == {"text": "Es war einmal", "characters": 13, "kind": "text", "encoding": "utf-8"}
+    long = client.post("/upload-text", content=b"word " * 1000, headers=headers()).json()
+    assert (long["characters"], len(long["text"])) == (4999, SHOWN), "the page gets the beginning only"
+    assert len(shelf.get(long["id"]).text) == 4999
     named = headers(x_file_name=quote("Mein Märchen.csv"))
     assert client.post("/upload-text", content=b"a;b\nc;d", headers=named).json()["text"] == "a, b\nc, d"
     chat = client.post("/upload-text", content=b'{"x": 1}\n', headers=headers(x_file_name="c.jsonl")).json()
     assert (chat["kind"], chat["text"]) == ("chat", '{"x": 1}\n')
 
 
-def test_a_model_goes_out_and_comes_back(
-    client: TestClient, models: Path, session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    added: list[str] = []
-    monkeypatch.setattr(session, "model_added", added.append)
+def test_a_model_goes_out_and_comes_back(client: TestClient, models: Path) -> None:
     saved = client.get("/models/Kite%201.zip")
     assert saved.status_code == 200
     assert saved.headers["content-type"] == "application/zip"
@@ -105,8 +106,7 @@ def test_a_model_goes_out_and_comes_back(
     assert int(saved.headers["content-length"]) == len(saved.content)
     assert client.post("/open-model", content=saved.content, headers=headers()).json() == {"name": "kite-1"}
     assert client.post("/open-model", content=saved.content, headers=headers()).json() == {"name": "kite-1-2"}
-    assert added == ["kite-1", "kite-1-2"]
-    for name in added:
+    for name in ("kite-1", "kite-1-2"):
         assert open_checkpoint(models / name).verified
         before = {path.name: path.read_bytes() for path in (models / "Kite 1").iterdir()}
         assert {path.name: path.read_bytes() for path in (models / name).iterdir()} == before
@@ -244,15 +244,10 @@ def hostile(name: str, data: bytes = b"harm") -> bytes:
         (hostile("kite/config.json", bytes(10**7)), "model_content"),
     ],
 )  # fmt: skip
-def test_archives_that_are_not_opened(
-    client: TestClient, tmp_path: Path, data: bytes, key: str, session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    added: list[str] = []
-    monkeypatch.setattr(session, "model_added", added.append)
+def test_archives_that_are_not_opened(client: TestClient, tmp_path: Path, data: bytes, key: str) -> None:
     before = tree(tmp_path)
     assert problem(client.post("/open-model", content=data, headers=headers())) == (422, f"problem.{key}")
     assert tree(tmp_path) == before
-    assert added == []
 
 
 def test_damaged_archives(client: TestClient, packed: bytes, models: Path) -> None:
