@@ -289,7 +289,7 @@ class Trainings:
                 with self._lock:
                     run.hear(json.loads(line))
         with self._lock:
-            if run.is_busy:  # it ended without a word
+            if run.is_busy and run.process is process:  # it ended without a word, and no other goes on for it
                 run.state = "failed"
                 run.trouble = _last_line(run.folder / "errors.txt") or f"exit status {process.returncode}"
                 log.warning("a training failed: %s", run.trouble)
