@@ -1,6 +1,6 @@
-"""What a TinyTown checkpoint can do, as Markdown: its figures, ten stories and some free talk, none of it picked.
+"""What checkpoints can do, as Markdown: figures, ten stories and some talk, none of it picked.
 
-`python -m litellama.training.report checkpoints/tinytown` writes checkpoints/README.md.
+`python -m litellama.training.report checkpoints/tinytown checkpoints/coffee ...` writes checkpoints/README.md.
 """
 
 from __future__ import annotations
@@ -32,6 +32,18 @@ Where is Tom?|asdf qwer
 """.replace("\n", "").split("|")
 
 
+OPENINGS = ("Once upon a time", "Alice was", "The Wolf said", "“Oh, dear!” said")
+# What is said to the models that were taught to talk about one thing.
+TALK = {
+    "coffee": ("one Chai Latte please", "Can I get a mocha for Jean?", "What's in a cold brew?", "Do you have tacos?",
+               "yes, that's correct", "What is a llama?"),
+    "storyteller": ("Go on: A Fox once saw a Crow fly off with a piece of cheese in its beak.",
+                    "Continue this story. Dorothy looked at the Scarecrow.",
+                    "What happens next? The Rat and the Mole sat by the river.",
+                    "Go on: Alice was beginning to get very tired.", "What is a llama?"),
+}  # fmt: skip
+
+
 def report(opened: Opened) -> Iterator[str]:
     """The report's lines. Raises `ValueError` for a checkpoint without a card."""
     card = opened.card
@@ -55,6 +67,37 @@ def report(opened: Opened) -> Iterator[str]:
     yield "|---|---|"
     for text in FREE_TALK:
         yield f"| {text} | {_say(opened, text, 0.0, 0)} |"
+
+
+def report_on_another(opened: Opened, began_as: Opened | None) -> Iterator[str]:
+    """The lines about a model of another corpus: what it cost, what it knows, and what it says to the same words as the
+    model it began as. Raises `ValueError` for a checkpoint without a card."""
+    card, name = opened.card, opened.folder.name
+    if card is None:
+        raise ValueError(f"{opened.folder} has no card.json; only the lab's own checkpoints can be reported on")
+    yield f"## {name}"
+    yield ""
+    start = f"began as {card['began_as']} and was" if "began_as" in card else "was"
+    yield f"{card['parameters']:,} parameters; {start} trained for {card['steps']:,} steps on {card['tokens_seen']:,}"
+    yield f"tokens of {card['corpus']} in {card['hours'] * 60:.0f} minutes (measured on {card['machine']}) by"
+    yield ""
+    yield f"    {card['command']}"
+    yield ""
+    for words in (card.get("credit"), card.get("note")):
+        if words:
+            yield words
+            yield ""
+    if held := card.get("held_out"):
+        yield f"On what was held out of its corpus ({held['tokens']:,} tokens): loss {held['loss']:.3f} nats per token, "
+        yield f"perplexity {held['perplexity']:.1f}, {held['bits_per_byte']:.2f} bits per byte (measured)."
+        yield ""
+    yield f"Each line a new conversation; temperature {TEMPERATURE}, seed 1:"
+    yield ""
+    yield f"| You | before: {began_as.folder.name} | after: {name} |" if began_as else f"| You | {name} |"
+    yield "|---|---|---|" if began_as else "|---|---|"
+    for text in TALK.get(name, OPENINGS):
+        said = [_say(one, text, TEMPERATURE, 1) for one in (began_as, opened) if one is not None]
+        yield f"| {text} | {' | '.join(said)} |"
 
 
 def _figures(name: str, card: dict[str, Any]) -> Iterator[str]:
@@ -116,10 +159,21 @@ def _say(opened: Opened, text: str, temperature: float, seed: int) -> str:
     return "".join(piece.text for piece in pieces).replace("|", "\\|").replace("\n", " ")
 
 
+def write_report(folders: list[Path]) -> Iterator[str]:
+    """All lines: the first folder is TinyTown's, the others those of models that learned something else."""
+    yield from report(open_checkpoint(folders[0]))
+    for folder in folders[1:]:
+        opened = open_checkpoint(folder)
+        name = (opened.card or {}).get("began_as")
+        began_as = None if name is None else open_checkpoint(folder.parent / name)
+        yield ""
+        yield from report_on_another(opened, began_as)
+
+
 if __name__ == "__main__":
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "checkpoints/tinytown")
+    folders = [Path(name) for name in sys.argv[1:]] or [Path("checkpoints/tinytown")]
     try:
-        text = "\n".join(report(open_checkpoint(folder))) + "\n"
+        text = "\n".join(write_report(folders)) + "\n"
     except ValueError as problem:
         sys.exit(f"report: {problem}")
-    (folder.parent / "README.md").write_text(text, encoding="utf-8")
+    (folders[0].parent / "README.md").write_text(text, encoding="utf-8")

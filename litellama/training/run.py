@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shlex
 import tempfile
 import time
 from collections.abc import Generator
@@ -225,7 +226,8 @@ def _card(job: Job, model: LiteLlama, material: Material, recipe: Recipe, found:
     steps = [line for line in _lines(job) if line["news"] == "Stepped"]
     last = steps[-1]
     recent = [line["loss"] for line in steps[-200:]]
-    command = " ".join(arg for arg in job.command if arg != "--resume")
+    # Of this machine's folders, only the last names: a card goes to other machines.
+    words = [Path(arg).name if Path(arg).is_absolute() else arg for arg in job.command if arg != "--resume"]
     return {
         "name": job.out.name,
         "licence": "MIT",
@@ -233,7 +235,7 @@ def _card(job: Job, model: LiteLlama, material: Material, recipe: Recipe, found:
         "corpus": material.corpus,
         "kind": material.kind,
         **({"began_as": job.start.name} if job.start else {}),
-        "command": f"python -m litellama {command}",
+        "command": f"python -m litellama {shlex.join(words)}",
         "seed": job.seed,
         "steps": last["step"],
         "planned_steps": recipe.steps,
