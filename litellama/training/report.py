@@ -88,7 +88,7 @@ def report_on_another(opened: Opened, began_as: Opened | None) -> Iterator[str]:
             yield words
             yield ""
     if held := card.get("held_out"):
-        yield f"On what was held out of its corpus ({held['tokens']:,} tokens): loss {held['loss']:.3f} nats per token, "
+        yield f"On what was held out of its corpus ({held['tokens']:,} tokens): loss {held['loss']:.3f} nats per token,"
         yield f"perplexity {held['perplexity']:.1f}, {held['bits_per_byte']:.2f} bits per byte (measured)."
         yield ""
     yield f"Each line a new conversation; temperature {TEMPERATURE}, seed 1:"
