@@ -42,6 +42,7 @@ def prepared(job: Job, world: World) -> Generator[News, None, tuple[LiteLlama, M
     opened = None if job.start is None else open_checkpoint(job.start)
     config = (job.config or preset(job.preset)) if opened is None else opened.config
     folder = job.material or job.folder
+    job.folder.mkdir(parents=True, exist_ok=True)
     if world.is_first and job.material is None and not (job.resume and (job.folder / TOKENIZER).exists()):
         yield from write_material(job, config, opened)
     world.wait()
