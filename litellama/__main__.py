@@ -1,4 +1,4 @@
-"""The command line: `python -m litellama chat | generate | list | train | evaluate | trust | compare | pack | unpack`.
+"""The command line: `python -m litellama chat | generate | train | sweep | ...`; --help lists all.
 
 What a command is asked for goes to stdout, everything said beside it to stderr, so `--json` gives one JSON document.
 """
@@ -31,6 +31,7 @@ SMALL = 50_000_000  # parameters; below, a second thread costs more in handing o
 
 
 LATER = {"train": "litellama.training.commands", "evaluate": "litellama.training.commands",
+         "sweep": "litellama.training.sweep_command",
          "trust": "litellama.explain.commands", "compare": "litellama.footprint.commands",
          "pack": "litellama.archive_commands", "unpack": "litellama.archive_commands"}  # fmt: skip
 

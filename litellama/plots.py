@@ -191,6 +191,50 @@ def worth(models: Sequence[Mapping[str, Any]], above_chance: Mapping[str, float]
     return figure
 
 
+def scaling_law(
+    runs: Sequence[Mapping[str, Any]],
+    law: Mapping[str, float],
+    extrapolated: Sequence[Mapping[str, Any]],
+    *,
+    title: str = "",
+) -> go.Figure:
+    """Loss against parameters, both by powers of ten: for each token budget the runs and the law's curve; hollow, with
+    their ranges, the models that nobody measured here. All three as `sweep --json` prints them."""
+    figure = go.Figure()
+
+    def curve(low: float, high: float, tokens: float, name: str, line: Mapping[str, Any]) -> None:
+        sizes = numpy.geomspace(low, high, 60)
+        losses = law["E"] + law["A"] * sizes ** -law["alpha"] + law["B"] * tokens ** -law["beta"]
+        figure.add_scatter(x=sizes, y=losses, name=name, mode="lines", line=line, hoverinfo="skip")
+
+    smallest, largest = min(run["parameters"] for run in runs), max(run["parameters"] for run in runs)
+    for number, budget in enumerate(sorted({run["budget"] for run in runs})):
+        chosen = [run for run in runs if run["budget"] == budget]
+        colour, symbol = LINES[number % len(LINES)], ("circle", "square", "diamond", "cross")[number % 4]
+        curve(smallest, largest, chosen[0]["tokens"], f"{budget:,} tokens, fitted", {"color": colour, "width": 2})
+        figure.add_scatter(
+            x=[run["parameters"] for run in chosen], y=[run["loss"] for run in chosen], mode="markers",
+            name=f"{budget:,} tokens, measured", marker={"color": colour, "size": 9, "symbol": symbol},
+            text=[html.escape(run["size"]) for run in chosen],
+            hovertemplate="%{text}<br>%{x:,} parameters: %{y:.4f}, measured<extra></extra>",
+        )  # fmt: skip
+    for number, one in enumerate(extrapolated):
+        colour, name = LINES[number % len(LINES)], html.escape(one["name"])
+        dotted = {"color": colour, "width": 1, "dash": "dot"}
+        curve(largest, one["parameters"], one["tokens"], f"the law at {one['tokens']:.3g} tokens, extrapolated", dotted)
+        figure.add_scatter(
+            x=[one["parameters"]], y=[one["loss"]], name=f"{name}, extrapolated", mode="markers",
+            marker={"color": colour, "size": 12, "symbol": ("circle", "square", "diamond")[number % 3] + "-open"},
+            error_y={"array": [one["high"] - one["loss"]], "arrayminus": [one["loss"] - one["low"]]},
+            customdata=[[one["low"], one["high"]]],
+            hovertemplate=f"{name}: %{{y:.2f}} (%{{customdata[0]:.2f}} to %{{customdata[1]:.2f}}), extrapolated"
+            "<extra></extra>",
+        )  # fmt: skip
+    figure.update_xaxes(type="log", title="parameters, embedding and head included")
+    figure.update_yaxes(type="log", title="held-out loss, nats per token")
+    return _framed(figure, title, first_on_top=False)
+
+
 @dataclass(frozen=True)
 class ShadedText:
     """Words shaded by their scores, shown by a notebook: teal speaks for the answer, orange (dashed) against it."""

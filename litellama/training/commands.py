@@ -128,7 +128,7 @@ def train(
             )  # fmt: skip
             control = Control()
             track = write_tensorboard(job.folder / "tensorboard") if tensorboard and world.is_first else None
-            with _interrupts(control), display(quiet=as_json or not world.is_first) as show:
+            with interrupts(control), display(quiet=as_json or not world.is_first) as show:
                 if as_json and world.is_first:
                     threading.Thread(target=_listen, args=(control,), daemon=True).start()
                 for news in run(job, control, world):
@@ -144,7 +144,7 @@ def train(
 
 
 @contextmanager
-def _interrupts(control: Control) -> Iterator[None]:
+def interrupts(control: Control) -> Iterator[None]:
     """While this is open, Ctrl-C lets the step under way end and saves; a second one ends at once."""
 
     def note(number: int, frame: Any) -> None:

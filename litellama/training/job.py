@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from litellama.config import ModelConfig
 from litellama.training.material import TINYTOWN
 from litellama.training.parallel import Spread
 
@@ -18,10 +19,13 @@ ROWS = 32
 class Job:
     """What is to be trained on what, for how long, and how. Exactly one of `steps` and `minutes`; `start` is a
     checkpoint to go on from, `lora_rank` trains low-rank additions to it and nothing else; `looks` is how often on the
-    way the model is asked to go on from `prompt`."""
+    way the model is asked to go on from `prompt`. `config` is a shape that is no preset; `material` is another job's
+    folder, whose tokenizer and tokenised corpus are read instead of making them again."""
 
     out: Path
     preset: str = "tinytown"
+    config: ModelConfig | None = None
+    material: Path | None = None
     start: Path | None = None
     corpus: str = TINYTOWN
     tokenizer: Path | None = None

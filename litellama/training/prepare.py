@@ -40,21 +40,23 @@ TOKENIZER, SHARDS, OPENING = "tokenizer.json", "corpus", "opening.json"
 def prepared(job: Job, world: World) -> Generator[News, None, tuple[LiteLlama, Material]]:
     """The model to be trained and what it is to read; the first process writes what all read then."""
     opened = None if job.start is None else open_checkpoint(job.start)
-    config = preset(job.preset) if opened is None else opened.config
-    if world.is_first and not (job.resume and (job.folder / TOKENIZER).exists()):
-        yield from _write(job, config, opened)
+    config = (job.config or preset(job.preset)) if opened is None else opened.config
+    folder = job.material or job.folder
+    job.folder.mkdir(parents=True, exist_ok=True)
+    if world.is_first and job.material is None and not (job.resume and (job.folder / TOKENIZER).exists()):
+        yield from write_material(job, config, opened)
     world.wait()
-    tokenizer = Tokenizer.load(job.folder / TOKENIZER)
+    tokenizer = Tokenizer.load(folder / TOKENIZER)
     if job.corpus == TINYTOWN:
         material = tinytown(tokenizer, job.drills, job.exercises)
     else:
-        opening = json.loads((job.folder / OPENING).read_text(encoding="utf-8"))
-        material = from_shards(open_shards(job.folder / SHARDS, tokenizer), tokenizer, opening, job.separate)
+        opening = json.loads((folder / OPENING).read_text(encoding="utf-8"))
+        material = from_shards(open_shards(folder / SHARDS, tokenizer), tokenizer, opening, job.separate)
     model = _new(job, config, tokenizer) if opened is None else _taken(job, opened, tokenizer)
     return model, material
 
 
-def _write(job: Job, config: ModelConfig, opened: Opened | None) -> Generator[News, None, None]:
+def write_material(job: Job, config: ModelConfig, opened: Opened | None = None) -> Generator[News, None, None]:
     """The tokenizer, and any corpus but TinyTown as shards, into the training's folder."""
     job.folder.mkdir(parents=True, exist_ok=True)
     (job.folder / "metrics.jsonl").unlink(missing_ok=True)
