@@ -257,7 +257,11 @@ def test_findings_of_a_world_where_the_law_holds() -> None:
     assert document["law"]["label"] == "fitted"
     best = document["best"]
     assert 6 * best["parameters"] * best["tokens"] == pytest.approx(best["flops"])
-    assert (best["parameters"] > 250_000) == (best["label"] == "fitted"), "no run was as small"
+    assert best["tokens"] > 2_000_000, "more than any run read"
+    assert best["label"] == "extrapolated"
+    longer = findings(settings(), world(budgets=(500_000, 2_000_000, 8_000_000, 64_000_000)))["best"]
+    assert longer["tokens"] < 64_000_000
+    assert longer["label"] == "fitted"
 
 
 def test_the_words_say_how_far_it_can_be_trusted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -29,9 +30,9 @@ def findings(settings: dict[str, Any], runs: Sequence[Measured]) -> dict[str, An
     """
     laws = left_out([Point(run.parameters, run.tokens, run.loss) for run in runs])
     law = laws[0]
-    most = max(6.0 * run.parameters * run.tokens for run in runs)
-    parameters, tokens = law.best_size(most)
     sizes, read = [run.parameters for run in runs], [run.tokens for run in runs]
+    middling = 6 * math.sqrt(min(sizes) * max(sizes)) * math.sqrt(min(read) * max(read))  # the largest's lies outside
+    parameters, tokens = law.best_size(middling)
     inside = min(sizes) <= parameters <= max(sizes) and min(read) <= tokens <= max(read)
     extrapolated = [_target(laws, *target) for target in TARGETS]
     return {
@@ -39,7 +40,8 @@ def findings(settings: dict[str, Any], runs: Sequence[Measured]) -> dict[str, An
         "runs": [{**asdict(run), "label": "measured"} for run in runs],
         "law": {**asdict(law), "label": "fitted"},
         "best": {
-            "flops": most, "parameters": parameters, "tokens": tokens, "label": "fitted" if inside else "extrapolated",
+            "flops": middling, "parameters": parameters, "tokens": tokens,
+            "label": "fitted" if inside else "extrapolated",
         },
         "extrapolated": extrapolated,
         "caveats": _caveats(settings, runs, law, extrapolated),
