@@ -254,13 +254,20 @@ def test_findings_of_a_world_where_the_law_holds() -> None:
         assert one["loss"] == pytest.approx(CHINCHILLA.loss(one["parameters"], one["tokens"]), rel=0.01)
         assert one["low"] <= one["loss"] <= one["high"]
     assert {run["label"] for run in document["runs"]} == {"measured"}
-    assert document["law"]["label"] == document["best"]["label"] == "fitted"
+    assert document["law"]["label"] == "fitted"
+    best = document["best"]
+    assert 6 * best["parameters"] * best["tokens"] == pytest.approx(best["flops"])
+    assert best["tokens"] > 2_000_000, "more than any run read"
+    assert best["label"] == "extrapolated"
+    longer = findings(settings(), world(budgets=(500_000, 2_000_000, 8_000_000, 64_000_000)))["best"]
+    assert longer["tokens"] < 64_000_000
+    assert longer["label"] == "fitted"
 
 
 def test_the_words_say_how_far_it_can_be_trusted() -> None:
     said = "\n".join(findings(settings(), world())["caveats"])
     largest = replace(preset("litellama-5m"), vocab_size=1024).num_parameters
-    assert f"lies {float(f'{LITELLAMA_460M.num_parameters / largest:.2g}'):,.0f} times beyond in parameters" in said
+    assert f": {float(f'{LITELLAMA_460M.num_parameters / largest:.2g}'):,.0f} times beyond in parameters" in said
     assert "two standard errors" in said
     assert "no loss that they reported can be compared" in said
     assert "Muennighoff" not in said

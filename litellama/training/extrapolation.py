@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -29,17 +30,22 @@ def findings(settings: dict[str, Any], runs: Sequence[Measured]) -> dict[str, An
     """
     laws = left_out([Point(run.parameters, run.tokens, run.loss) for run in runs])
     law = laws[0]
-    most = max(6.0 * run.parameters * run.tokens for run in runs)
-    parameters, tokens = law.best_size(most)
+    sizes, read = [run.parameters for run in runs], [run.tokens for run in runs]
+    middling = 6 * math.sqrt(min(sizes) * max(sizes)) * math.sqrt(min(read) * max(read))  # the largest's lies outside
+    parameters, tokens = law.best_size(middling)
+    inside = min(sizes) <= parameters <= max(sizes) and min(read) <= tokens <= max(read)
     extrapolated = [_target(laws, *target) for target in TARGETS]
     return {
         **settings,
         "runs": [{**asdict(run), "label": "measured"} for run in runs],
         "law": {**asdict(law), "label": "fitted"},
-        "best": {"flops": most, "parameters": parameters, "tokens": tokens, "label": "fitted"},
+        "best": {
+            "flops": middling, "parameters": parameters, "tokens": tokens,
+            "label": "fitted" if inside else "extrapolated",
+        },
         "extrapolated": extrapolated,
         "caveats": _caveats(settings, runs, law, extrapolated),
-    }
+    }  # fmt: skip
 
 
 def _target(laws: Sequence[ScalingLaw], name: str, shape: str, id: str) -> dict[str, Any]:
@@ -64,7 +70,7 @@ def _caveats(
     said = [
         f"Measured were {si(min(run.parameters for run in runs))} to {si(largest)} parameters on "
         f"{si(min(run.tokens for run in runs))} to {si(longest)} tokens. " + " ".join(
-            f"{one['name']} lies {_times(one['parameters'] / largest)} beyond in parameters and "
+            f"{one['name']}: {_times(one['parameters'] / largest)} beyond in parameters, "
             f"{_times(one['tokens'] / longest)} in tokens." for one in extrapolated
         ),
         "The ranges are two standard errors either way, from the law fitted again without each run in turn. They say "

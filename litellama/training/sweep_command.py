@@ -186,8 +186,8 @@ def _print(document: dict[str, Any]) -> None:
     )
     best = document["best"]
     console.print(
-        f"By this law, the {best['flops']:.2g} operations of the largest run are best spent on "
-        f"{si(best['parameters'])} parameters and {si(best['tokens'])} tokens (fitted)."
+        f"By this law, the {best['flops']:.2g} operations of a middling run here are best spent on "
+        f"{si(best['parameters'])} parameters and {si(best['tokens'])} tokens ({best['label']})."
     )
     table = Table("extrapolated", "parameters", "tokens", "loss", "range", box=None)
     for one in document["extrapolated"]:
