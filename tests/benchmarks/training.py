@@ -4,8 +4,9 @@
 
 Each step reads 32 rows of 256 ids and predicts every next one: forward, backward, clipping, fused AdamW, bfloat16 where
 the machine multiplies in it, on all cores. Each side uses the cores as it does by default: Trainer in every operation,
-the lab's small models one thread for each core. In turn, so that what else the machine does strikes both; the first
-round and the first steps of each warm up. Needs transformers and accelerate (extra `bench`).
+the lab's small models one thread for each core. In turn; the first round and the first steps of each warm up. Only an
+idle machine gives a fair ratio: threads that wait for one another in every operation, as Trainer's do, lose far more to
+other programs than threads with rows of their own. Needs transformers and accelerate (extra `bench`).
 """
 
 from __future__ import annotations
