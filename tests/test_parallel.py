@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,20 +69,28 @@ def alone(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]
 @pytest.mark.parametrize("spread", ["ddp", "fsdp"])
 def test_two_processes_train_as_one_does(spread: str, corpus: Path, alone: list[float], tmp_path: Path) -> None:
     """And a training that two began, one can end."""
-    together = train(tmp_path / "two", corpus, "--steps", "4", "--spread", spread, processes=2)
-    assert together == pytest.approx(alone[:4], rel=2e-4)
+    together = train(tmp_path / "two", corpus, "--steps", "6", "--spread", spread, processes=2)
+    assert together == pytest.approx(alone, rel=2e-4)
     parts = list(states(tmp_path / "two-training")[0].glob("part-*.safetensors"))
     assert len(parts) == (2 if spread == "fsdp" else 1), "with fsdp each process saves its own rows"
-    opened = open_checkpoint(tmp_path / "two")
-    assert opened.verified
+    assert open_checkpoint(tmp_path / "two").verified
+    assert go_back(tmp_path / "two") == 4
     ended = train(tmp_path / "two", corpus, "--steps", "6", "--resume")
     assert ended == pytest.approx(alone, rel=2e-4)
 
 
 def test_what_one_process_began_two_can_end(corpus: Path, alone: list[float], tmp_path: Path) -> None:
-    train(tmp_path / "one", corpus, "--steps", "2")
+    train(tmp_path / "one", corpus, "--steps", "6")
+    assert go_back(tmp_path / "one") == 4
     ended = train(tmp_path / "one", corpus, "--steps", "6", "--resume", "--spread", "fsdp", processes=2)
     assert ended == pytest.approx(alone, rel=2e-4)
+
+
+def go_back(out: Path) -> int:
+    """Take away the newest state, as if the training had been killed before it; gives the step that is left."""
+    found = states(out.with_name(out.name + "-training"))
+    shutil.rmtree(found[0])
+    return int(found[1].name.removeprefix("state-"))
 
 
 def test_one_killed_process_ends_them_all_with_an_error(corpus: Path, tmp_path: Path) -> None:
@@ -106,7 +115,7 @@ def test_one_killed_process_ends_them_all_with_an_error(corpus: Path, tmp_path: 
         launched.kill()
     before = states(tmp_path / "killed-training")[0]
     step = int(before.name.removeprefix("state-"))
-    assert len(train(out, corpus, "--steps", str(step + 2), "--resume")) == step + 2
+    assert len(train(out, corpus, "--steps", str(step + 2), "--resume")) >= 2
 
 
 def children(pid: int) -> list[int]:

@@ -27,6 +27,7 @@ from litellama.training.recipe import Recipe
 from litellama.training.replicas import Replicas
 from litellama.training.tinytown.corpus import make_document
 from litellama.training.weights import initialise, new_model
+from tests.conftest import random_model
 
 
 @pytest.fixture(scope="module")
@@ -135,12 +136,20 @@ def test_recomputing_holds_less(config: ModelConfig, recipe: Recipe, batches: Ti
 
 def test_computing_the_head_everywhere_is_the_same(config: ModelConfig, batches: TinyTownBatches) -> None:
     """The way of GPUs and compilers against that of the CPU."""
-    model = new_model(config, 0)
-    found = [
-        loss_of(Objective(model, bfloat16=False, everywhere=everywhere), batches[1]) for everywhere in (False, True)
-    ]
-    assert found[0][0].item() == pytest.approx(found[1][0].item(), rel=1e-5)
-    assert found[0][1] == found[1][1] >= 0
+    model = random_model(config)
+    found, gradients = [], []
+    for everywhere in (False, True):
+        model.zero_grad()
+        loss, right = loss_of(Objective(model, bfloat16=False, everywhere=everywhere), batches[1])
+        (loss * 0.5).backward()
+        found.append((loss.item(), right.item()))
+        gradients.append(
+            {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
+        )
+    assert found[0] == (pytest.approx(found[1][0], rel=1e-5), found[1][1])
+    assert len(gradients[0]) == len(gradients[1]) == len(list(model.parameters()))
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-3, atol=1e-4, msg=name)
 
 
 @pytest.mark.parametrize("where", ["loss", "gradient"])

@@ -25,7 +25,7 @@ TINYTOWN = "tinytown"
 TOKENIZER_DOCUMENTS = 30_000
 QUICK_DOCUMENTS = 90
 OPENING = "Tell me a story."
-HELD_OUT_ROWS = 16
+HELD_OUT_ROWS, HELD_OUT_LOGITS = 16, 2**26  # at once, at most
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,9 @@ def from_shards(shards: Shards, tokenizer: Tokenizer, opening: str, separate: bo
         return shards.batches(seed, rows, length, separate=separate)
 
     def examine(model: LiteLlama, questions: int | None) -> Iterator[int | Examined]:
-        parts = shards.held_out(HELD_OUT_ROWS, model.config.max_position_embeddings, separate=separate)
+        length = model.config.max_position_embeddings
+        rows = max(1, min(HELD_OUT_ROWS, HELD_OUT_LOGITS // (length * model.config.vocab_size)))
+        parts = shards.held_out(rows, length, separate=separate)
         if not parts:
             return
         found = held_out_loss(model, parts, next(model.parameters()).device, tokenizer)

@@ -55,8 +55,7 @@ def held_out_loss(
 
 def _summed_loss(model: LiteLlama, batch: Batch) -> float:
     wanted = batch.weights > 0
-    hidden, _, _ = model.model(batch.input_ids, batch.documents, None, False)
-    logits = model.lm_head(hidden[wanted]).float()  # (N, V)
+    logits = model(batch.input_ids, attention_mask=batch.documents).logits[wanted].float()  # (N, V)
     return F.cross_entropy(logits, batch.targets[wanted], reduction="sum").item()
 
 

@@ -51,11 +51,14 @@ METRICS, STEPS = "metrics.jsonl", "steps.txt"
 def run(job: Job, control: Control | None = None, world: World = ALONE) -> Generator[News, None, None]:
     """Do the job. Raises `ValueError` for one that cannot be done, `OSError` if the disk fails, `FloatingPointError` if
     the training diverges. All processes of a `world` run it together; the first writes, and all are told the same."""
-    log = _Log(job.folder / "metrics.jsonl")
-    for news in _run(job, control or Control(), world):
-        if world.is_first:
-            log.write(news)
-        yield news
+    log, threads = _Log(job.folder / METRICS), torch.get_num_threads()
+    try:
+        for news in _run(job, control or Control(), world):
+            if world.is_first:
+                log.write(news)
+            yield news
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _run(job: Job, control: Control, world: World) -> Generator[News, None, None]:
