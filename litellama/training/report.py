@@ -79,7 +79,7 @@ def report_on_another(opened: Opened, began_as: Opened | None) -> Iterator[str]:
     yield ""
     start = f"began as {card['began_as']} and was" if "began_as" in card else "was"
     yield f"{card['parameters']:,} parameters; {start} trained for {card['steps']:,} steps on {card['tokens_seen']:,}"
-    yield f"tokens of {card['corpus']} in {card['hours'] * 60:.0f} minutes (measured on {card['machine']}) by"
+    yield f"tokens of {card['corpus']} in {card['hours'] * 60:.1f} minutes (measured on {card['machine']}) by"
     yield ""
     yield f"    {card['command']}"
     yield ""

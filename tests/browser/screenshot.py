@@ -1,6 +1,6 @@
 """Take the README's pictures: `python -m tests.browser.screenshot chat docs/chat.png`.
 
-The first word says what is shown: chat, attention, step, layers, attribution, intervene, compare, or costs, years and
+The first word says what is shown: chat, attention, step, layers, attribution, intervene, compare, train, or costs, years and
 scores, which are later parts of the Compare tab. A third word gives another look: light, dark, phone, german or
 german-phone.
 """
@@ -95,10 +95,17 @@ def scores(page: Page) -> Locator:
     return page.locator(".lab-compare-part-scores")
 
 
+def train(page: Page) -> None:
+    """A model of the first size on offer, for its three minutes."""
+    page.locator("#lab-train .lab-train-form .lab-send").click()
+    page.locator(".lab-train-keep").wait_for(timeout=5 * LONG)
+
+
 # What each does before the picture is taken; it may give the part of the page that is to be seen.
 SHOWN: dict[str, Callable[[Page], Locator | None]] = {
     "chat": chat, "attention": attention, "step": step, "layers": layers, "attribution": attribution,
     "intervene": intervene, "compare": compare, "costs": costs, "years": years, "scores": scores,
+    "train": train,
 }  # fmt: skip
 IN_COMPARE = ("compare", "costs", "years", "scores")
 
@@ -128,7 +135,7 @@ def take(checkpoint: Path, what: str, picture: Path, look: str) -> None:
         tab = "compare" if what in IN_COMPARE else what
         if tab != "chat":
             _open_tab(page, all_words()["de" if look.startswith("german") else "en"][f"{tab}.title"])
-            if tab != "compare":  # which reads no text
+            if tab not in ("compare", "train"):  # which read no text
                 page.wait_for_function(f"document.querySelector('#lab-{tab} textarea')?.value")
         part = SHOWN[what](page)
         page.wait_for_timeout(1000)
