@@ -1,8 +1,8 @@
 """Take the README's pictures: `python -m tests.browser.screenshot chat docs/chat.png`.
 
-The first word says what is shown: chat, attention, step, layers, attribution, intervene, compare, train, or costs, years and
-scores, which are later parts of the Compare tab. A third word gives another look: light, dark, phone, german or
-german-phone.
+The first word says what is shown: chat, attention, step, layers, attribution, intervene, compare, train; or costs,
+years and scores, which are later parts of the Compare tab. A third word gives another look: light, dark, phone, german
+or german-phone.
 """
 
 from __future__ import annotations
