@@ -16,6 +16,7 @@ from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
 from litellama.training.job import Control, Job
 from litellama.training.news import Begun, Ended, Held, News, Note, Sample, Stepped
+from litellama.training.parallel import World
 from litellama.training.run import run
 from litellama.training.state import states
 from tests.conftest import TEXTS, TINY, random_model
@@ -166,6 +167,12 @@ def test_minutes_become_steps_and_stay_so(tmp_path: Path, text: Path) -> None:
     assert begun.steps >= 8
     (again,) = of(Begun, list(run(replace(one, resume=True))))
     assert again.steps >= begun.steps + 8, "after its end, so many minutes more"
+
+
+def test_several_processes_are_told_how_many_steps(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "wait", lambda self: None)  # the other one is not there
+    with pytest.raises(ValueError, match="give --steps"):
+        list(run(job(tmp_path, text, steps=None, minutes=1.0), world=World(0, 2)))
 
 
 def test_bad_lines_stop_or_are_told(tmp_path: Path, chat: Path) -> None:

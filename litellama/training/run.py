@@ -107,6 +107,8 @@ def _recipe(job: Job, model: LiteLlama, batches: Batches, world: World) -> Recip
     )  # fmt: skip
     steps = job.steps
     if steps is None:
+        if world.size > 1:
+            raise ValueError("several processes would each count other steps in so many minutes; give --steps")
         done, planned = _done(job), _planned(job)
         steps = planned if planned > done else done + _steps_in(job.minutes or 0, recipe, model, batches)
     if world.is_first:
