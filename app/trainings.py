@@ -181,7 +181,11 @@ class Trainings:
         path = "tinytown"
         if own is not None:
             path = str(folder / ("own.jsonl" if own.kind == "chat" else "own.txt"))
-            Path(path).write_text(own.text, encoding="utf-8", newline="\n")
+            try:
+                Path(path).write_text(own.text, encoding="utf-8", newline="\n")
+            except OSError as error:
+                log.warning("a text could not be written: %s", error)
+                raise Problem("problem.model_disk") from None
         self._run = run = Run(folder, str(size), path, minutes, secrets.token_hex(16))
         self._launch(run)
         return self._seen(run.token) | {"token": run.token}

@@ -117,7 +117,7 @@ def add_trainings(app: FastAPI, trainings: Trainings) -> Trainings:
             raise Problem("problem.request")
         try:
             sent = json.loads(await request.body())
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Problem("problem.request") from None
         return await run_in_threadpool(trainings.act, sent)
 

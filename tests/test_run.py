@@ -161,6 +161,16 @@ def test_what_a_killed_training_told_after_its_last_state_is_told_once(tmp_path:
     assert [line["step"] for line in lines if line["news"] == "Stepped"] == [1, 2, 3, 4, 5, 6]
 
 
+def test_half_a_line_is_no_reason_to_lose_a_training(tmp_path: Path, text: Path) -> None:
+    one = job(tmp_path, text)
+    list(run(one))
+    log = one.folder / "metrics.jsonl"
+    log.write_text(log.read_text(encoding="utf-8") + '{"news": "Stepped", "st', encoding="utf-8")
+    list(run(replace(one, resume=True, steps=8)))
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert [line["step"] for line in lines if line["news"] == "Stepped"] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
 def test_minutes_become_steps_and_stay_so(tmp_path: Path, text: Path) -> None:
     control, one = Control(), job(tmp_path, text, steps=None, minutes=0.02)
     (begun,) = of(Begun, list(run(one, control)))

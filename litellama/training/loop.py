@@ -36,7 +36,8 @@ from litellama.training.state import load_state, save_state
 @dataclass(frozen=True)
 class Metrics:
     """One step. `loss` in nats per weighted token; `accuracy` is the share of tokens of full weight (in a chat, those
-    of answers) guessed right; `flops` are the operations done, on all devices together."""
+    of answers) guessed right; `seconds` and `tokens_seen` since the first step; operations and tokens
+    per second are those of all devices together."""
 
     step: int
     loss: float

@@ -38,8 +38,9 @@ class Examined:
 
 @dataclass(frozen=True)
 class Material:
-    """A corpus, ready to be read by one model. `batches(seed, rows, length)`; `examine(model, quick)` yields how far it
-    is and at last what it found; `opening` is what the model is asked to go on from while it learns."""
+    """A corpus, ready to be read by one model. `batches(seed, rows, length)`; `examine(model, questions)` yields how
+    far it is and at last what it found, by so many of TinyTown's documents (None for a few); `opening` is what the
+    model is asked to go on from while it learns; `epoch_tokens` is None for a corpus without end."""
 
     corpus: str
     kind: Literal["tinytown", "chat", "text"]
@@ -72,9 +73,9 @@ class Course:
         return self._drills[step] if step < self.drills else self._stories[step - self.drills]
 
 
-def tinytown_tokenizer(vocab_size: int, documents: int = TOKENIZER_DOCUMENTS) -> Tokenizer:
+def tinytown_tokenizer(vocab_size: int) -> Tokenizer:
     """Merges learned from TinyTown's own texts."""
-    made = (make_document(f"tokenizer/{number}") for number in range(documents))
+    made = (make_document(f"tokenizer/{number}") for number in range(TOKENIZER_DOCUMENTS))
     return Tokenizer.train((" " + message.content for document in made for message in document.messages), vocab_size)
 
 

@@ -261,8 +261,14 @@ def _earlier_joules(job: Job) -> tuple[float, float, float]:
 
 
 def _lines(job: Job) -> list[dict[str, Any]]:
-    path = job.folder / METRICS
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    return [json.loads(line) for line in _whole_lines(job.folder / METRICS)]
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """The lines of a file that may have been cut off in the middle of one, as by a full disk."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
 
 
 class _Log:
@@ -271,10 +277,14 @@ class _Log:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._last: int | None = None
+        self._begun = False
 
     def write(self, news: News) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         line = to_json(news)
+        if not self._begun:  # nothing is to stand behind half a line
+            self._begun = True
+            self._keep(_whole_lines(self._path))
         if isinstance(news, Stepped):
             if self._last is None:
                 self._drop_from(line["step"])
@@ -283,10 +293,9 @@ class _Log:
             file.write(json.dumps(line) + "\n")
 
     def _drop_from(self, step: int) -> None:
-        if not self._path.exists():
-            return
-        lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line).get("step", 0) < step]
+        self._keep([line for line in _whole_lines(self._path) if json.loads(line).get("step", 0) < step])
+
+    def _keep(self, kept: list[str]) -> None:
         new = self._path.with_suffix(".new")
         new.write_text("".join(kept), encoding="utf-8", newline="\n")
         new.replace(self._path)

@@ -18,7 +18,6 @@ from litellama.checkpoint import save_checkpoint
 from litellama.config import ModelConfig, preset
 from litellama.tokenizer import Tokenizer
 from tests.browser.app_server import running_app
-from tests.browser.conftest import LEFT
 from tests.conftest import TINY, random_model
 
 pytestmark = pytest.mark.browser
@@ -50,22 +49,6 @@ def address(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with running_app(models / "first", log, "--models", str(models)) as address:
         yield address
     assert "Traceback" not in log.read_text(), log.read_text()
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A fresh page, opened and ready; errors in its console fail the test, but for Gradio's when somebody goes on
-    to another model while an answer is on its way."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.goto(address)
-    page.get_by_role("textbox", name="Your message").wait_for()
-    yield page
-    context.close()
-    assert [error for error in errors if not error.startswith(LEFT)] == []
 
 
 def parameters(layers: int, tokenizer: Tokenizer) -> str:
