@@ -85,7 +85,7 @@ def read(model: LiteLlama, tokenizer: Tokenizer, question: str) -> Explained:
 @torch.inference_mode()
 def reading_json(model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> dict[str, Any]:
     """The tokens, and for each of the answer's the likeliest others: (id, text, probability)."""
-    logits = model(torch.tensor([reading.ids], device=model.lm_head.weight.device)).logits[0]
+    logits = model(torch.tensor([reading.ids], device=model.device)).logits[0]
     others = []
     for place in reading.answer:
         values, ids = logits[place - 1].float().softmax(-1).topk(ALTERNATIVES)

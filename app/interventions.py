@@ -60,7 +60,7 @@ def answer_with(
     )  # fmt: skip
     now = [[tokenizer.token_text(step.id), round(step.probability, 4)] for step in steps]
     with torch.inference_mode():
-        logits = changed(torch.tensor([reading.ids], device=model.lm_head.weight.device)).logits[0].float().softmax(-1)
+        logits = changed(torch.tensor([reading.ids], device=model.device)).logits[0].float().softmax(-1)
     before = [
         [reading.tokens[place], round(logits[place - 1, reading.ids[place]].item(), 4)] for place in reading.answer
     ]

@@ -54,7 +54,7 @@ def walk_json(
 @torch.inference_mode()
 def _least_sure(model: LiteLlama, reading: Reading) -> int:
     """The place from which the answer's least likely token was chosen: the step most worth a look."""
-    ids = torch.tensor([reading.ids], device=model.lm_head.weight.device)
+    ids = torch.tensor([reading.ids], device=model.device)
     logs = model(ids).logits[0, reading.answer_start - 1 : -1].float().log_softmax(-1)
     return reading.answer_start - 1 + int(logs.gather(-1, ids[0, reading.answer_start :, None]).argmin())
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from litellama.model import KVCache, LiteLlama, Output
+from litellama.decoding import Decoding
+from litellama.model import LiteLlama
 from litellama.sampling import Sampling
 
 
@@ -40,13 +41,14 @@ def generate(
     Ends after `max_new_tokens`, before a stop id (which is not yielded), or when prompt and new tokens fill the
     context. Closing the iterator stops the work. Raises `ValueError`, at once, for a prompt that cannot be read.
     """
-    _check(model, prompt_ids, max_new_tokens, seed)
+    check_request(model, prompt_ids, max_new_tokens, seed)
     room = model.config.max_position_embeddings - len(prompt_ids)
     steps = min(max_new_tokens, room)
     return _steps(model, list(prompt_ids), sampling, steps, seed, frozenset(stop_ids), alternatives)
 
 
-def _check(model: LiteLlama, prompt_ids: Sequence[int], max_new_tokens: int, seed: int) -> None:
+def check_request(model: LiteLlama, prompt_ids: Sequence[int], max_new_tokens: int, seed: int) -> None:
+    """Raise `ValueError`, with what was expected, for a request that this model cannot be asked."""
     config = model.config
     if not prompt_ids:
         raise ValueError("the prompt is empty; give at least one id for the model to continue")
@@ -72,31 +74,24 @@ def _steps(
     stop_ids: frozenset[int],
     alternatives: int,
 ) -> Iterator[Step]:
-    weight = model.lm_head.weight
-    cache = KVCache(model.config, 1, len(prompt_ids) + steps, weight.dtype, weight.device)
+    if not steps:
+        return
+    decoding = Decoding(model, 1, len(prompt_ids) + steps)
     generator = torch.Generator().manual_seed(seed)
-    used, unread = list(prompt_ids), prompt_ids  # the whole prompt is read in one pass, then each token alone
-    for _ in range(steps):
-        logits = _next_logits(model, unread, cache)
+    used = list(prompt_ids)
+    logits = decoding.read(decoding.open(), prompt_ids)  # the whole prompt in one pass, then each token alone
+    for left in reversed(range(steps)):
         id = sampling.choose(logits, generator, used)
         if id in stop_ids:
             return
-        yield _step(id, logits, alternatives)
+        yield make_step(id, logits, alternatives)
         used.append(id)
-        unread = [id]
+        if left:
+            logits = decoding.step([id])[0]
 
 
-# A decorator rather than a `with` block: a generator that yields inside the block would leave its caller in inference
-# mode, where nothing can be trained.
-@torch.inference_mode()
-def _next_logits(model: LiteLlama, ids: list[int], cache: KVCache) -> Tensor:
-    """Scores (V) of the token that follows `ids`, read behind what the cache holds."""
-    input_ids = torch.tensor([ids], device=model.lm_head.weight.device)  # (1, T)
-    output: Output = model(input_ids, cache=cache, last_only=True)
-    return output.logits[0, -1]
-
-
-def _step(id: int, logits: Tensor, alternatives: int) -> Step:
+def make_step(id: int, logits: Tensor, alternatives: int) -> Step:
+    """The step that takes `id`, with what the scores (V) say of it and of the likeliest `alternatives`."""
     probabilities = logits.to("cpu", torch.float32).softmax(-1)  # (V,)
     values, ids = probabilities.topk(min(alternatives, len(probabilities)))
     return Step(id, probabilities[id].item(), tuple(zip(ids.tolist(), values.tolist(), strict=True)))

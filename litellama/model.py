@@ -95,6 +95,12 @@ class KVCache:
     def max_length(self) -> int:
         return self.keys.shape[3]
 
+    def row(self, index: int, length: int) -> KVCache:
+        """One sequence of the batch, of which `length` tokens are read: a cache that shares this one's memory."""
+        row = KVCache.__new__(KVCache)
+        row.keys, row.values, row.length = self.keys[:, index : index + 1], self.values[:, index : index + 1], length
+        return row
+
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Write one layer's new keys and values (B, G, T, D) behind the old; return all so far (B, G, S, D)."""
         end = self.length + keys.shape[2]
@@ -107,6 +113,12 @@ class KVCache:
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
     """The fast path: softmax(Q K^T / sqrt(D)) V in one fused call. `mask` None means plain causal."""
+    batch, heads, new, size = query.shape
+    if new == 1:
+        # One token's query heads of a group can ask their shared key head as if they were several tokens: on a CPU
+        # that is many times as fast as having each shared head repeated.
+        grouped = query.reshape(batch, key.shape[1], -1, size)  # (B, G, H/G, D)
+        return F.scaled_dot_product_attention(grouped, key, value, attn_mask=mask).reshape(query.shape)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None, enable_gqa=True)
 
 
@@ -260,6 +272,15 @@ class LiteLlama(nn.Module):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         if config.tie_word_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.norm.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the activations; the matrices may rest in a smaller form (`quantize.py`)."""
+        return self.model.norm.weight.dtype
 
     def forward(
         self,

@@ -69,11 +69,10 @@ def attention_maps(model: LiteLlama, ids: Sequence[int], start: int = 0, end: in
         raise ValueError(
             f"the text has {end} tokens and the model reads at most {model.config.max_position_embeddings} at once"
         )
-    weight = model.lm_head.weight
-    input_ids = torch.tensor([list(ids[:end])], device=weight.device)
+    input_ids = torch.tensor([list(ids[:end])], device=model.device)
     cache = None
     if start:
-        cache = KVCache(model.config, 1, end, weight.dtype, weight.device)
+        cache = KVCache(model.config, 1, end, model.dtype, model.device)
         model(input_ids[:, :start], cache=cache, last_only=True)
     output = model(input_ids[:, start:], cache=cache, output_attentions=True, last_only=True)
     weights = torch.empty(len(output.attentions), *output.attentions[0].shape[1:], dtype=torch.float32)

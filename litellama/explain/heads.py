@@ -67,7 +67,7 @@ def head_outputs(model: LiteLlama, ids: Sequence[int]) -> Tensor:
     copied = twin(model)
     for projection in _projections(copied):
         projection.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0][0]))
-    copied(torch.tensor([list(ids)], device=model.lm_head.weight.device), last_only=True)
+    copied(torch.tensor([list(ids)], device=model.device), last_only=True)
     return torch.stack(found).unflatten(-1, (model.config.num_attention_heads, -1))
 
 
@@ -81,7 +81,7 @@ def scores_with_heads(
     patched: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The target's score (N), as in `Scorer`, and whether greedy decoding would still give it (N), row by row."""
-    device = model.lm_head.weight.device
+    device = model.device
     ids = torch.tensor(reading.ids[: target.end - 1], device=device)
     wanted = torch.tensor(reading.ids[target.start : target.end], device=device)
     scores, kept = [], []

@@ -44,7 +44,7 @@ def logit_lens(model: LiteLlama, ids: Sequence[int], places: Sequence[int] | Non
     chosen = list(range(len(ids)) if places is None else places)
     if wrong := [place for place in chosen if not 0 <= place < len(ids)]:
         raise ValueError(f"place {wrong[0]} was asked for; the text's places go from 0 to {len(ids) - 1}")
-    input_ids = torch.tensor([list(ids)], device=model.lm_head.weight.device)
+    input_ids = torch.tensor([list(ids)], device=model.device)
     states = model(input_ids, last_only=True, output_hidden_states=True).hidden_states
     rows = [_row(model, state[0, chosen], top) for state in states]  # one layer's logits at a time: they are large
     best = torch.stack([found[0] for found in rows])  # (L + 1, P, k)

@@ -46,7 +46,7 @@ class Scorer:
         self.reading = reading
         self.target = target
         self.units = tuple(units)
-        device = model.lm_head.weight.device
+        device = model.device
         ids = torch.tensor(reading.ids, device=device)
         self._wanted = ids[target.start : target.end]
         with torch.no_grad():

@@ -135,7 +135,7 @@ def _answers(model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> bool:
     """Whether greedy decoding gives exactly this answer and ends it: each token is the likeliest in its place."""
     ends = tokenizer.special("<|end|>")
     ids = [*reading.ids, *([] if ends is None else [ends])]
-    logits = model(torch.tensor([ids], device=model.lm_head.weight.device)).logits[0]
+    logits = model(torch.tensor([ids], device=model.device)).logits[0]
     return logits[reading.answer_start - 1 : -1].argmax(-1).tolist() == ids[reading.answer_start :]
 
 

@@ -127,7 +127,7 @@ def walk_through(model: LiteLlama, ids: Sequence[int], *, place: int, layer: int
     blocks = [block for block in copied.model.layers if isinstance(block, architecture.Block)]
     block, size = blocks[layer], config.head_dim
     attention, feed_forward = block.self_attn, block.mlp
-    seen = torch.tensor([list(ids[: place + 1])], device=model.lm_head.weight.device)  # later tokens change nothing
+    seen = torch.tensor([list(ids[: place + 1])], device=model.device)  # later tokens change nothing
     watched: dict[str, nn.Module] = {
         "normed": block.input_layernorm, "query": attention.q_proj, "keys": attention.k_proj,
         "values": attention.v_proj, "attended": attention.o_proj, "normed_between": block.post_attention_layernorm,
