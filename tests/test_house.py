@@ -27,13 +27,14 @@ LAYERS = [
     {"config", "tokenizer", "sampling"},
     {"model"},
     {"generate", "engine", "quantize", "checkpoint", "chat", "hub", "archive"},
-    {"training", "explain", "footprint", "archive_commands"},
+    {"training", "explain", "footprint", "export", "archive_commands"},
     {"__main__"},
 ]
 OPTIONAL = {  # the extra that brings their imports
     "litellama.plots": "lessons",
     "litellama.footprint.sensors": "app",
     "litellama.training.hub": "hub",
+    "litellama.export.gguf_file": "export",
 }
 ALONE = {"plots"}  # plain numbers in, figures out: imports no sibling
 DISTRIBUTION = {
