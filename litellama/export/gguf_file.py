@@ -19,12 +19,15 @@ from litellama.checkpoint import Opened
 from litellama.config import ModelConfig
 from litellama.export.frame import chat_template, frame
 from litellama.export.vocabulary import vocabulary
+from litellama.export.weights import converted, weights_to_store
 from litellama.model import rotary_frequencies
 
 BLOCK = 32  # weights that share one scale in Q8_0 and Q4_0
 
 PRECISIONS = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "q8_0": "Q8_0", "q4_0": "Q4_0"}
 """What `--dtype` calls them -> what llama.cpp does."""
+
+DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 BITS = {"F32": 32, "F16": 16, "BF16": 16, "Q8_0": 8.5, "Q4_0": 4.5}
 
@@ -65,28 +68,25 @@ def write_gguf(opened: Opened, path: Path, precision: str) -> Iterator[int]:
     """
     gguf = _library()
     config = opened.config
-    kinds = {stored: _kind(stored, shape, precision, config) for stored, shape in _shapes(opened).items()}
+    weights = weights_to_store(opened)
+    kinds = {name: _kind(name, weight, precision, config) for name, weight in weights.items()}
+    factors = rotary_factors(config)
     writer = gguf.GGUFWriter(path, "llama")
     try:
         _describe(writer, opened, precision, gguf)
-        for stored, kind in kinds.items():
-            shape = _shapes(opened)[stored]
-            size = round(int(np.prod(shape)) * BITS[kind] / 8)
-            writer.add_tensor_info(
-                gguf_name(stored), shape, np.dtype(np.float32), size, gguf.GGMLQuantizationType[kind]
-            )
-        factors = rotary_factors(config)
+        for name, weight in weights.items():
+            kind = gguf.GGMLQuantizationType[kinds[name]]
+            size = _bytes(weight, kinds[name])
+            writer.add_tensor_info(gguf_name(name), tuple(weight.shape), np.dtype(np.float32), size, kind)
         if factors is not None:
             writer.add_tensor_info("rope_freqs.weight", factors.shape, factors.dtype, factors.nbytes)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
-        weights = opened.model.state_dict()
-        for stored, kind in kinds.items():
-            weight = weights[stored]
-            if stored.endswith(("q_proj.weight", "k_proj.weight")):
+        for name, weight in weights.items():
+            if name.endswith(("q_proj.weight", "k_proj.weight")):
                 weight = pair_neighbours(weight, config.head_dim)
-            content = _content(weight, kind, stored, gguf)
+            content = _content(name, weight, kinds[name], gguf)
             writer.write_tensor_data(content)
             yield content.nbytes
         if factors is not None:
@@ -97,11 +97,8 @@ def write_gguf(opened: Opened, path: Path, precision: str) -> Iterator[int]:
 
 def gguf_bytes(opened: Opened, precision: str) -> int:
     """About how large the file becomes: its weights; names and vocabulary add little."""
-    shapes = _shapes(opened)
-    return sum(
-        round(int(np.prod(shape)) * BITS[_kind(name, shape, precision, opened.config)] / 8)
-        for name, shape in shapes.items()
-    )
+    weights = weights_to_store(opened)
+    return sum(_bytes(weight, _kind(name, weight, precision, opened.config)) for name, weight in weights.items())
 
 
 def rotary_factors(config: ModelConfig) -> np.ndarray[Any, np.dtype[np.float32]] | None:
@@ -124,34 +121,29 @@ def _library() -> ModuleType:
     return gguf
 
 
-def _shapes(opened: Opened) -> dict[str, tuple[int, ...]]:
-    """Shapes by name of the weights to be written; a tied head is the embedding again."""
-    tied = {"lm_head.weight"} if opened.config.tie_word_embeddings else set()
-    return {name: tuple(w.shape) for name, w in opened.model.state_dict().items() if name not in tied}
-
-
-def _kind(name: str, shape: tuple[int, ...], precision: str, config: ModelConfig) -> str:
+def _kind(name: str, weight: Tensor, precision: str, config: ModelConfig) -> str:
     """How one weight is stored. Norms stay whole, and the head keeps 8 bits where the rest has 4."""
-    if len(shape) == 1:
+    if weight.dim() == 1:
         return "F32"
-    if precision in ("Q8_0", "Q4_0") and shape[-1] % BLOCK:
+    if precision in ("Q8_0", "Q4_0") and weight.shape[-1] % BLOCK:
+        asked = precision.lower()
         raise ValueError(
-            f"{name} has rows of {shape[-1]} weights, and {precision.lower()} stores them by {BLOCK}; choose float16"
+            f"{name} has rows of {weight.shape[-1]} weights; {asked} stores {BLOCK} at once; choose float16"
         )
     head = "model.embed_tokens.weight" if config.tie_word_embeddings else "lm_head.weight"
     return "Q8_0" if precision == "Q4_0" and name == head else precision
 
 
-def _content(weight: Tensor, kind: str, name: str, gguf: ModuleType) -> np.ndarray[Any, Any]:
+def _bytes(weight: Tensor, kind: str) -> int:
+    return round(weight.numel() * BITS[kind] / 8)
+
+
+def _content(name: str, weight: Tensor, kind: str, gguf: ModuleType) -> np.ndarray[Any, Any]:
     """One weight's numbers as they stand in the file."""
-    if kind in ("F32", "F16", "BF16"):
-        dtype = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}[kind]
-        stored = weight.detach().to(dtype).contiguous()
-        if not torch.isfinite(stored).all():
-            raise ValueError(f"{name} holds numbers that are too large for {kind}; choose bfloat16 or float32")
-        return np.asarray((stored.view(torch.int16) if kind == "BF16" else stored).numpy())
-    whole = weight.detach().float().contiguous().numpy()
-    return np.asarray(gguf.quants.quantize(whole, gguf.GGMLQuantizationType[kind]))
+    stored = converted(name, weight, DTYPES.get(kind, torch.float32))
+    if kind in DTYPES:  # numpy has no bfloat16, and need not know what it writes
+        return np.asarray(stored.view(torch.uint8).numpy())
+    return np.asarray(gguf.quants.quantize(stored.numpy(), gguf.GGMLQuantizationType[kind]))
 
 
 def _describe(writer: Any, opened: Opened, precision: str, gguf: ModuleType) -> None:

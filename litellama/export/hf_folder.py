@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from litellama.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Opened, write_file, write_json
 from litellama.export.frame import TOKENIZER_CONFIG, chat_template, frame, special_names
+from litellama.export.weights import converted, weights_to_store
 
 GENERATION_CONFIG = "generation_config.json"
 
@@ -66,12 +66,6 @@ def tokenizer_config(opened: Opened) -> dict[str, Any]:
     return values
 
 
-def weights_to_store(opened: Opened) -> dict[str, Tensor]:
-    """The weights by name; a tied head is the embedding again."""
-    tied = {"lm_head.weight"} if opened.config.tie_word_embeddings else set()
-    return {name: weight for name, weight in opened.model.state_dict().items() if name not in tied}
-
-
 def _write_weights(path: Path, weights: dict[str, Tensor], dtype: torch.dtype) -> Iterator[int]:
     """One safetensors file, written from front to back: the library's own `save_file` wants all weights converted."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
@@ -84,9 +78,7 @@ def _write_weights(path: Path, weights: dict[str, Tensor], dtype: torch.dtype) -
     with open(path, "wb") as file:
         file.write(struct.pack("<Q", len(described)) + described)
         for name, weight in weights.items():
-            stored = weight.detach().to("cpu", dtype).contiguous()
-            if not torch.isfinite(stored).all():
-                raise ValueError(f"{name} holds numbers that are not finite as {dtype}; choose bfloat16 or float32")
+            stored = converted(name, weight, dtype)
             stored.view(torch.uint8).numpy().tofile(file)
             yield stored.nbytes
     write_file(path, lambda _: None)
@@ -94,4 +86,4 @@ def _write_weights(path: Path, weights: dict[str, Tensor], dtype: torch.dtype) -
 
 def hf_bytes(opened: Opened, dtype: torch.dtype) -> int:
     """How large the folder becomes: its weights; the rest adds little."""
-    return sum(int(np.prod(weight.shape)) for weight in weights_to_store(opened).values()) * dtype.itemsize
+    return sum(weight.numel() for weight in weights_to_store(opened).values()) * dtype.itemsize
