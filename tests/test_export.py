@@ -164,7 +164,9 @@ def test_a_reply_of_tinytown_ends_wherever_the_lab_ends_one(tinytown: Path) -> N
     assert (words.bos_token, words.eos_token, words.pad_token) == ("<|begin|>", "<|end|>", "<|pad|>")
     assert words.convert_tokens_to_ids(["<|user|>", "<|assistant|>"]) == [3, 4]
     assert words.model_max_length == 512
-    assert set(words("Hi")) == {"input_ids", "attention_mask"}, "generate takes nothing else"
+    assert set(words("Hi")) == {"input_ids", "attention_mask"}
+    raw = json.loads((tinytown / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert raw["model_input_names"] == ["input_ids", "attention_mask"], "transformers 4 would add token_type_ids"
 
 
 # --- There and back --------------------------------------------------------------------------------------------------

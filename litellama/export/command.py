@@ -31,6 +31,9 @@ def export(
             bar = progress.add_task("Writing", total=None)
             for written in run.export(checkpoint, out, format, dtype):
                 progress.update(bar, completed=written.bytes, total=written.of)
-    except (ValueError, OSError) as problem:
-        raise SystemExit(f"litellama export: {getattr(problem, 'strerror', None) or problem}") from None
+    except ValueError as problem:
+        raise SystemExit(f"litellama export: {problem}") from None
+    except OSError as problem:
+        where = f": {problem.filename}" if problem.filename else ""
+        raise SystemExit(f"litellama export: {problem.strerror or problem}{where}") from None
     print(out)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from litellama.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Opened, write_file, write_json
+from litellama.config import ModelConfig
 from litellama.export.frame import TOKENIZER_CONFIG, chat_template, frame, special_names
 from litellama.export.weights import converted, weights_to_store
 
@@ -36,7 +37,7 @@ def write_hf(opened: Opened, folder: Path, dtype: torch.dtype) -> Iterator[int]:
     yield from _write_weights(folder / WEIGHTS, weights_to_store(opened), dtype)
 
 
-def corrected_config(opened: Opened) -> Any:
+def corrected_config(opened: Opened) -> ModelConfig:
     """The model's config with the special ids it is really used with."""
     ids = frame(opened)
     named = tuple(id for id in opened.config.eos_token_ids if id in ids.eos)
@@ -48,7 +49,7 @@ def generation_config(opened: Opened) -> dict[str, Any]:
     ids = frame(opened)
     values = {"bos_token_id": ids.bos, "eos_token_id": list(ids.eos) or None}
     pad = ids.pad if ids.pad is not None or not ids.eos else ids.eos[0]
-    return {"_from_model_config": False, **values, "pad_token_id": pad}
+    return {**values, "pad_token_id": pad}
 
 
 def tokenizer_config(opened: Opened) -> dict[str, Any]:
@@ -57,6 +58,7 @@ def tokenizer_config(opened: Opened) -> dict[str, Any]:
         "tokenizer_class": "PreTrainedTokenizerFast",
         **special_names(opened),
         "model_max_length": opened.config.max_position_embeddings,
+        # transformers 4 would add a third, which its `generate` refuses.
         "model_input_names": ["input_ids", "attention_mask"],
         "padding_side": "left",  # generation goes on at the right
         "clean_up_tokenization_spaces": False,
