@@ -49,7 +49,7 @@ or, with Ollama, which reads the `Modelfile` beside it:
     ollama create {name} -f Modelfile
     ollama run {name}
 
-Tried with llama.cpp through llama-cpp-python. Ollama was not tried.
+The lab tests such files with llama.cpp, through llama-cpp-python. Ollama was not tried.
 """
 
 
@@ -88,7 +88,7 @@ def _readme(opened: Opened, gguf: str | None) -> Iterator[str]:
         yield _CHAT
     elif is_text_tokenizer(opened.tokenizer):
         yield _TEXT
-    yield "Tried with transformers. vLLM and SGLang read the same layout; that was not tried."
+    yield "The lab tests such folders with transformers. vLLM and SGLang read the same layout; that was not tried."
 
 
 def _front_matter(card: dict[str, Any], name: str, library: str) -> Iterator[str]:
