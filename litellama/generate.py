@@ -77,7 +77,7 @@ def _steps(
     generator = torch.Generator().manual_seed(seed)
     used, unread = list(prompt_ids), prompt_ids  # the whole prompt is read in one pass, then each token alone
     for _ in range(steps):
-        logits = _next_logits(model, unread, cache)
+        logits = _next_logits(model, unread, cache)[: model.config.sampled_vocab_size]
         id = sampling.choose(logits, generator, used)
         if id in stop_ids:
             return

@@ -24,16 +24,17 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A unit of `litellama` (a module or a subpackage) may import its own layer and those below.
 LAYERS = [
-    {"config", "tokenizer", "sampling"},
+    {"config", "tokenizer", "sampling", "folder", "tokenizer_files", "memory"},
     {"model"},
-    {"generate", "engine", "quantize", "checkpoint", "chat", "hub", "archive"},
-    {"training", "explain", "footprint", "archive_commands"},
+    {"generate", "engine", "quantize", "weight_files", "opening", "checkpoint", "chat", "hub", "archive", "conversion"},
+    {"training", "explain", "footprint", "archive_commands", "conversion_command"},
     {"__main__"},
 ]
 OPTIONAL = {  # the extra that brings their imports
     "litellama.plots": "lessons",
     "litellama.footprint.sensors": "app",
     "litellama.training.hub": "hub",
+    "litellama.memory": "app",
 }
 ALONE = {"plots"}  # plain numbers in, figures out: imports no sibling
 DISTRIBUTION = {
