@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 
@@ -41,7 +41,7 @@ class ModelConfig:
     bos_token_id: int | None = None
     eos_token_ids: tuple[int, ...] = ()
     pad_token_id: int | None = None
-    padding_rows: int = 0
+    padding_rows: int = field(default=0, compare=False)  # no part of the shape: the tokenizer decides
     """So many ids at the end belong to no token: LiteLlama has rows for 50,304, and GPT-2's tokens are 50,257."""
 
     def __post_init__(self) -> None:

@@ -14,8 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,12 +122,14 @@ def _hidden_folder(folder: Path) -> Iterator[Path]:
 def _write_weights(sources: list[Path], config: ModelConfig, new: Path) -> Iterator[Written]:
     """Have each pickle turned into a file of `new`, and make sure that together they are the model."""
     places: dict[str, str] = {}
-    for number, source in enumerate(sources, 1):
-        name = WEIGHTS if len(sources) == 1 else f"model-{number:05}-of-{len(sources):05}.safetensors"
-        places |= dict.fromkeys(_run(source, new / name), name)
-        write_file(new / name, lambda path: None)  # it is written; now down to the disk
-        yield Written(name, number, len(sources))
-    if len(sources) > 1:
+    count = len(sources)
+    names = [WEIGHTS] if count == 1 else [f"model-{one:05}-of-{count:05}.safetensors" for one in range(1, count + 1)]
+    with closing(_run(sources, [new / name for name in names])) as done:
+        for number, (name, weights) in enumerate(zip(names, done, strict=True), 1):
+            places |= dict.fromkeys(weights, name)
+            write_file(new / name, lambda path: None)  # it is written; now down to the disk
+            yield Written(name, number, count)
+    if count > 1:
         size = sum(path.stat().st_size for path in new.iterdir())
         index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(places.items()))}
         write_file(new / SHARD_INDEX, lambda path: write_json(path, index))
@@ -143,38 +145,48 @@ def _move(new: Path, folder: Path) -> None:
     write_manifest(folder, sorted(files_read(folder) | (read_manifest(folder) or {}).keys()))
 
 
-def _run(source: Path, target: Path) -> list[str]:
-    """Convert one pickle in a process of its own; the names of the weights."""
+def _run(sources: list[Path], targets: list[Path]) -> Generator[list[str], None, None]:
+    """Convert pickles in one process of its own; for each, as it is done, the names of its weights."""
     paths = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
-    ended = subprocess.run(
-        [sys.executable, "-m", "litellama.conversion", str(source.absolute()), str(target)],
+    pairs = [str(path.absolute()) for pair in zip(sources, targets, strict=True) for path in pair]
+    with subprocess.Popen(
+        [sys.executable, "-m", "litellama.conversion", *pairs],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", errors="replace",
-    )  # fmt: skip
-    try:
-        answer = json.loads(ended.stdout)
-    except ValueError:
-        answer = {"problem": f"the process that read it ended with status {ended.returncode}"}
-    if "problem" in answer:
-        raise CheckpointError(f"{source.name} in {source.parent.name} was not converted: {answer['problem']}")
-    names: list[str] = answer["names"]
-    return names
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8",
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            for source in sources:
+                line = process.stdout.readline()
+                if not line:
+                    line = json.dumps({"problem": f"the process that read it ended with status {process.wait()}"})
+                answer: dict[str, Any] = json.loads(line)
+                if "problem" in answer:
+                    where = f"{source.name} in {source.parent.name}"
+                    raise CheckpointError(f"{where} was not converted: {answer['problem']}")
+                yield answer["names"]
+        finally:
+            process.kill()
 
 
 # --- In the other process --------------------------------------------------------------------------------------------
 
 
-def main(source: str, target: str) -> None:
-    """Turn one pickle into a safetensors file, and print the weights' names, or what is wrong, as JSON."""
-    answer: dict[str, Any]
+def main(*pairs: str) -> None:
+    """Turn pickles into safetensors files, `pairs` being one path of each by turns; for each print a line of JSON."""
+    confine()
+    for source, target in zip(pairs[::2], pairs[1::2], strict=True):
+        print(json.dumps(answer(source, target)), flush=True)
+
+
+def answer(source: str, target: str) -> dict[str, Any]:
+    """Turn one pickle into a safetensors file: {"names": [...]} of its weights, or {"problem": what is wrong}."""
     try:
-        confine()
         weights = _weights(_load(source))
         save_file(weights, target, metadata={"format": "pt"})
-        answer = {"names": sorted(weights)}
-    except Exception as wrong:  # whatever a forged file may make a reader raise, the answer is the same
-        answer = {"problem": _in_words(wrong)}
-    print(json.dumps(answer))
+    except Exception as wrong:  # whatever a forged file may make a reader raise, it is told the same way
+        return {"problem": _in_words(wrong)}
+    return {"names": sorted(weights)}
 
 
 def confine() -> None:
@@ -229,7 +241,7 @@ def _in_words(wrong: Exception) -> str:
     """One sentence; never torch's own, which advises to read the file without protection."""
     if found := re.search(r"unsupported global:? (?:global )?([\w.]+)", str(wrong), re.IGNORECASE):
         return f"it asks for {found[1]}, which no weights need, so it may be harmful; nothing of it was run"
-    if isinstance(wrong, _Refused | OSError | SafetensorError | MemoryError):
+    if isinstance(wrong, _Refused | PermissionError | SafetensorError | MemoryError):
         return str(wrong) or "there is too little memory"
     return "it is damaged, or not what PyTorch writes as weights"
 
