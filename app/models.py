@@ -11,25 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from app.words import Problem
 from litellama.checkpoint import (
     CARD,
     MANIFEST,
-    SHARD_INDEX,
-    TOKENIZER,
-    WEIGHTS,
     Opened,
+    is_whole,
     list_models,
     open_checkpoint,
 )
+from litellama.memory import free_memory
 
 MOST_BYTES = 2 * 10**9
 """Of weights held at once, besides the first model's; the one used last stays, however large."""
 
 SHARE_OF_FREE = 0.8
 BYTES_PER_PARAMETER = 4  # as float32
+STAMPED = (".json", ".safetensors", ".txt", ".jinja")  # files that opening reads
 LARGEST_CARD = 2**20  # bytes; only its name is wanted
 LONGEST_TITLE = 60
 
@@ -101,7 +99,7 @@ class Models:
         for found in [] if self.folder is None else list_models(self.folder):
             if found["kind"] == "checkpoint" and "problem" not in found and found["name"] != first.name:
                 folder, name = Path(found["folder"]), found["name"]
-                if _is_whole(folder):
+                if is_whole(folder):
                     title = _title(_read_card(folder), name)
                     rows.append(Listed(name, title, found["parameters"], (folder / MANIFEST).exists(), folder))
         return rows
@@ -160,19 +158,9 @@ class Models:
             while self._others and sum(one.bytes for one in self._others.values()) + needed > self.most_bytes:
                 self._others.popitem(last=False)
         free = free_memory()
-        if needed > SHARE_OF_FREE * free:
+        if free is not None and needed > SHARE_OF_FREE * free:
             gigabytes = {"needed": round(needed / 1e9, 1), "free": round(free / 1e9, 1)}
             raise Problem("problem.model_too_large", name=wanted.title, **gigabytes)
-
-
-def free_memory() -> int:
-    """Bytes of memory that can be had without swapping."""
-    return int(psutil.virtual_memory().available)
-
-
-def _is_whole(folder: Path) -> bool:
-    has_weights = (folder / WEIGHTS).is_file() or (folder / SHARD_INDEX).is_file()
-    return has_weights and (folder / TOKENIZER).is_file()
 
 
 def _stamp(folder: Path) -> str | None:
@@ -181,7 +169,7 @@ def _stamp(folder: Path) -> str | None:
         manifest = folder / MANIFEST
         if manifest.exists():
             return hashlib.sha256(manifest.read_bytes()).hexdigest()
-        files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
+        files = sorted(path for path in folder.iterdir() if path.suffix in STAMPED)
         return str([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files])
     except OSError:
         return None

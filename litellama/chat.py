@@ -162,8 +162,9 @@ def reply(
 def beginning_id(model: LiteLlama, tokenizer: Tokenizer) -> int | None:
     """The token that opens every text of this model, if it has one."""
     bos = model.config.bos_token_id
-    # LiteLlama's own config names `"` as its beginning of text: only a token that text never becomes can be one.
-    return bos if bos is not None and tokenizer.is_special(bos) else None
+    # Only a token that text never becomes can be one. GPT-2's also ends texts, and no engine puts it in front.
+    opens = bos is not None and tokenizer.is_special(bos) and bos not in model.config.eos_token_ids
+    return bos if opens else None
 
 
 def stop_ids(model: LiteLlama, tokenizer: Tokenizer) -> frozenset[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+import math
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 
@@ -40,6 +41,8 @@ class ModelConfig:
     bos_token_id: int | None = None
     eos_token_ids: tuple[int, ...] = ()
     pad_token_id: int | None = None
+    padding_rows: int = field(default=0, compare=False)  # no part of the shape: the tokenizer decides
+    """So many ids at the end belong to no token: LiteLlama has rows for 50,304, and GPT-2's tokens are 50,257."""
 
     def __post_init__(self) -> None:
         sizes = (
@@ -50,6 +53,11 @@ class ModelConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} is {value!r}; a whole number of at least 1 was expected")
+        if not 0 <= self.padding_rows < self.vocab_size:
+            raise ValueError(f"{self.padding_rows} of {self.vocab_size} ids have no token; at least one must have one")
+        for name in ("rms_norm_eps", "rope_theta"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; a number above 0 was expected")
         if self.num_attention_heads % self.num_key_value_heads:
             raise ValueError(
                 f"{self.num_attention_heads} query heads cannot be shared out evenly among {self.num_key_value_heads} "
@@ -77,25 +85,24 @@ class ModelConfig:
         """Exact number of weights."""
         return sum(self.parameters_by_part.values())
 
+    @property
+    def sampled_vocab_size(self) -> int:
+        """How many ids can be chosen as the next token: all but those that the tokenizer has no token for."""
+        return self.vocab_size - self.padding_rows
+
     @classmethod
     def from_hf(cls, values: dict[str, Any]) -> ModelConfig:
-        """Read the contents of a Hugging Face `config.json`, in its older and newer spellings.
+        """Read the contents of a Hugging Face `config.json` of any age; entries that Llamas don't have are passed over.
 
         Raises `ValueError` for another architecture, a missing entry, or a feature this model does not have.
         """
-        model_type = values.get("model_type", "llama")
-        if model_type != "llama":
-            raise ValueError(f"config.json describes a {model_type!r} model; only 'llama' models can be opened")
-        for feature in ("attention_bias", "mlp_bias"):
-            if values.get(feature):
-                raise ValueError(f"config.json asks for {feature}, which LLaMA 2 and LiteLlama do not have")
-        if values.get("hidden_act", "silu") != "silu":
-            raise ValueError(f"config.json asks for hidden_act {values['hidden_act']!r}; only 'silu' (SwiGLU) is known")
+        _check_kind(values)
+        rope = _mapping(values, "rope_parameters")  # transformers 5 moved theta and scaling in here
+        scaling = _mapping(values, "rope_scaling") or rope
         try:
             hidden_size, heads = values["hidden_size"], values["num_attention_heads"]
-            eos = values.get("eos_token_id")
-            rope = values.get("rope_parameters") or {}  # transformers 5 moved theta and scaling in here
-            scaling = values.get("rope_scaling") or (rope if rope.get("rope_type", "default") != "default" else None)
+            # The very first Llama folders call it max_sequence_length; 2048 is what transformers takes for granted.
+            context = values.get("max_position_embeddings") or values.get("max_sequence_length") or 2048
             return cls(
                 vocab_size=values["vocab_size"],
                 hidden_size=hidden_size,
@@ -104,23 +111,24 @@ class ModelConfig:
                 num_attention_heads=heads,
                 num_key_value_heads=values.get("num_key_value_heads") or heads,
                 head_dim=values.get("head_dim") or hidden_size // heads,
-                max_position_embeddings=values["max_position_embeddings"],
-                rms_norm_eps=values.get("rms_norm_eps", 1e-6),
-                rope_theta=float(values.get("rope_theta") or rope.get("rope_theta", 10_000.0)),
+                max_position_embeddings=context,
+                rms_norm_eps=float(values.get("rms_norm_eps", 1e-6)),
+                rope_theta=float(values.get("rope_theta") or rope.get("rope_theta") or 10_000.0),
                 rope_scaling=_read_rope_scaling(scaling),
                 tie_word_embeddings=bool(values.get("tie_word_embeddings", False)),
-                bos_token_id=values.get("bos_token_id"),
-                eos_token_ids=() if eos is None else tuple(eos) if isinstance(eos, list) else (eos,),
-                pad_token_id=values.get("pad_token_id"),
+                bos_token_id=next(iter(token_ids(values, "bos_token_id")), None),
+                eos_token_ids=token_ids(values, "eos_token_id"),
+                pad_token_id=next(iter(token_ids(values, "pad_token_id")), None),
             )
         except KeyError as missing:
             raise ValueError(f"config.json has no entry {missing}; is this the folder of a Llama model?") from None
-        except (TypeError, ZeroDivisionError) as wrong:
+        except (TypeError, ZeroDivisionError, OverflowError) as wrong:
             raise ValueError(f"config.json holds a value of the wrong kind ({wrong})") from None
 
     def to_hf(self, dtype: str) -> dict[str, Any]:
         """The `config.json` that `transformers` and other engines read; `dtype` names the stored weights' type."""
         values = asdict(self)
+        del values["padding_rows"]  # the tokenizer beside it says so
         eos = values.pop("eos_token_ids")
         scaling = values.pop("rope_scaling")
         values["eos_token_id"] = None if not eos else eos[0] if len(eos) == 1 else list(eos)
@@ -129,10 +137,46 @@ class ModelConfig:
         return {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **values, **fixed}
 
 
-def _read_rope_scaling(scaling: dict[str, Any] | None) -> RopeScaling | None:
-    if scaling is None:
+def token_ids(values: dict[str, Any], name: str) -> tuple[int, ...]:
+    """The ids at an entry that is a number, a list of numbers or null; -1, which old configs have for "none", is none.
+
+    Raises `ValueError` for anything else.
+    """
+    value = values.get(name)
+    ids = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(type(id) is int for id in ids):
+        raise ValueError(f"{name} is {value!r}; the id of a token was expected, or a list of such ids")
+    return tuple(id for id in ids if id >= 0)
+
+
+def _check_kind(values: dict[str, Any]) -> None:
+    """Raise `ValueError` for what is no plain Llama."""
+    kind = values.get("model_type", "llama")
+    named = values.get("architectures") or ["LlamaForCausalLM"]
+    if kind != "llama":
+        raise ValueError(f"config.json describes a {kind!r} model; only 'llama' models can be opened")
+    if not (isinstance(named, list) and all(str(name).lower() == "llamaforcausallm" for name in named)):
+        raise ValueError(f"config.json describes {named!r}; only LlamaForCausalLM, which writes text, can be opened")
+    if values.get("quantization_config"):
+        raise ValueError("config.json says that the weights are quantised; only plain floats can be opened")
+    for feature in ("attention_bias", "mlp_bias"):
+        if values.get(feature):
+            raise ValueError(f"config.json asks for {feature}, which LLaMA 2 and LiteLlama do not have")
+    if values.get("hidden_act", "silu") != "silu":
+        raise ValueError(f"config.json asks for hidden_act {values['hidden_act']!r}; only 'silu' (SwiGLU) is known")
+
+
+def _mapping(values: dict[str, Any], name: str) -> dict[str, Any]:
+    value = values.get(name)
+    if not isinstance(value, dict | None):
+        raise ValueError(f"config.json holds {value!r} as {name}; an object with named values was expected, or null")
+    return value or {}
+
+
+def _read_rope_scaling(scaling: dict[str, Any]) -> RopeScaling | None:
+    kind = scaling.get("rope_type", scaling.get("type", "default"))
+    if kind == "default":
         return None
-    kind = scaling.get("rope_type", scaling.get("type"))
     if kind != "llama3":
         raise ValueError(f"config.json asks for rope scaling of type {kind!r}; only 'llama3' is known")
     return RopeScaling(

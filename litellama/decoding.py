@@ -62,7 +62,7 @@ class Decoding:
         cache = self.cache.row(slot, self.lengths[slot])
         logits = self.model(torch.tensor([list(ids)], device=self.model.device), cache=cache, last_only=True).logits
         self.lengths[slot] = cache.length
-        return logits[0, -1]
+        return logits[0, -1, : self.model.config.sampled_vocab_size]
 
     @torch.inference_mode()
     def fill(self, slot: int, read: KVCache) -> None:
@@ -85,7 +85,8 @@ class Decoding:
         for index, layer in enumerate(model.model.layers):
             x = self._through(layer, index, x, places)
         self.lengths = [length + 1 for length in self.lengths]
-        return _multiply(_normed(x, model.model.norm, self._scratch), model.lm_head)
+        logits = _multiply(_normed(x, model.model.norm, self._scratch), model.lm_head)
+        return logits[:, : model.config.sampled_vocab_size]
 
     def _through(self, layer: Block, index: int, x: Tensor, places: _Places) -> Tensor:
         """x (N, E) through one block."""

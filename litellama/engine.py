@@ -186,4 +186,6 @@ class _Batch:
 
 @torch.inference_mode()
 def _read(model: LiteLlama, ids: list[int], cache: KVCache) -> Tensor:
-    return model(torch.tensor([ids], device=model.device), cache=cache, last_only=True).logits[0, -1]
+    return model(torch.tensor([ids], device=model.device), cache=cache, last_only=True).logits[
+        0, -1, : model.config.sampled_vocab_size
+    ]

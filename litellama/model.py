@@ -113,11 +113,10 @@ class KVCache:
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
     """The fast path: softmax(Q K^T / sqrt(D)) V in one fused call. `mask` None means plain causal."""
-    batch, heads, new, size = query.shape
-    if new == 1:
+    if query.shape[2] == 1:
         # One token's query heads of a group can ask their shared key head as if they were several tokens: on a CPU
         # that is many times as fast as having each shared head repeated.
-        grouped = query.reshape(batch, key.shape[1], -1, size)  # (B, G, H/G, D)
+        grouped = query.reshape(len(query), key.shape[1], -1, query.shape[3])  # (B, G, H/G, D)
         return F.scaled_dot_product_attention(grouped, key, value, attn_mask=mask).reshape(query.shape)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None, enable_gqa=True)
 

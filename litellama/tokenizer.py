@@ -23,6 +23,8 @@ SPECIAL_TOKENS = ("<|pad|>", "<|begin|>", "<|end|>", "<|user|>", "<|assistant|>"
 CHAT_TOKENS = ("<|user|>", "<|assistant|>")
 """Those that only a model of conversations has."""
 
+LARGEST_FILE = 64 * 2**20  # bytes of a tokenizer's file; Llama 3's has 17 million, and reading takes ten times as much
+
 REPLACEMENT = "\ufffd"  # what Unicode shows where bytes make no character
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -31,6 +33,16 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def replace_surrogates(text: str) -> str:
     """`text` with every surrogate, half a character that no UTF-8 can hold, replaced by U+FFFD."""
     return _SURROGATE.sub(REPLACEMENT, text)
+
+
+def read_limited(path: Path) -> str:
+    """A text file of a tokenizer. Raises `ValueError` if it is too large to be one, or no text."""
+    if (size := path.stat().st_size) > LARGEST_FILE:
+        raise ValueError(f"{path.name} is {size:,} bytes long; at most {LARGEST_FILE:,} can be right")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as wrong:
+        raise ValueError(f"{path.name} is not a tokenizer that can be read: {wrong}") from None
 
 
 class Tokenizer:
@@ -48,9 +60,15 @@ class Tokenizer:
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
         """Read a `tokenizer.json`, ours or another model's. Raises `ValueError` if it is not one."""
-        text = Path(path).read_text(encoding="utf-8")
+        return cls(cls.read(path))
+
+    @staticmethod
+    def read(path: str | Path) -> tokenizers.Tokenizer:
+        """The same, for those who still have something to add to what the file says."""
         try:
-            return cls(tokenizers.Tokenizer.from_str(text))
+            return tokenizers.Tokenizer.from_str(read_limited(Path(path)))
+        except ValueError:
+            raise
         except Exception as wrong:  # the library raises bare Exception
             raise ValueError(f"{Path(path).name} is not a tokenizer that can be read: {wrong}") from None
 
@@ -97,6 +115,11 @@ class Tokenizer:
     def vocab_size(self) -> int:
         """Number of tokens, special ones included."""
         return self._inner.get_vocab_size()
+
+    @property
+    def id_limit(self) -> int:
+        """One more than the highest id. Ids may have gaps, and then it is more than `vocab_size`."""
+        return max(self._inner.get_vocab().values(), default=-1) + 1
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text: nothing is added at either end, and a typed "<|end|>" is seven ordinary characters."""

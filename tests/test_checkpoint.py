@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from litellama import checkpoint
+from litellama import checkpoint, weight_files
+from litellama import folder as folder_module
 from litellama.checkpoint import CheckpointError, list_models, open_checkpoint, previous_folder, save_checkpoint
 from litellama.config import PRESETS, RopeScaling
 from litellama.model import LiteLlama
@@ -172,7 +173,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "another architecture": (rewrite_config(model_type="gpt2"), "gpt2"),
     "weight missing": (rewrite_weight(NORM, lambda weight: None), f"lacks 1 weights .* {NORM}"),
     "not a number": (rewrite_weight(NORM, lambda weight: weight * torch.nan), "not finite"),
-    "integers": (rewrite_weight(NORM, lambda weight: weight.int()), "stored as torch.int32"),
+    "integers": (rewrite_weight(NORM, lambda weight: weight.int()), "stored as I32"),
     "config not JSON": (rewrite_bytes("config.json", lambda content: content[:50]), "not readable JSON"),
     "config too deep": (rewrite_bytes("config.json", lambda content: b"[" * 10**5), "not readable JSON"),
     "config a list": (rewrite_bytes("config.json", lambda content: b"[1]"), "holds a list"),
@@ -203,7 +204,7 @@ def test_shapes_are_compared_before_any_weight_is_read(copy: Path, monkeypatch: 
     def too_early(*_: Any) -> None:
         raise AssertionError("weights were read although the shapes disagree")
 
-    monkeypatch.setattr(checkpoint, "_read_weights", too_early)
+    monkeypatch.setattr(weight_files, "_read_weights", too_early)
     with pytest.raises(CheckpointError, match="has shape"):
         open_checkpoint(copy)
 
@@ -278,6 +279,7 @@ def test_a_save_killed_at_any_step_leaves_the_old_checkpoint(
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "write_file", write_or_die)
+        patch.setattr(folder_module, "write_file", write_or_die)  # of the manifest
         patch.setattr(Path, "rename", rename_or_die)
         patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # a killed process does not tidy up either
         with pytest.raises(Killed):

@@ -102,11 +102,53 @@ def test_rotary_settings_are_found_in_their_old_and_new_place() -> None:
         ({"vocab_size": "many"}, "vocab_size"),
         ({"num_attention_heads": 0}, "wrong kind"),
         ({"num_key_value_heads": 3}, "shared out evenly"),
+        ({"rope_parameters": [1]}, r"\[1\] as rope_parameters; an object with named values"),
+        ({"rope_scaling": "linear"}, "'linear' as rope_scaling; an object"),
+        ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, "yarn"),
+        ({"rope_parameters": {"rope_type": "llama3"}}, "no entry 'factor'"),
+        ({"rope_theta": -1}, "rope_theta"),
+        ({"rms_norm_eps": float("nan")}, "rms_norm_eps"),
+        ({"rms_norm_eps": [1]}, "wrong kind"),
+        ({"hidden_size": "32"}, "wrong kind"),
+        ({"eos_token_id": "</s>"}, "eos_token_id is '</s>'; the id of a token"),
+        ({"eos_token_id": [2, [3]]}, "eos_token_id"),
+        ({"bos_token_id": True}, "bos_token_id"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "quantised"),
+        ({"architectures": ["LlamaForSequenceClassification"]}, "only LlamaForCausalLM"),
+        ({"model_type": "llama4"}, "llama4"),
+        ({"padding": 1, "model_type": ["llama"]}, "llama"),
     ],
 )
 def test_what_the_model_cannot_do_is_refused_by_name(change: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         ModelConfig.from_hf(OLD | change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rope_scaling": None, "pretraining_tp": 2, "head_dim": None, "num_key_value_heads": None, "use_cache": True},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0}, "rope_scaling": None},
+        {"rope_scaling": {"rope_type": "default"}, "rope_theta": 10_000},
+        {"torch_dtype": "float16", "layernorm_epsilon": 0.5, "architectures": ["LLaMAForCausalLM"]},
+        {"dtype": "bfloat16", "architectures": ["LlamaForCausalLM"], "attention_bias": False, "mlp_bias": None},
+        {"bos_token_id": None, "eos_token_id": None, "pad_token_id": -1},
+    ],
+)
+def test_spellings_of_all_ages_and_strange_entries_change_nothing(change: dict[str, Any]) -> None:
+    assert ModelConfig.from_hf(OLD | change) == ModelConfig.from_hf(OLD)
+
+
+def test_the_first_llamas_named_or_left_out_their_context() -> None:
+    first = {name: value for name, value in OLD.items() if name != "max_position_embeddings"}
+    assert ModelConfig.from_hf(first | {"max_sequence_length": 99}).max_position_embeddings == 99
+    assert ModelConfig.from_hf(first).max_position_embeddings == 2048
+
+
+def test_ends_of_text_may_be_one_or_many() -> None:
+    assert ModelConfig.from_hf(OLD | {"eos_token_id": 2}).eos_token_ids == (2,)
+    assert ModelConfig.from_hf(OLD | {"eos_token_id": [5, 6]}).eos_token_ids == (5, 6)
+    assert ModelConfig.from_hf(OLD | {"eos_token_id": -1}).eos_token_ids == ()
 
 
 def test_a_missing_entry_is_named() -> None:
@@ -115,7 +157,9 @@ def test_a_missing_entry_is_named() -> None:
         ModelConfig.from_hf(values)
 
 
-@pytest.mark.parametrize("change", [{"head_dim": 7}, {"vocab_size": 0}, {"num_hidden_layers": True}])
+@pytest.mark.parametrize(
+    "change", [{"rope_theta": 0.0}, {"head_dim": 7}, {"vocab_size": 0}, {"num_hidden_layers": True}]
+)
 def test_impossible_shapes_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
         replace(TINY, **change)

@@ -24,10 +24,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A unit of `litellama` (a module or a subpackage) may import its own layer and those below.
 LAYERS = [
-    {"config", "tokenizer", "sampling"},
+    {"config", "tokenizer", "sampling", "folder", "tokenizer_files", "memory"},
     {"model"},
-    {"generate", "engine", "quantize", "checkpoint", "chat", "hub", "archive"},
-    {"training", "explain", "footprint", "export", "archive_commands"},
+    {"quantize"},
+    {"decoding"},
+    {"generate", "weight_files", "opening", "checkpoint", "hub", "archive", "conversion"},
+    {"engine", "chat"},
+    {"training", "explain", "footprint", "export", "archive_commands", "conversion_command"},
     {"__main__"},
 ]
 OPTIONAL = {  # the extra that brings their imports
@@ -35,6 +38,7 @@ OPTIONAL = {  # the extra that brings their imports
     "litellama.footprint.sensors": "app",
     "litellama.training.hub": "hub",
     "litellama.export.gguf_file": "export",
+    "litellama.memory": "app",
 }
 ALONE = {"plots"}  # plain numbers in, figures out: imports no sibling
 DISTRIBUTION = {

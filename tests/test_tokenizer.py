@@ -8,10 +8,12 @@ import pytest
 import tokenizers
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tokenizers import decoders, models, pre_tokenizers
+from tokenizers import models
 
+from litellama import tokenizer as tokenizer_module
 from litellama.tokenizer import SPECIAL_TOKENS, Tokenizer
 from tests.conftest import TEXTS
+from tests.folders import llama2_tokenizer
 
 TOKENIZER = Tokenizer.train(TEXTS * 20, 320)
 
@@ -84,6 +86,27 @@ def test_training_learns_the_words_of_its_texts() -> None:
     assert len(TOKENIZER.encode(" kite")) < 5 < len(TOKENIZER.encode(" zyqqx"))
 
 
+def test_a_huge_or_garbled_file_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open(tmp_path / "tokenizer.json", "wb") as file:
+        file.truncate(tokenizer_module.LARGEST_FILE + 1)
+
+    def too_early(*_: object, **__: object) -> None:
+        raise AssertionError("a file that is too large was read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", too_early)
+        with pytest.raises(ValueError, match=r"tokenizer\.json is 67,108,865 bytes long; at most 67,108,864"):
+            Tokenizer.load(tmp_path / "tokenizer.json")
+    (tmp_path / "tokenizer.json").write_bytes(b'{"a": "\xff"}')
+    with pytest.raises(ValueError, match=r"tokenizer\.json is not a tokenizer that can be read: 'utf-8'"):
+        Tokenizer.load(tmp_path / "tokenizer.json")
+
+
+def test_the_highest_id_counts_where_ids_have_gaps() -> None:
+    assert TOKENIZER.id_limit == TOKENIZER.vocab_size == 320
+    assert Tokenizer(tokenizers.Tokenizer(models.BPE({"a": 0, "b": 9}, []))).id_limit == 10
+
+
 def test_impossible_requests_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least 261"):
         Tokenizer.train(TEXTS, 100)
@@ -92,33 +115,10 @@ def test_impossible_requests_are_refused(tmp_path: Path) -> None:
         Tokenizer.load(tmp_path / "tokenizer.json")
 
 
-def llama2_style() -> Tokenizer:
-    """A SentencePiece-like tokenizer as LLaMA 2's: spaces are part of words, unknown characters fall back to bytes."""
-    words = [
-        "<unk>",
-        "<s>",
-        "</s>",
-        *(f"<0x{byte:02X}>" for byte in range(256)),
-        "\u2581",
-        "\u2581hi",
-        "\u2581you",
-        ".",
-    ]
-    inner = tokenizers.Tokenizer(
-        models.BPE({word: id for id, word in enumerate(words)}, [], unk_token="<unk>", byte_fallback=True)
-    )
-    inner.pre_tokenizer = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="first", split=False)
-    inner.decoder = decoders.Sequence(
-        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
-    )
-    inner.add_special_tokens(["<s>", "</s>"])
-    return Tokenizer(inner)
-
-
 @given(st.lists(st.sampled_from([[1], [260], [261], [262], *([3 + b for b in c.encode()] for c in "aé€🦙")])))
 @example([[1], [260], [261], [262]])
 def test_a_foreign_tokenizer_streams_as_it_decodes(parts: list[list[int]]) -> None:
-    tokenizer = llama2_style()
+    tokenizer = llama2_tokenizer()
     decoder = tokenizer.stream()
     ids = [id for part in parts for id in part]  # bytes make whole characters here, in any order
     assert "".join([decoder.push(id) for id in ids]) + decoder.flush() == tokenizer.decode(ids)

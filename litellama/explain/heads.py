@@ -89,7 +89,7 @@ def scores_with_heads(
         rows = slice(start, start + VERSIONS_AT_ONCE)
         twin = with_heads(model, scales[rows], patch, None if patched is None else patched[rows])
         hidden, _, _ = twin.model(ids.expand(len(scales[rows]), -1), None, None, False)
-        logits = twin.lm_head(hidden[:, target.start - 1 :]).float()
+        logits = twin.lm_head(hidden[:, target.start - 1 :])[..., : model.config.sampled_vocab_size].float()
         if target.instead is not None:
             scores.append(logits[:, 0, wanted[0]] - logits[:, 0, target.instead])
         else:

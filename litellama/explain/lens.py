@@ -61,6 +61,7 @@ def logit_lens(model: LiteLlama, ids: Sequence[int], places: Sequence[int] | Non
 
 def _row(model: LiteLlama, state: Tensor, top: int) -> tuple[Tensor, Tensor, Tensor]:
     """One layer's stream (P, E) -> ids (P, k), probabilities (P, k), entropy (P)."""
-    logs = model.lm_head(model.model.norm(state)).float().log_softmax(-1)  # (P, V)
+    logits = model.lm_head(model.model.norm(state))[..., : model.config.sampled_vocab_size]
+    logs = logits.float().log_softmax(-1)  # (P, V)
     values, ids = logs.topk(min(top, logs.shape[-1]))
     return ids.cpu(), values.exp().cpu(), -(logs.exp() * logs).sum(-1).cpu()

@@ -67,7 +67,8 @@ class Scorer:
         """Scores (N) of texts given as embeddings (N, T, E), or as what stands behind the cache; differentiable."""
         past = cache.length if cache else 0
         hidden, _, _ = self.model.model.from_embeddings(embeddings, None, cache, False)
-        logits = self.model.lm_head(hidden[:, self.target.start - 1 - past :]).float()  # (N, answer, V)
+        logits = self.model.lm_head(hidden[:, self.target.start - 1 - past :])  # (N, answer, V)
+        logits = logits[..., : self.model.config.sampled_vocab_size].float()
         if self.target.instead is not None:
             return logits[:, 0, self._wanted[0]] - logits[:, 0, self.target.instead]
         chosen = logits.gather(-1, self._wanted.expand(len(logits), -1)[..., None])[..., 0]
@@ -156,8 +157,8 @@ def _check(model: LiteLlama, reading: Reading, target: Target, units: Sequence[U
             f"tokens {target.start} to {target.end} are to be explained; the answer's tokens go from "
             f"{reading.answer_start} to {len(reading.ids)}"
         )
-    if target.instead is not None and not 0 <= target.instead < model.config.vocab_size:
-        raise ValueError(f"there is no token {target.instead}; ids go from 0 to {model.config.vocab_size - 1}")
+    if target.instead is not None and not 0 <= target.instead < model.config.sampled_vocab_size:
+        raise ValueError(f"there is no token {target.instead}; ids go from 0 to {model.config.sampled_vocab_size - 1}")
     if not units:
         raise ValueError("the prompt has no words that the answer could rest on")
     if any(not 0 <= place < target.start for unit in units for place in unit):

@@ -136,6 +136,7 @@ def _answers(model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> bool:
     ends = tokenizer.special("<|end|>")
     ids = [*reading.ids, *([] if ends is None else [ends])]
     logits = model(torch.tensor([ids], device=model.device)).logits[0]
+    logits = logits[:, : model.config.sampled_vocab_size]
     return logits[reading.answer_start - 1 : -1].argmax(-1).tolist() == ids[reading.answer_start :]
 
 

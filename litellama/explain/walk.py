@@ -165,7 +165,7 @@ def walk_through(model: LiteLlama, ids: Sequence[int], *, place: int, layer: int
         "stream_size": states.norm(dim=-1),
         "attention_size": torch.stack([found[f"attention {number}"][0, -1].float().norm() for number in layers]),
         "feed_forward_size": torch.stack([found[f"feed-forward {number}"][0, -1].float().norm() for number in layers]),
-        "final": found["final"][0, -1], "logits": output.logits[0, -1],
+        "final": found["final"][0, -1], "logits": output.logits[0, -1, : config.sampled_vocab_size],
     }  # fmt: skip
     return Walk(place, layer, head, group, **{name: value.float().cpu() for name, value in numbers.items()})
 

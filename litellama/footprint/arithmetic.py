@@ -14,25 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from litellama.config import ModelConfig
-
-BITS = {"float32": 32.0, "float16": 16.0, "bfloat16": 16.0, "int8": 8.25, "int4": 4.5}
-"""Bits for each weight. Whole-number weights carry a 16-bit scale for each block of 64 (int8) or 32 (int4)."""
+from litellama.memory import BITS as BITS
+from litellama.memory import weight_bytes as weight_bytes
 
 CACHE_BYTES = 2
 """Bytes of a number in the key/value cache: engines keep it at 16 bits, whatever the weights have."""
-
-
-def weight_bytes(config: ModelConfig, precision: str = "float16") -> int:
-    """Bytes of all weights. In whole-number precisions only the layers' matrices are stored so, the rest in 16 bits.
-
-    Raises `ValueError` for an unknown precision.
-    """
-    if precision not in BITS:
-        raise ValueError(f"there is no precision called {precision!r}; choose one of {', '.join(BITS)}")
-    parts = config.parameters_by_part
-    kept = max(BITS[precision], 16.0)
-    bits = {"embedding": kept, "norms": kept, "head": kept}
-    return round(sum(count * bits.get(part, BITS[precision]) for part, count in parts.items()) / 8)
 
 
 def kv_bytes_per_token(config: ModelConfig, number_bytes: int = CACHE_BYTES) -> int:

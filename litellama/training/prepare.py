@@ -109,6 +109,7 @@ def _new(job: Job, config: ModelConfig, tokenizer: Tokenizer) -> LiteLlama:
         config,
         max_position_embeddings=job.length or (min(longest, config.max_position_embeddings) if whole else SHORT),
         vocab_size=config.vocab_size if job.tokenizer else tokenizer.vocab_size,
+        padding_rows=config.vocab_size - tokenizer.vocab_size if job.tokenizer else 0,
         bos_token_id=special["begin"],
         eos_token_ids=() if special["end"] is None else (special["end"],),
         pad_token_id=special["pad"],
@@ -118,7 +119,8 @@ def _new(job: Job, config: ModelConfig, tokenizer: Tokenizer) -> LiteLlama:
 
 def _taken(job: Job, opened: Opened, tokenizer: Tokenizer) -> LiteLlama:
     """A trained model to go on with: with room for new tokens, and low-rank additions if they are asked for."""
-    model = _grown(opened.model, tokenizer.vocab_size)
+    model = _grown(opened.model, tokenizer.id_limit)
+    model.config = replace(model.config, padding_rows=model.config.vocab_size - tokenizer.id_limit)
     if job.length:
         model.config = replace(model.config, max_position_embeddings=job.length)
     if job.lora_rank:
@@ -130,7 +132,7 @@ def _grown(model: LiteLlama, vocab_size: int) -> LiteLlama:
     """The model with rows for `vocab_size` tokens: new ones begin as the mean of the others, nothing in particular."""
     if vocab_size <= model.config.vocab_size:
         return model
-    grown = LiteLlama(replace(model.config, vocab_size=vocab_size))
+    grown = LiteLlama(replace(model.config, vocab_size=vocab_size, padding_rows=0))
     weights = dict(model.state_dict())
     for name in ("model.embed_tokens.weight", "lm_head.weight"):
         old = weights[name]
