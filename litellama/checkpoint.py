@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from litellama.chat import choose_form
+from litellama.chat_forms import Form
 from litellama.config import PRESETS, ModelConfig
 from litellama.model import LiteLlama, empty_model, rotary_frequencies
 from litellama.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 CARD, MANIFEST, SHARD_INDEX = "card.json", "manifest.json", "model.safetensors.index.json"
 LARGEST_JSON = 100 * 2**20  # bytes; real ones are far smaller, and a forged one should not fill the memory
 
@@ -51,6 +54,12 @@ class Opened:
     card: dict[str, Any] | None
     verified: bool
     note: str
+    chat_template: str | None = None
+
+    @cached_property
+    def form(self) -> Form:
+        """How this model is spoken to. The first look at it runs the chat template, if there is one, in a process."""
+        return choose_form(self.tokenizer, self.config, self.chat_template)
 
 
 # --- Saving ----------------------------------------------------------------------------------------------------------
@@ -208,7 +217,15 @@ def open_checkpoint(
         if verified
         else "This folder has no manifest, so the lab could not verify that its files are the ones its makers wrote."
     )
-    return Opened(folder, model, tokenizer, config, card, verified, note)
+    return Opened(folder, model, tokenizer, config, card, verified, note, _read_chat_template(folder))
+
+
+def _read_chat_template(folder: Path) -> str | None:
+    """The template of `tokenizer_config.json`, where engines look for it."""
+    if not (folder / TOKENIZER_CONFIG).is_file():
+        return None
+    template = _read_json(folder / TOKENIZER_CONFIG).get("chat_template")
+    return template if isinstance(template, str) else None
 
 
 def existing_folder(folder: Path) -> Path:

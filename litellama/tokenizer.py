@@ -25,10 +25,23 @@ REPLACEMENT = "\ufffd"  # what Unicode shows where bytes make no character
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+# Two of the code points that Unicode keeps for programs' own use and that no text contains: between them stands the id
+# of a special token that a frame puts among texts.
+_ALIAS_BEGIN, _ALIAS_END = "\ufdd0", "\ufdd1"
+_ALIAS_SIGNS = re.compile(f"[{_ALIAS_BEGIN}{_ALIAS_END}]")
+
 
 def replace_surrogates(text: str) -> str:
     """`text` with every surrogate, half a character that no UTF-8 can hold, replaced by U+FFFD."""
     return _SURROGATE.sub(REPLACEMENT, text)
+
+
+def _alias(id: int) -> str:
+    return f"{_ALIAS_BEGIN}{id}{_ALIAS_END}"
+
+
+def _without_aliases(text: str) -> str:
+    return _ALIAS_SIGNS.sub(REPLACEMENT, replace_surrogates(text))
 
 
 class Tokenizer:
@@ -42,6 +55,8 @@ class Tokenizer:
         inner.no_padding()
         self._inner = inner
         self._special_ids = {id: t.content for id, t in inner.get_added_tokens_decoder().items() if t.special}
+        self._with_aliases: tokenizers.Tokenizer | None = None  # made when first needed
+        self._aliased: dict[int, int] = {}
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
@@ -99,6 +114,41 @@ class Tokenizer:
         """`encode` for many texts at once, on all cores."""
         cleaned = [replace_surrogates(text) for text in texts]
         return [encoding.ids for encoding in self._inner.encode_batch_fast(cleaned, add_special_tokens=False)]
+
+    def split_special(self, text: str) -> tuple[str | int, ...]:
+        """A frame's text cut at the special tokens it names: "<s>[INST] " -> (1, "[INST] ")."""
+        names = {name: id for id, name in self._special_ids.items()}
+        longest_first = sorted(names, key=len, reverse=True)
+        parts = re.split("(" + "|".join(map(re.escape, longest_first)) + ")", text) if names else [text]
+        return tuple(names.get(part, part) for part in parts if part)
+
+    def encode_framed(self, pieces: Sequence[str | int]) -> list[int]:
+        """Ids of texts with special tokens, given as ids, among them, as any engine reads the whole.
+
+        (1, "[INST] ", "Hi </s>", " [/INST]") becomes what "<s>[INST] Hi </s> [/INST]" is to the `tokenizers` library,
+        only that the typed "</s>" stays text. Neighbouring texts are one text.
+        """
+        if all(isinstance(piece, str) for piece in pieces):
+            return self.encode("".join(map(str, pieces)))
+        framed = self._framed()
+        text = "".join(_alias(piece) if isinstance(piece, int) else _without_aliases(piece) for piece in pieces)
+        return [self._aliased.get(id, id) for id in framed.encode(text, add_special_tokens=False).ids]
+
+    def _framed(self) -> tokenizers.Tokenizer:
+        """The tokenizer with an alias for each special token. An alias counts as an ordinary added token, so that it
+        is found where special tokens are not; what lies between them is read exactly as between special tokens."""
+        if self._with_aliases is None:
+            inner = tokenizers.Tokenizer.from_str(self._inner.to_str())
+            inner.encode_special_tokens = True
+            tokens = self._inner.get_added_tokens_decoder()
+            for id in self._special_ids:
+                sides = {"lstrip": tokens[id].lstrip, "rstrip": tokens[id].rstrip}
+                inner.add_tokens([tokenizers.AddedToken(_alias(id), normalized=False, special=False, **sides)])
+                alias_id = inner.token_to_id(_alias(id))
+                assert alias_id is not None
+                self._aliased[alias_id] = id
+            self._with_aliases = inner
+        return self._with_aliases
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`. Special tokens have none; bytes that make no character become U+FFFD."""

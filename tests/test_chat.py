@@ -16,12 +16,12 @@ from tokenizers import decoders, models, pre_tokenizers
 from litellama.chat import (
     Message,
     Piece,
-    _pieces,
     beginning_id,
     encode_document,
     is_chat_tokenizer,
     prompt_ids,
     reply,
+    spoken,
     stop_ids,
 )
 from litellama.generate import Step, generate
@@ -124,25 +124,25 @@ def steps_of(tokenizer: Tokenizer, text: str) -> Iterator[Step]:
 @given(st.text("\nQ:A .🦙", max_size=20))
 def test_a_base_models_answer_ends_before_the_question_it_invents(text: str) -> None:
     tokenizer = base_model_tokenizer()
-    said = "".join(piece.text for piece in _pieces(steps_of(tokenizer, " " + text), tokenizer, ("\nQ:",)))
+    said = "".join(piece.text for piece in spoken(steps_of(tokenizer, " " + text), tokenizer, ("\nQ:",)))
     assert said == text.split("\nQ:")[0]
 
 
 @given(st.text(max_size=12))
 def test_the_pieces_are_the_reply_without_its_leading_space(text: str) -> None:
-    pieces = list(_pieces(steps_of(TOKENIZER, " " + text), TOKENIZER, ()))
+    pieces = list(spoken(steps_of(TOKENIZER, " " + text), TOKENIZER, ()))
     assert "".join(piece.text for piece in pieces) == text
     assert [piece.step.id for piece in pieces if piece.step] == TOKENIZER.encode(" " + text)
 
 
 def test_the_first_of_several_stops_ends_the_answer_even_inside_one_token() -> None:
     assert [TOKENIZER.token_text(id) for id in TOKENIZER.encode(" the")] == [" the"]
-    assert [piece.text for piece in _pieces(steps_of(TOKENIZER, " the"), TOKENIZER, ("e", "h"))] == ["t"]
+    assert [piece.text for piece in spoken(steps_of(TOKENIZER, " the"), TOKENIZER, ("e", "h"))] == ["t"]
 
 
 def test_a_character_cut_short_shows_at_the_end() -> None:
     steps = (Step(id, 1.0, ()) for id in TOKENIZER.encode(" 🦙")[:-1])
-    *_, last = _pieces(steps, TOKENIZER, ())
+    *_, last = spoken(steps, TOKENIZER, ())
     assert last == Piece("\ufffd", None)
 
 

@@ -24,9 +24,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A unit of `litellama` (a module or a subpackage) may import its own layer and those below.
 LAYERS = [
-    {"config", "tokenizer", "sampling"},
+    {"config", "tokenizer", "sampling", "render_template"},
     {"model"},
-    {"generate", "engine", "quantize", "checkpoint", "chat", "hub", "archive"},
+    {"generate", "engine", "quantize", "checkpoint", "chat", "chat_forms", "chat_template", "hub", "archive"},
     {"training", "explain", "footprint", "archive_commands"},
     {"__main__"},
 ]
@@ -192,7 +192,7 @@ def test_the_package_does_without_plotly() -> None:
 
 def test_core_is_small_and_extras_are_the_five(project: dict[str, Any]) -> None:
     core = {Requirement(line).name for line in project["dependencies"]}
-    assert core == {"torch", "tokenizers", "safetensors", "numpy", "rich", "typer"}
+    assert core == {"torch", "tokenizers", "safetensors", "numpy", "rich", "typer", "jinja2"}
     assert set(project["optional-dependencies"]) == {"app", "lessons", "hub", "tracking", "bench", "dev"}
 
 
