@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -25,23 +26,10 @@ REPLACEMENT = "\ufffd"  # what Unicode shows where bytes make no character
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-# Two of the code points that Unicode keeps for programs' own use and that no text contains: between them stands the id
-# of a special token that a frame puts among texts.
-_ALIAS_BEGIN, _ALIAS_END = "\ufdd0", "\ufdd1"
-_ALIAS_SIGNS = re.compile(f"[{_ALIAS_BEGIN}{_ALIAS_END}]")
-
 
 def replace_surrogates(text: str) -> str:
     """`text` with every surrogate, half a character that no UTF-8 can hold, replaced by U+FFFD."""
     return _SURROGATE.sub(REPLACEMENT, text)
-
-
-def _alias(id: int) -> str:
-    return f"{_ALIAS_BEGIN}{id}{_ALIAS_END}"
-
-
-def _without_aliases(text: str) -> str:
-    return _ALIAS_SIGNS.sub(REPLACEMENT, replace_surrogates(text))
 
 
 class Tokenizer:
@@ -55,7 +43,7 @@ class Tokenizer:
         inner.no_padding()
         self._inner = inner
         self._special_ids = {id: t.content for id, t in inner.get_added_tokens_decoder().items() if t.special}
-        self._with_aliases: tokenizers.Tokenizer | None = None  # made when first needed
+        self._with_aliases: tuple[tokenizers.Tokenizer, dict[int, str]] | None = None  # made when first needed
         self._aliased: dict[int, int] = {}
 
     @classmethod
@@ -130,24 +118,28 @@ class Tokenizer:
         """
         if all(isinstance(piece, str) for piece in pieces):
             return self.encode("".join(map(str, pieces)))
-        framed = self._framed()
-        text = "".join(_alias(piece) if isinstance(piece, int) else _without_aliases(piece) for piece in pieces)
+        framed, aliases = self._framed()
+        text = "".join(aliases[piece] if isinstance(piece, int) else replace_surrogates(piece) for piece in pieces)
         return [self._aliased.get(id, id) for id in framed.encode(text, add_special_tokens=False).ids]
 
-    def _framed(self) -> tokenizers.Tokenizer:
-        """The tokenizer with an alias for each special token. An alias counts as an ordinary added token, so that it
-        is found where special tokens are not; what lies between them is read exactly as between special tokens."""
+    def _framed(self) -> tuple[tokenizers.Tokenizer, dict[int, str]]:
+        """The tokenizer with an alias for each special token, which nobody can guess and type.
+
+        An alias counts as an ordinary added token, so that it is found where special tokens are not; what lies between
+        aliases is read exactly as between special tokens.
+        """
         if self._with_aliases is None:
             inner = tokenizers.Tokenizer.from_str(self._inner.to_str())
             inner.encode_special_tokens = True
-            tokens = self._inner.get_added_tokens_decoder()
-            for id in self._special_ids:
+            tokens, secret = self._inner.get_added_tokens_decoder(), secrets.token_hex(16)
+            aliases = {id: f"<{secret} {id}>" for id in self._special_ids}
+            for id, alias in aliases.items():
                 sides = {"lstrip": tokens[id].lstrip, "rstrip": tokens[id].rstrip}
-                inner.add_tokens([tokenizers.AddedToken(_alias(id), normalized=False, special=False, **sides)])
-                alias_id = inner.token_to_id(_alias(id))
+                inner.add_tokens([tokenizers.AddedToken(alias, normalized=False, special=False, **sides)])
+                alias_id = inner.token_to_id(alias)
                 assert alias_id is not None
                 self._aliased[alias_id] = id
-            self._with_aliases = inner
+            self._with_aliases = inner, aliases
         return self._with_aliases
 
     def decode(self, ids: Sequence[int]) -> str:
