@@ -182,18 +182,22 @@ def _prompt(opened: Opened, text: str | None, ids: str | None) -> list[int]:
 
 def _what_to_expect(opened: Opened) -> list[str]:
     """Sentences on what kind of partner a model is; none of the lab's own that learned to converse."""
+    form = opened.form
     sentences = {
         "chat": [],
         "text": ["This model learned from plain texts: it goes on with what it reads."],
         "template": ["This model was taught to converse; it is spoken to as the chat template in its folder says."],
         "questions": [
-            "This is a base model, never taught to answer: it goes on with a list of questions and answers. Expect a "
-            "sentence or two, said with the same confidence whether right or wrong."
+            "This is a base model, never taught to answer: your messages are put to it as a list of questions and "
+            "answers. Expect a sentence or two, just as confident when wrong as when right."
         ],
-    }[opened.form.kind]
-    if opened.form.trouble:
-        sentences.append(f"The chat template in its folder could not be followed: {opened.form.trouble}.")
-    if opened.form.kind == "questions" and is_litellama(opened.config):
+    }[form.kind]
+    if form.trouble:
+        sentences = [
+            f"The chat template in this model's folder could not be followed ({form.trouble}), so your messages are "
+            "put to it as a list of questions and answers, which is not what it was taught."
+        ]
+    if form.kind == "questions" and is_litellama(opened.config):
         mmlu, chance = fact(LITELLAMA_MMLU), fact(MMLU_CHANCE)
         sentences.append(
             f"By its shape it is LiteLlama-460M-1T, which gets {mmlu.number:g} % of MMLU's questions right "

@@ -300,9 +300,8 @@ lab.chat = (element, trigger, props, watch) => {
   find(".lab-cancel").addEventListener("click", () => edit(false));
   lab.withModel(({ tinytown, form, litellama, trouble }) => {
     const { examples, why } = props.welcomes[tinytown ? "tinytown" : form];
-    lab.say(find(".lab-welcome-why"), why);
+    lab.say(find(".lab-welcome-why"), trouble ? "chat.template_unread" : why, { trouble });
     const known = find(".lab-welcome-known");
-    if (trouble) known.append(lab.make("p", {}, ...said([["chat.template_unread", { trouble }]])));
     if (litellama) known.append(lab.make("p", {}, ...said([["chat.litellama"]])), lab.make("ul", {}, ...props.litellama.map(sourced)));
     for (const [caption, text] of examples) {
       const example = lab.make("button", { type: "button", class: "lab-example" },
@@ -315,7 +314,7 @@ lab.chat = (element, trigger, props, watch) => {
 
   const sourced = ({ key, values, source }) => {
     const address = lab.make("a", { href: source.url, target: "_blank", rel: "noreferrer" }, source.title);
-    return lab.make("li", {}, ...said([[key, values]]), lab.make("small", {}, ...said([["compare.kind_published"]]), address));
+    return lab.make("li", {}, ...said([[key, values]]), lab.make("small", {}, "(", lab.make("span", { "data-word": "compare.kind_published" }), ": ", address, ")"));
   };
 
   // The chat fills the window below the header, whose height depends on the width and the language.
