@@ -272,7 +272,7 @@ def _verify_manifest(folder: Path) -> bool:
     files = read_manifest(folder)
     if files is None:
         return False
-    used = {CONFIG, TOKENIZER, *(name for name in (CARD, SHARD_INDEX) if (folder / name).exists())}
+    used = {CONFIG, TOKENIZER, *(name for name in (CARD, SHARD_INDEX, TOKENIZER_CONFIG) if (folder / name).exists())}
     used |= {path.name for path in folder.glob("*.safetensors")}
     if unlisted := sorted(used - files.keys()):
         raise CheckpointError(f"{folder.name} holds {', '.join(unlisted)}, of which its manifest knows nothing")

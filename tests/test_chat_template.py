@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +16,10 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken
 from transformers import PreTrainedTokenizerFast
 
-from app.session import Session
+from app.interventions import answer_with
+from app.session import Session, _row
 from app.settings import read_settings
+from litellama.__main__ import main
 from litellama.chat import Message, choose_form, prompt_ids, reply, spoken, stop_ids
 from litellama.chat_forms import Form, Gap
 from litellama.chat_template import LONGEST_TEMPLATE, ChatTemplateError, read_template
@@ -303,6 +308,13 @@ def test_a_folder_without_a_usable_template_has_none(opened: Opened, tmp_path: P
         assert open_checkpoint(tmp_path).form.kind == "questions"
 
 
+def test_a_template_slipped_into_a_verified_folder_is_noticed(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_checkpoint, tmp_path / "tiny")
+    (tmp_path / "tiny" / "tokenizer_config.json").write_text(json.dumps({"chat_template": LLAMA2}), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"holds tokenizer_config.json, of which its manifest knows nothing"):
+        open_checkpoint(tmp_path / "tiny")
+
+
 def test_chat_and_views_show_the_model_the_same_prompt(opened: Opened) -> None:
     asked = [Message("user", "Where is the kite?")]
     prompt = prompt_ids(asked, opened.tokenizer, 128, 0, form=opened.form).ids
@@ -312,7 +324,10 @@ def test_chat_and_views_show_the_model_the_same_prompt(opened: Opened) -> None:
     assert read.text.startswith("[INST] Where is the kite? [/INST]")
     session = Session(opened)
     shown = session.read("page", "Where is the kite?")
-    assert [opened.tokenizer.token_text(id) for id in prompt] == shown["tokens"][: shown["answer_start"]]
+    texts = [opened.tokenizer.token_text(id) for id in prompt]
+    assert texts == shown["tokens"][: shown["answer_start"]]
+    *_, looked = session.look("page", "Where is the kite?")
+    assert texts == looked["tokens"][: len(texts)]
     sent = {"temperature": 0, "top_p": 1, "top_k": 0, "max_tokens": 5, "seed": 3}
     *_, last = session.ask("page", "Where is the kite?", read_settings(sent))
     said = reply(opened.model, opened.tokenizer, asked, Sampling(0), 5, 3, form=opened.form)
@@ -334,6 +349,48 @@ def test_a_reply_ends_with_the_templates_mark(opened: Opened) -> None:
     assert stop_ids(opened.model, opened.tokenizer, opened.form) == {2}
     other = Form("template", opened.form.gaps, stop_ids=frozenset({17}))
     assert stop_ids(opened.model, opened.tokenizer, other) == {2, 17}
+
+
+def test_chat_and_views_end_where_the_form_does(opened: Opened) -> None:
+    asked = [Message("user", "Where is the kite?")]
+    read = read_chat(opened.model, opened.tokenizer, asked, max_new_tokens=8, form=opened.form)
+    answer = [read.ids[place] for place in read.answer]
+    fourth = next(id for number, id in enumerate(answer) if number >= 3 and id not in answer[:number])
+    before = answer[: answer.index(fourth)]
+    form = replace(opened.form, stop_ids=frozenset({fourth}))
+    said = reply(opened.model, opened.tokenizer, asked, Sampling(0), 8, 3, form=form)
+    assert [piece.step.id for piece in said if piece.step] == before
+    shorter = read_chat(opened.model, opened.tokenizer, asked, max_new_tokens=8, form=form)
+    assert [shorter.ids[place] for place in shorter.answer] == before
+    now = answer_with(opened.model, opened.tokenizer, read, [], form=form)["now"]
+    assert [text for text, _ in now] == [opened.tokenizer.token_text(id) for id in before]
+
+
+def test_the_mark_that_would_end_a_reply_is_shown_as_its_end(opened: Opened, folders: dict[str, Folder]) -> None:
+    one = folders["chatml"]
+    chatml = replace(opened, tokenizer=one.tokenizer, chat_template=CHATML)
+    ends = {text for text in CHATML_MARKS if _row(chatml, one.tokenizer.special(text) or 0, 0.5)["ends"]}
+    assert ends == {"<|im_end|>"}
+
+
+def test_the_command_line_speaks_by_the_template(
+    opened: Opened, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def printed(*arguments: str) -> str:
+        with pytest.raises(SystemExit, match="0"):
+            main([arguments[0], "--checkpoint", str(opened.folder), "--max-new-tokens", "8", *arguments[1:]])
+        return capsys.readouterr().out
+
+    asked = [Message("user", "Where is the kite?")]
+    expected = prompt_ids(asked, opened.tokenizer, 128, 1, form=opened.form).ids
+    assert json.loads(printed("generate", "--prompt", asked[0].content, "--json"))["prompt_ids"] == expected
+    outputs = []
+    for options, system in (([], None), (["--system", "Be brief."], "Be brief.")):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(asked[0].content + "\n"))
+        outputs.append(printed("chat", "--temperature", "0", *options))
+        said = reply(opened.model, opened.tokenizer, asked, Sampling(0), 8, 0, form=opened.form, system=system)
+        assert outputs[-1] == "".join(piece.text for piece in said) + "\n"
+    assert outputs[0] != outputs[1]
 
 
 # --- SentencePiece's spaces, token by token ---------------------------------------------------------------------------
