@@ -106,17 +106,19 @@ def _rendered(template: str, bos: str, eos: str, seconds: float) -> list[str | N
         "template": template, "seconds": seconds, "variables": {"bos_token": bos, "eos_token": eos},
         "conversations": [_conversation(sides) for sides in (_LONG, _SHORT, _INSTRUCTED)],
     }  # fmt: skip
-    command = [sys.executable, "-I", str(Path(__file__).with_name("render_template.py"))]
+    command = [sys.executable, "-P", str(Path(__file__).with_name("render_template.py"))]
     try:
         done = subprocess.run(command, input=json.dumps(asked).encode(), capture_output=True, timeout=seconds)
     except subprocess.TimeoutExpired:
         raise ChatTemplateError(f"it did not come to an end in {seconds:g} seconds") from None
     except OSError as wrong:
         raise ChatTemplateError(f"the process that reads it could not be started ({wrong})") from None
-    try:
-        told: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
-        raise ChatTemplateError("it took more time or memory than a template needs") from None
+    if done.returncode > 0:  # by itself: jinja2 is missing, for example
+        last_line = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise ChatTemplateError(f"the process that reads it failed ({last_line})")
+    if done.returncode < 0:
+        raise ChatTemplateError("it took more time or memory than a template needs")
+    told: dict[str, Any] = json.loads(done.stdout)
     if told["problem"]:
         raise ChatTemplateError(f"it fails: {told['problem']}")
     return list(told["rendered"])

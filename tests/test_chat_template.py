@@ -263,6 +263,16 @@ def test_a_template_without_end_is_ended(endless: str) -> None:
         read_template(endless, llama_tokenizer("legacy"), "<s>", "</s>", seconds=1)
 
 
+def test_a_process_that_cannot_work_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "jinja2.py").write_text("raise ImportError('no such library')", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ChatTemplateError, match=r"the process that reads it failed \(ImportError: no such library\)"):
+        read_template(LLAMA2, llama_tokenizer("legacy"), "<s>", "</s>")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+    with pytest.raises(ChatTemplateError, match="could not be started"):
+        read_template(LLAMA2, llama_tokenizer("legacy"), "<s>", "</s>")
+
+
 def test_what_a_template_may_use() -> None:
     template = (
         "{% for m in messages %}{% if loop.index > 9 %}{% break %}{% endif %}{{ m['role'] | tojson }}"
