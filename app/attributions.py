@@ -13,6 +13,7 @@ import torch
 
 from app.words import Problem
 from litellama.chat import Message
+from litellama.chat_forms import Form
 from litellama.explain.attribution import METHODS, Attribution, Progress, attribute
 from litellama.explain.reading import Reading, Unit, read_chat
 from litellama.explain.scoring import Scorer, Target, deletion_curve, rank_correlation, sufficiency_curve
@@ -69,12 +70,12 @@ class Texts:
             self._texts.pop(key, None)
 
 
-def read(model: LiteLlama, tokenizer: Tokenizer, question: str) -> Explained:
+def read(model: LiteLlama, tokenizer: Tokenizer, question: str, form: Form | None = None) -> Explained:
     """Answer a question greedily. Raises `Problem` if it does not fit or nothing is answered."""
     limit = model.config.max_position_embeddings
     longest = min(60, limit // 4)
     try:
-        reading = read_chat(model, tokenizer, [Message("user", question)], max_new_tokens=longest)
+        reading = read_chat(model, tokenizer, [Message("user", question)], max_new_tokens=longest, form=form)
     except ValueError as error:
         raise Problem("problem.does_not_fit", limit=limit - longest) from error
     if not reading.answer:

@@ -10,7 +10,8 @@ import torch
 
 from app.attributions import Explained
 from app.words import Problem
-from litellama.chat import Message, stop_ids
+from litellama.chat import Message, answer_steps, choose_form, stop_ids
+from litellama.chat_forms import Form
 from litellama.config import ModelConfig
 from litellama.explain.heads import HeadEffects, patch_each, smallest_set, switch_off_each, with_heads
 from litellama.explain.reading import Reading, read_chat
@@ -27,7 +28,7 @@ MOST_HEADS = 100
 """Up to so many, every head can be tried in each round of the search for the smallest set."""
 
 
-def begin(model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> dict[str, Any]:
+def begin(model: LiteLlama, tokenizer: Tokenizer, reading: Reading, form: Form | None = None) -> dict[str, Any]:
     """The answer as it is, and how many heads there are to play with."""
     config = model.config
     shape = {
@@ -35,11 +36,16 @@ def begin(model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> dict[str,
         "heads": config.num_attention_heads,
         "groups": config.num_key_value_heads,
     }
-    return shape | answer_with(model, tokenizer, reading, [])
+    return shape | answer_with(model, tokenizer, reading, [], form=form)
 
 
 def answer_with(
-    model: LiteLlama, tokenizer: Tokenizer, reading: Reading, chosen: object, strength: object = 0
+    model: LiteLlama,
+    tokenizer: Tokenizer,
+    reading: Reading,
+    chosen: object,
+    strength: object = 0,
+    form: Form | None = None,
 ) -> dict[str, Any]:
     """The greedy answer with the outputs of the heads `chosen`, [[layer, head], ...], multiplied by `strength`, 0 for
     off: its tokens and their probabilities.
@@ -52,13 +58,15 @@ def answer_with(
     for layer, head in _read_heads(chosen, model.config):
         scales[0, layer, head] = strength
     changed = with_heads(model, scales)
+    form = choose_form(tokenizer, model.config) if form is None else form
     length = max(20, len(reading.answer) + 5)
     room = model.config.max_position_embeddings - reading.answer_start
     steps = generate(
         changed, reading.ids[: reading.answer_start], sampling=Sampling(temperature=0), seed=0,
-        max_new_tokens=min(length, room), stop_ids=stop_ids(model, tokenizer),
+        max_new_tokens=min(length, room), stop_ids=stop_ids(model, tokenizer, form),
     )  # fmt: skip
-    now = [[tokenizer.token_text(step.id), round(step.probability, 4)] for step in steps]
+    answer = answer_steps(steps, tokenizer, form)
+    now = [[tokenizer.token_text(step.id), round(step.probability, 4)] for step in answer]
     with torch.inference_mode():
         logits = changed(torch.tensor([reading.ids], device=model.device)).logits[0].float().softmax(-1)
     before = [
@@ -72,10 +80,13 @@ def worth_of_each(model: LiteLlama, reading: Reading) -> dict[str, Any]:
     return _effects_json(switch_off_each(model, reading, _answer(reading)))
 
 
-def patched_from(model: LiteLlama, tokenizer: Tokenizer, reading: Reading, question: str) -> dict[str, Any]:
+def patched_from(
+    model: LiteLlama, tokenizer: Tokenizer, reading: Reading, question: str, form: Form | None = None
+) -> dict[str, Any]:
     """What becomes of the answer when each head alone says what it says of another question with as many tokens."""
     try:
-        other = read_chat(model, tokenizer, [Message("user", question)], answer=reading.text_of(reading.answer).strip())
+        answer = reading.text_of(reading.answer).strip()
+        other = read_chat(model, tokenizer, [Message("user", question)], answer=answer, form=form)
     except ValueError as error:
         raise Problem("problem.does_not_fit", limit=model.config.max_position_embeddings) from error
     if other.answer_start != reading.answer_start:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from app.words import Problem
 from litellama.chat import Message
+from litellama.chat_forms import Form
 from litellama.config import ModelConfig
 from litellama.explain.attention import LONGEST_WINDOW, AttentionMaps, HeadRoles, attention_maps, rollout
 from litellama.explain.reading import Reading, read_chat
@@ -69,7 +70,7 @@ class Looks:
             self._looks.pop(key, None)
 
 
-def look_at(model: LiteLlama, tokenizer: Tokenizer, question: str) -> Iterator[Look]:
+def look_at(model: LiteLlama, tokenizer: Tokenizer, question: str, form: Form | None = None) -> Iterator[Look]:
     """Answer a question greedily and keep what every head looked at. Raises `Problem` if it does not fit.
 
     A large model answers slowly, so its look at the question alone comes first.
@@ -79,7 +80,7 @@ def look_at(model: LiteLlama, tokenizer: Tokenizer, question: str) -> Iterator[L
     stages = [longest] if model.config.num_parameters <= QUICK else [0, longest]
     for most in stages:
         try:
-            reading = read_chat(model, tokenizer, [Message("user", question)], max_new_tokens=most)
+            reading = read_chat(model, tokenizer, [Message("user", question)], max_new_tokens=most, form=form)
         except ValueError as error:
             raise Problem("problem.does_not_fit", limit=limit - longest) from error
         length = len(reading.ids)

@@ -20,6 +20,7 @@ from litellama.checkpoint import (
     list_models,
     open_checkpoint,
 )
+from litellama.config import is_litellama
 from litellama.memory import free_memory
 
 MOST_BYTES = 2 * 10**9
@@ -70,9 +71,11 @@ class Model:
     def to_json(self) -> dict[str, Any]:
         """What the page says of it. How far explanations can be trusted is taken from verified cards alone."""
         opened, card = self.opened, self.opened.card or {}
+        form = opened.form
         return {
             "name": self.name, "title": self.title, "parameters": opened.config.num_parameters,
-            "verified": opened.verified, "tinytown": str(card.get("corpus")).startswith("tinytown"),
+            "verified": opened.verified, "tinytown": str(card.get("corpus")).startswith("tinytown"), "form": form.kind,
+            "litellama": form.kind == "questions" and is_litellama(opened.config), "trouble": form.trouble,
             "trust": card.get("trust") if opened.verified else None,
         }  # fmt: skip
 

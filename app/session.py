@@ -20,7 +20,8 @@ from app.settings import Settings
 from app.walks import walk_json
 from app.weighing import Bill, Scale
 from app.words import Problem
-from litellama.chat import beginning_id, prompt_ids, reply
+from litellama.chat import prompt_ids, reply
+from litellama.chat_forms import Form
 from litellama.checkpoint import Opened
 from litellama.explain.attention import HeadRoles, head_roles, roles_in
 from litellama.model import LiteLlama
@@ -127,9 +128,9 @@ class Session:
         The heads' roles, a property of the model, are measured at the first look and come after its pictures; with
         them, the same scores on this text.
         """
-        model, tokenizer = self._used(key)
+        model, tokenizer, form = self._used(key)
         if start is None:
-            looks = look_at(model, tokenizer, read_message(text))
+            looks = look_at(model, tokenizer, read_message(text), form)
         else:
             looks = iter([move_window(model, self._looks.get(key), start)])
         for look in looks:
@@ -148,35 +149,35 @@ class Session:
 
     def guesses(self, key: str, text: object) -> dict[str, Any]:
         """Read and answer `text`; for each token of the answer, what each layer would have said."""
-        model, tokenizer = self._used(key)
-        return lens_json(model, tokenizer, attributions.read(model, tokenizer, read_message(text)).reading)
+        model, tokenizer, form = self._used(key)
+        return lens_json(model, tokenizer, attributions.read(model, tokenizer, read_message(text), form).reading)
 
     def step(self, key: str, sent: dict[str, Any]) -> dict[str, Any]:
         """Every number of one step: of a new `text`, or of the text read last at `place`, `layer` and `head`."""
-        model, tokenizer = self._used(key)
+        model, tokenizer, form = self._used(key)
         key = f"{key}/step"
         if "text" in sent:
-            self._texts.keep(key, attributions.read(model, tokenizer, read_message(sent["text"])))
+            self._texts.keep(key, attributions.read(model, tokenizer, read_message(sent["text"]), form))
         reading = self._texts.get(key).reading
         return walk_json(model, tokenizer, reading, sent.get("place"), sent.get("layer", 0), sent.get("head", 0))
 
     def intervene(self, key: str, action: object, sent: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The Intervene tab's `action` on its own text: begin, change, worth, patch or few."""
-        model, tokenizer = self._used(key)
+        model, tokenizer, form = self._used(key)
         key = f"{key}/intervene"
         if action == "begin":
-            text = attributions.read(model, tokenizer, read_message(sent.get("text")))
+            text = attributions.read(model, tokenizer, read_message(sent.get("text")), form)
             self._texts.keep(key, text)
-            yield interventions.begin(model, tokenizer, text.reading)
+            yield interventions.begin(model, tokenizer, text.reading, form)
             return
         text = self._texts.get(key)
         if action == "change":
             strength = sent.get("strength", 0)
-            yield interventions.answer_with(model, tokenizer, text.reading, sent.get("off"), strength)
+            yield interventions.answer_with(model, tokenizer, text.reading, sent.get("off"), strength, form)
         elif action == "worth":
             yield interventions.worth_of_each(model, text.reading)
         elif action == "patch":
-            yield interventions.patched_from(model, tokenizer, text.reading, read_message(sent.get("other")))
+            yield interventions.patched_from(model, tokenizer, text.reading, read_message(sent.get("other")), form)
         elif action == "few":
             yield from interventions.few_that_suffice(model, text)
         else:
@@ -184,8 +185,8 @@ class Session:
 
     def read(self, key: str, text: object) -> dict[str, Any]:
         """Read and answer `text`, whose answer is to be explained."""
-        model, tokenizer = self._used(key)
-        explained = attributions.read(model, tokenizer, read_message(text))
+        model, tokenizer, form = self._used(key)
+        explained = attributions.read(model, tokenizer, read_message(text), form)
         self._texts.keep(key, explained)
         return attributions.reading_json(model, tokenizer, explained.reading)
 
@@ -206,9 +207,9 @@ class Session:
         """What every method says of what was explained last."""
         yield from attributions.compare(self._used(key)[0], self._texts.get(key))
 
-    def _used(self, key: str) -> tuple[LiteLlama, Tokenizer]:
+    def _used(self, key: str) -> tuple[LiteLlama, Tokenizer, Form]:
         opened = self.opened(key)
-        return opened.model, opened.tokenizer
+        return opened.model, opened.tokenizer, opened.form
 
     def _page(self, key: str) -> Page:
         """What is known of a page; the least recently used make room for new ones."""
@@ -233,12 +234,12 @@ class Session:
             raise Problem("problem.unexpected") from error
 
     def _stream(self, opened: Opened, conversation: Conversation, turn: Turn, settings: Settings) -> Iterator[Update]:
-        model, tokenizer = opened.model, opened.tokenizer
+        model, tokenizer, form = opened.model, opened.tokenizer, opened.form
         messages = conversation.messages()
         length = model.config.max_position_embeddings
         most = min(settings.max_tokens, length // 2)  # at least half of the context stays for reading
         try:
-            prompt = prompt_ids(messages, tokenizer, length, most, beginning_id(model, tokenizer))
+            prompt = prompt_ids(messages, tokenizer, length, most, form=form)
         except ValueError as error:
             raise Problem("problem.does_not_fit", limit=length - most) from error
         start = time.monotonic()
@@ -250,7 +251,10 @@ class Session:
 
         told = 0.0  # so the first text is told at once
         with self.scale.share(self.seconds_per_reply + 5) as share:
-            for piece in reply(model, tokenizer, messages, settings.sampling, most, settings.seed, ALTERNATIVES):
+            pieces = reply(
+                model, tokenizer, messages, settings.sampling, most, settings.seed, ALTERNATIVES, form=form
+            )  # fmt: skip
+            for piece in pieces:
                 turn.add(piece)
                 now = time.monotonic()
                 if conversation.stop.is_set():
@@ -271,7 +275,7 @@ class Session:
 
 def _row(opened: Opened, id: int, probability: float) -> dict[str, Any]:
     tokenizer = opened.tokenizer
-    ends = id == tokenizer.special("<|end|>") or (id in opened.config.eos_token_ids and tokenizer.is_special(id))
+    ends = id in opened.form.stop_ids or (id in opened.config.eos_token_ids and tokenizer.is_special(id))
     return {"text": tokenizer.token_text(id), "ends": ends, "probability": round(probability, 6)}
 
 

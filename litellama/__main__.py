@@ -21,8 +21,10 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
-from litellama.chat import Message, Piece, beginning_id, is_chat_tokenizer, prompt_ids, reply, stop_ids
+from litellama.chat import Message, Piece, beginning_id, prompt_ids, reply, stop_ids
 from litellama.checkpoint import Opened, checkpoints_folder, list_models, open_checkpoint
+from litellama.config import is_litellama
+from litellama.footprint.facts import LITELLAMA_MMLU, MMLU_CHANCE, fact
 from litellama.generate import generate as generate_ids
 from litellama.sampling import Sampling
 
@@ -76,12 +78,15 @@ def chat(
     top_k: TopK = 0,
     max_new_tokens: MaxNewTokens = 200,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same replies; a new one each time.")] = None,
+    system: Annotated[
+        str | None, typer.Option(help="What leads the conversation, if the model's template has it.")
+    ] = None,
 ) -> None:
     """Talk to a model in the terminal. /clear starts afresh, /quit or Ctrl-D ends, Ctrl-C stops a reply."""
     sampling = Sampling(temperature, top_k, top_p)
     opened = _open(checkpoint)
-    if not is_chat_tokenizer(opened.tokenizer):
-        _note("This is a base model: it continues a list of questions and answers, and was not taught to converse.")
+    for sentence in _what_to_expect(opened):
+        _note(sentence)
     _note("Type a message. /clear starts afresh, /quit or Ctrl-D ends, Ctrl-C stops a reply.")
     seed = secrets.randbelow(2**31) if seed is None else seed
     messages: list[Message] = []
@@ -91,7 +96,10 @@ def chat(
             continue
         asked = [*messages, Message("user", typed or "")]
         try:
-            pieces = reply(opened.model, opened.tokenizer, asked, sampling, max_new_tokens, seed + len(messages))
+            pieces = reply(
+                opened.model, opened.tokenizer, asked, sampling, max_new_tokens, seed + len(messages),
+                form=opened.form, system=system,
+            )  # fmt: skip
         except ValueError as wrong:  # a message that is too long should not end the conversation
             _note(str(wrong))
             continue
@@ -118,7 +126,7 @@ def generate(
     sampling = Sampling(temperature, top_k, top_p, greedy=greedy)
     opened = _open(checkpoint)
     ids = _prompt(opened, prompt, prompt_ids)
-    stops = () if ignore_eos else stop_ids(opened.model, opened.tokenizer)
+    stops = () if ignore_eos else stop_ids(opened.model, opened.tokenizer, opened.form)
     steps = generate_ids(
         opened.model, ids, sampling=sampling, max_new_tokens=max_new_tokens, seed=seed, stop_ids=stops
     )  # fmt: skip
@@ -166,11 +174,37 @@ def _prompt(opened: Opened, text: str | None, ids: str | None) -> list[int]:
         except ValueError:
             raise ValueError(f"--prompt-ids is {ids!r}; whole numbers were expected, such as 1,2,3") from None
     assert text is not None
-    if is_chat_tokenizer(opened.tokenizer):
+    if opened.form.kind in ("chat", "template"):
         context = opened.config.max_position_embeddings
-        return prompt_ids([Message("user", text)], opened.tokenizer, context, reserve=1).ids
+        return prompt_ids([Message("user", text)], opened.tokenizer, context, reserve=1, form=opened.form).ids
     beginning = beginning_id(opened.model, opened.tokenizer)
     return [*([] if beginning is None else [beginning]), *opened.tokenizer.encode(text)]
+
+
+def _what_to_expect(opened: Opened) -> list[str]:
+    """Sentences on what kind of partner a model is; none of the lab's own that learned to converse."""
+    form = opened.form
+    sentences = {
+        "chat": [],
+        "text": ["This model learned from plain texts: it goes on with what it reads."],
+        "template": ["This model was taught to converse; it is spoken to as the chat template in its folder says."],
+        "questions": [
+            "This is a base model, never taught to answer: your messages are put to it as a list of questions and "
+            "answers. Expect a sentence or two, just as confident when wrong as when right."
+        ],
+    }[form.kind]
+    if form.trouble:
+        sentences = [
+            f"The chat template in this model's folder could not be followed ({form.trouble}), so your messages are "
+            "put to it as a list of questions and answers, which is not what it was taught."
+        ]
+    if form.kind == "questions" and is_litellama(opened.config):
+        mmlu, chance = fact(LITELLAMA_MMLU), fact(MMLU_CHANCE)
+        sentences.append(
+            f"By its shape it is LiteLlama-460M-1T, which gets {mmlu.number:g} % of MMLU's questions right "
+            f"({mmlu.status}: {mmlu.source.title}); guessing gives {chance.number:g} %."
+        )
+    return sentences
 
 
 def _open(checkpoint: str) -> Opened:

@@ -1,20 +1,21 @@
 """Messages to prompt ids, and a model's steps back to a reply's text.
 
-The lab's own models learned conversations in this form, which `encode_document` writes and `prompt_ids` opens:
+What stands between messages is the form's part (`chat_forms`). The lab's own models learned conversations in this one,
+which `encode_document` writes and `prompt_ids` opens:
 
     <|begin|><|user|> What is a llama?<|end|><|assistant|> A woolly animal.<|end|><|user|> ...
-
-A space leads every text, so a word has the same token first in a message as inside it. A model of the lab's make that
-learned from plain texts goes on with what it reads, and the conversation is one text that both write: <|begin|>, then
-all messages. A foreign base model is spoken to as a list of questions and answers: "Q: What is a llama?\\nA:".
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from litellama.chat_forms import Form, Side, is_chat_tokenizer, plain_form
+from litellama.chat_template import ChatTemplateError, read_template
+from litellama.config import ModelConfig
 from litellama.generate import Step, generate
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
@@ -22,9 +23,6 @@ from litellama.tokenizer import SPECIAL_TOKENS, Tokenizer
 
 Role = Literal["user", "assistant"]
 TokenRole = Literal["frame", "user", "assistant"]
-
-BASE_MODEL_STOPS = ("\nQ:",)
-"""Where a base model has finished its answer and begins to invent the next question."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +39,22 @@ class Message:
             raise ValueError(f"a message's content is of type {type(self.content).__name__}; text was expected")
 
 
-def is_chat_tokenizer(tokenizer: Tokenizer) -> bool:
-    """Whether the tokenizer has the special tokens that frame the lab's conversations."""
-    return all(tokenizer.special(name) is not None for name in ("<|begin|>", "<|end|>", "<|user|>", "<|assistant|>"))
+def choose_form(tokenizer: Tokenizer, config: ModelConfig, chat_template: str | None = None) -> Form:
+    """How this model is spoken to: by its own chat template if it has one that can be followed."""
+    lab_made = tokenizer.special("<|begin|>") is not None  # and learned the lab's form, whatever a template says
+    if chat_template is None or lab_made:
+        return plain_form(tokenizer, _beginning_id(config, tokenizer))
+    try:
+        return read_template(chat_template, tokenizer, *_marks(config, tokenizer))
+    except ChatTemplateError as wrong:
+        return plain_form(tokenizer, _beginning_id(config, tokenizer), trouble=str(wrong))
 
 
-def is_text_tokenizer(tokenizer: Tokenizer) -> bool:
-    """Whether it is one of the lab's own for texts: a model with it goes on with what it reads."""
-    return not is_chat_tokenizer(tokenizer) and tokenizer.special("<|begin|>") is not None
+def _marks(config: ModelConfig, tokenizer: Tokenizer) -> tuple[str, str]:
+    """The names of the tokens that begin and end texts, as templates use them; "" for one there is not."""
+    bos, eos = config.bos_token_id, next(iter(config.eos_token_ids), None)
+    names = [tokenizer.token_text(id) if id is not None and tokenizer.is_special(id) else "" for id in (bos, eos)]
+    return names[0], names[1]
 
 
 def encode_document(messages: Sequence[Message], tokenizer: Tokenizer) -> tuple[list[int], list[TokenRole]]:
@@ -62,7 +68,8 @@ def encode_document(messages: Sequence[Message], tokenizer: Tokenizer) -> tuple[
     ids = [_special(tokenizer, "<|begin|>")]
     roles: list[TokenRole] = ["frame"]
     for message in messages:
-        turn = _encode_turn(message, tokenizer)
+        opening, closing = _special(tokenizer, f"<|{message.role}|>"), _special(tokenizer, "<|end|>")
+        turn = [opening, *tokenizer.encode(" " + message.content), closing]
         ids += turn
         roles.append("frame")
         roles.extend([message.role] * (len(turn) - 1))
@@ -78,49 +85,39 @@ class ChatPrompt:
 
 
 def prompt_ids(
-    messages: Sequence[Message], tokenizer: Tokenizer, context_length: int, reserve: int, bos_id: int | None = None
+    messages: Sequence[Message],
+    tokenizer: Tokenizer,
+    context_length: int,
+    reserve: int,
+    bos_id: int | None = None,
+    *,
+    form: Form | None = None,
+    system: str | None = None,
 ) -> ChatPrompt:
     """Write a conversation that ends with the user's message as a prompt, leaving `reserve` tokens for the reply.
 
-    If it does not fit, the oldest question goes together with its answer, until it does. `bos_id` opens the prompt of
-    a base model that wants one. Raises `ValueError` if not even the last message fits.
+    If it does not fit, the oldest question goes together with its answer, until it does. Without a `form`, the
+    tokenizer's plain one is used, and `bos_id` opens the prompt of a base model that wants one. Raises `ValueError` if
+    not even the last message fits, or the form has no place for a `system` prompt.
     """
     if not messages or messages[-1].role != "user":
         raise ValueError("the last message must be the user's; there is nothing to reply to")
+    form = plain_form(tokenizer, bos_id) if form is None else form
+    instruction: list[tuple[Side, str]] = [] if system is None else [("system", system)]
+    turns: list[tuple[Side, str]] = [(message.role, message.content) for message in messages]
     room = context_length - reserve
-    turns = [_encode_turn(message, tokenizer) for message in messages]
-    opening, closing = _frame(tokenizer, bos_id)
-    dropped = 0
-    while len(opening) + sum(map(len, turns[dropped:])) + len(closing) > room:
-        dropped += 1
-        while dropped < len(messages) and messages[dropped].role != "user":
-            dropped += 1
-        if dropped >= len(messages):
-            length = len(opening) + len(turns[-1]) + len(closing)
-            raise ValueError(
-                f"your message is {length} tokens long and there is room for {max(room, 0)} (the model reads "
-                f"{context_length} at once, {reserve} of them kept for the reply); shorten it"
-            )
-    return ChatPrompt([*opening, *(id for turn in turns[dropped:] for id in turn), *closing], dropped)
+    starts = [0, *(number for number, message in enumerate(messages) if number and message.role == "user")]
 
+    def written(start: int) -> list[int]:
+        return form.write([*instruction, *turns[start:]], tokenizer)
 
-def _frame(tokenizer: Tokenizer, bos_id: int | None) -> tuple[list[int], list[int]]:
-    """The ids before the first turn, and those after the last one, where the reply begins."""
-    if is_chat_tokenizer(tokenizer):
-        return [_special(tokenizer, "<|begin|>")], [_special(tokenizer, "<|assistant|>")]
-    if is_text_tokenizer(tokenizer):
-        return [_special(tokenizer, "<|begin|>")], []
-    return [] if bos_id is None else [bos_id], tokenizer.encode("A:")
-
-
-def _encode_turn(message: Message, tokenizer: Tokenizer) -> list[int]:
-    if is_chat_tokenizer(tokenizer):
-        opening, closing = _special(tokenizer, f"<|{message.role}|>"), _special(tokenizer, "<|end|>")
-        return [opening, *tokenizer.encode(" " + message.content), closing]
-    if is_text_tokenizer(tokenizer):
-        return tokenizer.encode(" " + message.content)
-    letter = "Q" if message.role == "user" else "A"
-    return tokenizer.encode(f"{letter}: {message.content}\n")
+    first = bisect_left(starts, True, key=lambda start: len(written(start)) <= room)
+    if first == len(starts):
+        raise ValueError(
+            f"your message is {len(written(starts[-1]))} tokens long and there is room for {max(room, 0)} (the model "
+            f"reads {context_length} at once, {reserve} of them kept for the reply); shorten it"
+        )
+    return ChatPrompt(written(starts[first]), starts[first])
 
 
 @dataclass(frozen=True)
@@ -142,42 +139,49 @@ def reply(
     max_new_tokens: int,
     seed: int,
     alternatives: int = 0,
+    *,
+    form: Form | None = None,
+    system: str | None = None,
 ) -> Iterator[Piece]:
     """Answer the last message, piece by piece; the pieces' texts joined are the reply.
 
     The oldest turns are left out if the conversation is too long. Raises `ValueError`, at once, if the last message
     alone is too long or a setting is out of range. Closing the iterator stops the model.
     """
+    form = choose_form(tokenizer, model.config) if form is None else form
     context_length = model.config.max_position_embeddings
     reserve = min(max_new_tokens, context_length // 2)  # a long reply must not push out the question it answers
-    prompt = prompt_ids(messages, tokenizer, context_length, reserve, beginning_id(model, tokenizer))
+    prompt = prompt_ids(messages, tokenizer, context_length, reserve, form=form, system=system)
     steps = generate(
         model, prompt.ids, sampling=sampling, max_new_tokens=max_new_tokens, seed=seed,
-        stop_ids=stop_ids(model, tokenizer), alternatives=alternatives,
+        stop_ids=stop_ids(model, tokenizer, form), alternatives=alternatives,
     )  # fmt: skip
-    lists_questions = not is_chat_tokenizer(tokenizer) and not is_text_tokenizer(tokenizer)
-    return _pieces(steps, tokenizer, BASE_MODEL_STOPS if lists_questions else ())
+    return spoken(steps, tokenizer, form.stops)
 
 
 def beginning_id(model: LiteLlama, tokenizer: Tokenizer) -> int | None:
     """The token that opens every text of this model, if it has one."""
-    bos = model.config.bos_token_id
-    # Only a token that text never becomes can be one. GPT-2's also ends texts, and no engine puts it in front.
-    opens = bos is not None and tokenizer.is_special(bos) and bos not in model.config.eos_token_ids
-    return bos if opens else None
+    return _beginning_id(model.config, tokenizer)
 
 
-def stop_ids(model: LiteLlama, tokenizer: Tokenizer) -> frozenset[int]:
-    """Special tokens at which a reply is over: those the config names, and the usual ones the tokenizer has.
+def _beginning_id(config: ModelConfig, tokenizer: Tokenizer) -> int | None:
+    bos = config.bos_token_id
+    # LiteLlama's own config names `"` as its beginning of text: only a token that text never becomes can be one. And
+    # a model with GPT-2's single mark, which ends texts, was never shown it before a prompt.
+    return bos if bos is not None and tokenizer.is_special(bos) and bos not in config.eos_token_ids else None
+
+
+def stop_ids(model: LiteLlama, tokenizer: Tokenizer, form: Form | None = None) -> frozenset[int]:
+    """Special tokens at which a reply is over: those the config and the form name, and the usual ones.
 
     All of the lab's frame tokens are among them: a model that writes <|user|> has begun to invent the next question.
     """
     named = {id for id in model.config.eos_token_ids if tokenizer.is_special(id)}
     usual = {tokenizer.special(name) for name in (*SPECIAL_TOKENS, "<|endoftext|>", "</s>")}
-    return frozenset(named | {id for id in usual if id is not None})
+    return frozenset(named | {id for id in usual if id is not None} | (form.stop_ids if form else frozenset()))
 
 
-def _pieces(steps: Iterator[Step], tokenizer: Tokenizer, stops: tuple[str, ...]) -> Iterator[Piece]:
+def spoken(steps: Iterator[Step], tokenizer: Tokenizer, stops: tuple[str, ...]) -> Iterator[Piece]:
     """Steps to text: whole characters only, without the leading space, ended before a stop string."""
     decoder = tokenizer.stream()
     held = ""  # text that may turn out to be the beginning of a stop string
@@ -197,6 +201,14 @@ def _pieces(steps: Iterator[Step], tokenizer: Tokenizer, stops: tuple[str, ...])
     rest = held + decoder.flush()
     if rest:
         yield Piece(rest, None)
+
+
+def answer_steps(steps: Iterator[Step], tokenizer: Tokenizer, form: Form) -> list[Step]:
+    """The steps of a whole answer, without those of a stop text that ended it."""
+    pieces = list(spoken(steps, tokenizer, form.stops))
+    while form.stops and pieces and not pieces[-1].text:
+        pieces.pop()
+    return [piece.step for piece in pieces if piece.step is not None]
 
 
 def _possible_stop(text: str, stops: tuple[str, ...]) -> int:

@@ -242,6 +242,11 @@ PRESETS: dict[str, ModelConfig] = {
 }  # fmt: skip
 
 
+def is_litellama(config: ModelConfig) -> bool:
+    """Whether a model has LiteLlama-460M-1T's vocabulary and exactly as many weights, whatever its folder is called."""
+    return (config.vocab_size, config.num_parameters) == (LITELLAMA_460M.vocab_size, LITELLAMA_460M.num_parameters)
+
+
 def preset(name: str) -> ModelConfig:
     """The preset called `name`. Raises `ValueError` that lists the names there are."""
     if name not in PRESETS:

@@ -1,8 +1,8 @@
 """One new token for each of several texts at once: `model.py`'s arithmetic again, in as few calls as it takes.
 
-A new token needs every weight once and little arithmetic, so several texts that go on together cost hardly more than one,
-and what is left of the time goes into the many small operations between the matrices. Here they are written out for exactly
-this case. `model.py` reads the prompts; a test holds that both say the same.
+A new token needs every weight once and little arithmetic, so several texts that go on together cost hardly more than
+one, and what is left of the time goes into the many small operations between the matrices. Here they are written out
+for exactly this case. `model.py` reads the prompts; a test holds that both say the same.
 
 Each text has a slot of one cache. The slots in use always stand in front, so that a step works on a slice and copies
 nothing: when a text is over, the last slot takes its place.
@@ -83,6 +83,7 @@ class Decoding:
         x = model.model.embed_tokens(torch.tensor(list(ids), device=device))  # (N, E)
         places = _Places(self.lengths, self._cos, self._sin, device)
         for index, layer in enumerate(model.model.layers):
+            assert isinstance(layer, Block)
             x = self._through(layer, index, x, places)
         self.lengths = [length + 1 for length in self.lengths]
         logits = _multiply(_normed(x, model.model.norm, self._scratch), model.lm_head)

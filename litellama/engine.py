@@ -1,8 +1,8 @@
 """Many conversations on one model: one worker, one batch, a slot for each (continuous batching; Yu et al. 2022, Orca).
 
-A thread for each conversation would read all weights for each new token of each conversation, and the threads would be in
-one another's way. Here one worker makes the next token of all conversations in one step. A new one joins between two steps,
-as soon as its prompt is read; one that is over, or that nobody listens to any more, leaves at once.
+A thread for each conversation would read all weights for each new token of each conversation, and the threads would be
+in one another's way. Here one worker makes the next token of all conversations in one step. A new one joins between two
+steps, as soon as its prompt is read; one that is over, or that nobody listens to any more, leaves at once.
 """
 
 from __future__ import annotations

@@ -7,11 +7,14 @@ begin and end a text is put right, and said.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from litellama.chat import choose_form
+from litellama.chat_forms import Form
 from litellama.config import ModelConfig, token_ids
 from litellama.folder import (
     CARD,
@@ -49,6 +52,11 @@ class Opened:
     verified: bool
     note: str
     chat_template: str | None = None
+
+    @cached_property
+    def form(self) -> Form:
+        """How this model is spoken to. The first look at it runs the chat template, if there is one, in a process."""
+        return choose_form(self.tokenizer, self.config, self.chat_template)
 
 
 def open_checkpoint(

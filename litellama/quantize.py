@@ -6,9 +6,9 @@
               W = q * scale + lowest
 
 Only the matrices and the embedding rest so; norms, activations and the KV cache are float32. On a CPU the quickest way
-through a matrix depends on the number of rows at once. One row (a new token) is bound by memory: the resting numbers are
-multiplied as they are read. Many rows (a prompt) are bound by arithmetic: for them the matrix is turned, a piece at a time,
-into bfloat16, which processors multiply fastest. Where a gradient is wanted, it is turned into float32.
+through a matrix depends on the number of rows at once. One row (a new token) is bound by memory: the resting numbers
+are multiplied as they are read. Many rows (a prompt) are bound by arithmetic: for them the matrix is turned, a piece at
+a time, into bfloat16, which processors multiply fastest. Where a gradient is wanted, it is turned into float32.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from litellama.model import LiteLlama
+from litellama.model import Block, LiteLlama
 
 BYTES_PER_WEIGHT = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1.0, "int4": 0.5}
 """By precision; the scales of 8 and 4 bits come on top."""
@@ -50,18 +50,21 @@ def keep_weights(model: LiteLlama, precision: str) -> LiteLlama:
     sixteen = torch.bfloat16 if precision == "bfloat16" else torch.float16
     make: Callable[[Tensor], KeptLinear]
     make = {"int8": Linear8, "int4": _linear4_or_16}.get(precision, lambda weight: Linear16(weight, sixteen))
-    model.model.embed_tokens = KeptEmbedding(embedding.weight.detach(), sixteen)  # type: ignore[assignment]
+    kept = KeptEmbedding(embedding.weight.detach(), sixteen)
+    model.model.set_submodule("embed_tokens", kept)
     for layer in model.model.layers:
-        for part, together in ((layer.self_attn, SAME_INPUT[0]), (layer.mlp, SAME_INPUT[1])):
+        assert isinstance(layer, Block)
+        parts: tuple[tuple[nn.Module, tuple[str, ...]], ...]
+        parts = ((layer.self_attn, SAME_INPUT[0]), (layer.mlp, SAME_INPUT[1]))
+        for part, together in parts:
             if precision in ("int8", "int4"):
                 _join(part, together, make)
             for name, linear in list(part.named_children()):
                 if isinstance(linear, nn.Linear):
                     setattr(part, name, make(linear.weight.detach()))
     # A tied head shares the embedding's memory, which is read row by row and so rests in 16 bits.
-    model.lm_head = (  # type: ignore[assignment]
-        Linear16(model.model.embed_tokens.resting, sixteen) if tied else make(model.lm_head.weight.detach())
-    )
+    head = Linear16(kept.resting, sixteen) if tied else make(model.lm_head.weight.detach())
+    model.set_submodule("lm_head", head)
     for norm in model.modules():
         if isinstance(getattr(norm, "weight", None), nn.Parameter):
             norm.float()
@@ -132,7 +135,7 @@ class KeptLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.requires_grad and torch.is_grad_enabled():
-            product: Tensor = _Differentiable.apply(x, self)  # type: ignore[no-untyped-call]
+            product: Tensor = _Differentiable.apply(x, self)
             return product
         return self.multiply(x.reshape(-1, self.in_features)).view(*x.shape[:-1], self.out_features)
 

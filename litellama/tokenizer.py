@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ class Tokenizer:
         inner.no_padding()
         self._inner = inner
         self._special_ids = {id: t.content for id, t in inner.get_added_tokens_decoder().items() if t.special}
+        self._with_aliases: tuple[tokenizers.Tokenizer, dict[int, str]] | None = None  # made when first needed
+        self._aliased: dict[int, int] = {}
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
@@ -129,6 +132,45 @@ class Tokenizer:
         """`encode` for many texts at once, on all cores."""
         cleaned = [replace_surrogates(text) for text in texts]
         return [encoding.ids for encoding in self._inner.encode_batch_fast(cleaned, add_special_tokens=False)]
+
+    def split_special(self, text: str) -> tuple[str | int, ...]:
+        """A frame's text cut at the special tokens it names: "<s>[INST] " -> (1, "[INST] ")."""
+        names = {name: id for id, name in self._special_ids.items()}
+        longest_first = sorted(names, key=len, reverse=True)
+        parts = re.split("(" + "|".join(map(re.escape, longest_first)) + ")", text) if names else [text]
+        return tuple(names.get(part, part) for part in parts if part)
+
+    def encode_framed(self, pieces: Sequence[str | int]) -> list[int]:
+        """Ids of texts with special tokens, given as ids, among them, as any engine reads the whole.
+
+        (1, "[INST] ", "Hi </s>", " [/INST]") becomes what "<s>[INST] Hi </s> [/INST]" is to the `tokenizers` library,
+        only that the typed "</s>" stays text. Neighbouring texts are one text.
+        """
+        if all(isinstance(piece, str) for piece in pieces):
+            return self.encode("".join(map(str, pieces)))
+        framed, aliases = self._framed()
+        text = "".join(aliases[piece] if isinstance(piece, int) else replace_surrogates(piece) for piece in pieces)
+        return [self._aliased.get(id, id) for id in framed.encode(text, add_special_tokens=False).ids]
+
+    def _framed(self) -> tuple[tokenizers.Tokenizer, dict[int, str]]:
+        """The tokenizer with an alias for each special token, which nobody can guess and type.
+
+        An alias counts as an ordinary added token, so that it is found where special tokens are not; what lies between
+        aliases is read exactly as between special tokens.
+        """
+        if self._with_aliases is None:
+            inner = tokenizers.Tokenizer.from_str(self._inner.to_str())
+            inner.encode_special_tokens = True
+            tokens, secret = self._inner.get_added_tokens_decoder(), secrets.token_hex(16)
+            aliases = {id: f"<{secret} {id}>" for id in self._special_ids}
+            for id, alias in aliases.items():
+                sides = {"lstrip": tokens[id].lstrip, "rstrip": tokens[id].rstrip}
+                inner.add_tokens([tokenizers.AddedToken(alias, normalized=False, special=False, **sides)])
+                alias_id = inner.token_to_id(alias)
+                assert alias_id is not None
+                self._aliased[alias_id] = id
+            self._with_aliases = inner, aliases
+        return self._with_aliases
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`. Special tokens have none; bytes that make no character become U+FFFD."""

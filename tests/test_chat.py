@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,19 +17,25 @@ from tokenizers import decoders, models, pre_tokenizers
 from litellama.chat import (
     Message,
     Piece,
-    _pieces,
+    answer_steps,
     beginning_id,
+    choose_form,
     encode_document,
     is_chat_tokenizer,
     prompt_ids,
     reply,
+    spoken,
     stop_ids,
 )
+from litellama.chat_forms import QUESTION_STOPS
+from litellama.config import LITELLAMA_460M
+from litellama.explain.reading import read_chat
 from litellama.generate import Step, generate
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
-from tests.conftest import TEXTS, TINY
+from tests.conftest import TEXTS, TINY, random_model
+from tests.llama_tokenizer import llama_json, llama_tokenizer
 
 PAD, BEGIN, END, USER, ASSISTANT = range(5)
 TALK = [Message("user", "Where is Tom?"), Message("assistant", "In the park."), Message("user", "Why?")]
@@ -117,6 +124,75 @@ def test_a_base_model_is_spoken_to_in_questions_and_answers() -> None:
         encode_document(TALK, tokenizer)
 
 
+GPT2 = Path(__file__).parent / "data" / "gpt2-tokenizer.json"
+
+
+def test_litellama_reads_the_question_of_its_own_card() -> None:
+    """The ids that GPT-2's tokenizer gives "Q: What is the largest bird?\\nA:", as the card's example asks it."""
+    tokenizer = Tokenizer.load(GPT2)
+    asked = [Message("user", "What is the largest bird?")]
+    form = choose_form(tokenizer, LITELLAMA_460M)
+    expected = [48, 25, 1867, 318, 262, 4387, 6512, 30, 198, 32, 25]
+    assert prompt_ids(asked, tokenizer, 1024, 0, form=form).ids == expected
+    told_right = replace(LITELLAMA_460M, bos_token_id=50256, eos_token_ids=(50256,))
+    assert choose_form(tokenizer, told_right) == form, "the mark that ends texts was never shown before a prompt"
+
+
+def test_turns_are_one_text_to_a_base_model() -> None:
+    """Line ends and the letter behind them would be other tokens if each turn were read alone."""
+    for tokenizer in (Tokenizer.load(GPT2), llama_tokenizer("legacy"), llama_tokenizer("metaspace")):
+        ids = prompt_ids([*TALK[:2], Message("user", "Why? \n")], tokenizer, 500, 0).ids
+        assert ids == tokenizer.encode("Q: Where is Tom?\nA: In the park.\nQ: Why? \n\nA:")
+
+
+def test_a_foreign_base_models_prompt_opens_with_its_beginning() -> None:
+    tokenizer = llama_tokenizer("metaspace")
+    form = choose_form(tokenizer, replace(TINY, bos_token_id=1, eos_token_ids=(2,)))
+    ids = prompt_ids(TALK, tokenizer, 500, 0, form=form).ids
+    whole = tokenizers.Tokenizer.from_str(llama_json("metaspace"))
+    text = "<s>Q: Where is Tom?\nA: In the park.\nQ: Why?\nA:"
+    assert ids == whole.encode(text, add_special_tokens=False).ids
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (" A gull.\nQ: What is", "A gull."),
+        (" A gull.\n\nThe gull is", "A gull."),
+        (" A gull.\nIt flies.", "A gull.\nIt flies."),
+        (" A gull.\nQuite so.", "A gull.\nQuite so."),
+        (" A gull.\n", "A gull.\n"),
+        ("\nQ: What", ""),
+    ],
+)
+def test_where_a_base_models_answer_ends(written: str, said: str) -> None:
+    for tokenizer in (base_model_tokenizer(), Tokenizer.load(GPT2), llama_tokenizer("legacy")):
+        pieces = list(spoken(steps_of(tokenizer, written), tokenizer, QUESTION_STOPS))
+        assert "".join(piece.text for piece in pieces) == said
+        kept = answer_steps(steps_of(tokenizer, written), tokenizer, choose_form(tokenizer, TINY))
+        assert tokenizer.decode([step.id for step in kept]).strip() == said.strip()
+
+
+def test_an_answer_that_is_explained_ends_where_the_chats_does(tiny_model: LiteLlama) -> None:
+    tokenizer = base_model_tokenizer()
+    for seed in range(40):  # until one writes an empty line
+        model = random_model(replace(TINY, vocab_size=257, tie_word_embeddings=False), seed)
+        with torch.no_grad():
+            model.lm_head.weight[tokenizer.encode("\n")] *= 3
+        asked = [Message("user", "Where is Tom?")]
+        said = "".join(piece.text for piece in reply(model, tokenizer, asked, Sampling(0), 40, 0))
+        read = read_chat(model, tokenizer, asked, max_new_tokens=40)
+        answer = read.text_of(read.answer) if read.answer else ""
+        assert answer.removeprefix(" ").rstrip("\n") == said.rstrip("\n")
+        prompt = read.ids[: read.answer_start]
+        steps = generate(
+            model, prompt, sampling=Sampling(0), max_new_tokens=40, seed=0, stop_ids=stop_ids(model, tokenizer)
+        )  # fmt: skip
+        if len(read.answer) < len(list(steps)):
+            return
+    pytest.fail("no model ended its answer")
+
+
 def steps_of(tokenizer: Tokenizer, text: str) -> Iterator[Step]:
     return (Step(id, 1.0, ()) for id in tokenizer.encode(text))
 
@@ -124,25 +200,25 @@ def steps_of(tokenizer: Tokenizer, text: str) -> Iterator[Step]:
 @given(st.text("\nQ:A .🦙", max_size=20))
 def test_a_base_models_answer_ends_before_the_question_it_invents(text: str) -> None:
     tokenizer = base_model_tokenizer()
-    said = "".join(piece.text for piece in _pieces(steps_of(tokenizer, " " + text), tokenizer, ("\nQ:",)))
+    said = "".join(piece.text for piece in spoken(steps_of(tokenizer, " " + text), tokenizer, ("\nQ:",)))
     assert said == text.split("\nQ:")[0]
 
 
 @given(st.text(max_size=12))
 def test_the_pieces_are_the_reply_without_its_leading_space(text: str) -> None:
-    pieces = list(_pieces(steps_of(TOKENIZER, " " + text), TOKENIZER, ()))
+    pieces = list(spoken(steps_of(TOKENIZER, " " + text), TOKENIZER, ()))
     assert "".join(piece.text for piece in pieces) == text
     assert [piece.step.id for piece in pieces if piece.step] == TOKENIZER.encode(" " + text)
 
 
 def test_the_first_of_several_stops_ends_the_answer_even_inside_one_token() -> None:
     assert [TOKENIZER.token_text(id) for id in TOKENIZER.encode(" the")] == [" the"]
-    assert [piece.text for piece in _pieces(steps_of(TOKENIZER, " the"), TOKENIZER, ("e", "h"))] == ["t"]
+    assert [piece.text for piece in spoken(steps_of(TOKENIZER, " the"), TOKENIZER, ("e", "h"))] == ["t"]
 
 
 def test_a_character_cut_short_shows_at_the_end() -> None:
     steps = (Step(id, 1.0, ()) for id in TOKENIZER.encode(" 🦙")[:-1])
-    *_, last = _pieces(steps, TOKENIZER, ())
+    *_, last = spoken(steps, TOKENIZER, ())
     assert last == Piece("\ufffd", None)
 
 

@@ -24,12 +24,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A unit of `litellama` (a module or a subpackage) may import its own layer and those below.
 LAYERS = [
-    {"config", "tokenizer", "sampling", "folder", "tokenizer_files", "memory"},
+    {"config", "tokenizer", "sampling", "folder", "tokenizer_files", "memory", "render_template"},
     {"model"},
     {"quantize"},
     {"decoding"},
-    {"generate", "weight_files", "opening", "checkpoint", "hub", "archive", "conversion"},
-    {"engine", "chat"},
+    {"generate"},
+    {"engine", "chat", "chat_forms", "chat_template"},
+    {"weight_files", "opening", "checkpoint", "hub", "archive", "conversion"},
     {"training", "explain", "footprint", "export", "archive_commands", "conversion_command"},
     {"__main__"},
 ]
@@ -197,7 +198,7 @@ def test_the_package_does_without_plotly() -> None:
 
 def test_core_is_small_and_the_extras_are_these(project: dict[str, Any]) -> None:
     core = {Requirement(line).name for line in project["dependencies"]}
-    assert core == {"torch", "tokenizers", "safetensors", "numpy", "rich", "typer"}
+    assert core == {"torch", "tokenizers", "safetensors", "numpy", "rich", "typer", "jinja2"}
     extras = {"app", "lessons", "hub", "tracking", "export", "engines", "bench", "dev"}
     assert set(project["optional-dependencies"]) == extras
 

@@ -147,7 +147,8 @@ def test_a_page_is_told_what_its_model_is(shelf: Path, save: Save, tokenizer: To
     told = models.describe("town")
     assert told == {
         "name": "town", "title": "Town", "parameters": shaped("gamma", tokenizer).num_parameters, "verified": True,
-        "tinytown": True, "trust": {"methods": {}}, "first": False, "problem": None,
+        "tinytown": True, "form": "chat", "litellama": False, "trouble": "", "trust": {"methods": {}}, "first": False,
+        "problem": None,
     }  # fmt: skip
     assert models.describe()["first"]
     assert not models.describe("beta")["tinytown"]

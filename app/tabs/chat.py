@@ -8,11 +8,13 @@ from typing import Any
 
 import gradio as gr
 
+from app.figures import source
 from app.session import Session
 from app.settings import KNOBS, SEED, read_settings
 from app.tabs import page_key, sent_by
 from app.views import scripts, template
 from app.words import Problem
+from litellama.footprint.facts import LITELLAMA_EXAMPLE, LITELLAMA_MMLU, MMLU_CHANCE, fact
 
 TITLE = "chat.title"
 # What a TinyTown model can do, and where its world ends. The captions are in the strings; it only reads English.
@@ -24,12 +26,41 @@ TINYTOWN_EXAMPLES = (
     ("chat.example_sum", "What is seven plus five?"),
     ("chat.example_outside", "What is the capital of France?"),
 )
-# Of any other model the lab knows no more than that it goes on with what it reads.
+# Of any other model of its own the lab knows no more than that it goes on with what it reads.
 EXAMPLES = (
     ("chat.example_story", "Once upon a time there was a girl who"),
     ("chat.example_facts", "Tom hid a red ball under the bed. The ball is"),
     ("chat.example_meaning", "A llama is"),
 )
+# A base model reads "Q: ... A:": what has a short answer suits it, or a sentence to be completed.
+BASE_EXAMPLES = (
+    ("chat.example_knowledge", "What is the largest bird?"),
+    ("chat.example_knowledge", "What is the capital of France?"),
+    ("chat.example_meaning", "What is a llama?"),
+    ("chat.example_sum", "What is 7 + 5?"),
+    ("chat.example_facts", "Tom hid a red ball under the bed. Where is the ball?"),
+    ("chat.example_continue", 'How does this sentence go on: "The sun rises in the"'),
+)
+CONVERSING_EXAMPLES = (
+    ("chat.example_itself", "Who are you?"),
+    ("chat.example_knowledge", "What is the capital of France?"),
+    ("chat.example_meaning", "What is a llama? Answer in one sentence."),
+    ("chat.example_story", "Tell me a very short story about a lost kite."),
+)
+
+
+def litellama_says() -> list[dict[str, Any]]:
+    """What was published of LiteLlama-460M-1T and says what to expect of it: sentences, each with its source."""
+    mmlu, chance, example = fact(LITELLAMA_MMLU), fact(MMLU_CHANCE), fact(LITELLAMA_EXAMPLE)
+    question, answer = (line.partition(": ")[2] for line in str(example.value).splitlines())
+    return [
+        {
+            "key": "chat.litellama_mmlu",
+            "values": {"score": mmlu.number, "chance": chance.number},
+            "source": source(mmlu),
+        },
+        {"key": "chat.litellama_card", "values": {"question": question, "answer": answer}, "source": source(example)},
+    ]
 
 
 def build(session: Session) -> None:
@@ -45,8 +76,14 @@ def build(session: Session) -> None:
         elem_id="lab-chat",
         knobs=knobs,
         largest_seed=int(SEED.high),
-        tinytown={"examples": TINYTOWN_EXAMPLES, "why": "chat.welcome_tinytown"},
-        other={"examples": EXAMPLES, "why": "chat.welcome_other"},
+        welcomes={
+            "tinytown": {"examples": TINYTOWN_EXAMPLES, "why": "chat.welcome_tinytown"},
+            "chat": {"examples": EXAMPLES, "why": "chat.welcome_other"},
+            "text": {"examples": EXAMPLES, "why": "chat.welcome_other"},
+            "template": {"examples": CONVERSING_EXAMPLES, "why": "chat.welcome_template"},
+            "questions": {"examples": BASE_EXAMPLES, "why": "chat.welcome_base"},
+        },
+        litellama=litellama_says(),
         record=session.scale.record_json(),
     )
     alternatives = gr.HTML(

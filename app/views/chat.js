@@ -298,9 +298,11 @@ lab.chat = (element, trigger, props, watch) => {
   find(".lab-stop").addEventListener("click", () => { stop(); box.focus(); });
   find(".lab-clear").addEventListener("click", clear);
   find(".lab-cancel").addEventListener("click", () => edit(false));
-  lab.withModel(({ tinytown }) => {
-    const { examples, why } = tinytown ? props.tinytown : props.other;
-    lab.say(find(".lab-welcome-why"), why);
+  lab.withModel(({ tinytown, form, litellama, trouble }) => {
+    const { examples, why } = props.welcomes[tinytown ? "tinytown" : form];
+    lab.say(find(".lab-welcome-why"), trouble ? "chat.template_unread" : why, { trouble });
+    const known = find(".lab-welcome-known");
+    if (litellama) known.append(lab.make("p", {}, ...said([["chat.litellama"]])), lab.make("ul", {}, ...props.litellama.map(sourced)));
     for (const [caption, text] of examples) {
       const example = lab.make("button", { type: "button", class: "lab-example" },
         lab.make("span", { class: "lab-caption", "data-word": caption }), lab.make("span", { lang: "en" }, text));
@@ -309,6 +311,11 @@ lab.chat = (element, trigger, props, watch) => {
     }
     lab.translate(welcome);
   });
+
+  const sourced = ({ key, values, source }) => {
+    const address = lab.make("a", { href: source.url, target: "_blank", rel: "noreferrer" }, source.title);
+    return lab.make("li", {}, ...said([[key, values]]), lab.make("small", {}, "(", lab.make("span", { "data-word": "compare.kind_published" }), ": ", address, ")"));
+  };
 
   // The chat fills the window below the header, whose height depends on the width and the language.
   const fit = () => {

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from litellama.chat import Message, beginning_id, prompt_ids, stop_ids
+from litellama.chat import Message, answer_steps, beginning_id, choose_form, prompt_ids, stop_ids
+from litellama.chat_forms import Form
 from litellama.generate import generate
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
@@ -92,16 +93,20 @@ def read_chat(
     *,
     answer: str | None = None,
     max_new_tokens: int = 60,
+    form: Form | None = None,
 ) -> Reading:
     """The conversation with the model's likeliest answer, or with the `answer` given (what if it had said ...?).
 
+    `form` is how the model is spoken to, by default as its tokenizer says.
     Raises `ValueError` if the conversation does not fit into what the model reads at once. An answer can be empty.
     """
+    form = choose_form(tokenizer, model.config) if form is None else form
     length = model.config.max_position_embeddings
-    given = None if answer is None else tokenizer.encode(" " + answer)
+    space = "" if form.kind == "template" else " "  # a template has written it, or its tokenizer does
+    given = None if answer is None else tokenizer.encode(space + answer)
     reserve = min(max_new_tokens, length // 2) if given is None else len(given)
-    prompt = prompt_ids(messages, tokenizer, length, reserve, beginning_id(model, tokenizer)).ids
-    return _read(model, tokenizer, prompt, given, max_new_tokens)
+    prompt = prompt_ids(messages, tokenizer, length, reserve, form=form).ids
+    return _read(model, tokenizer, prompt, given, max_new_tokens, form)
 
 
 def read_text(model: LiteLlama, tokenizer: Tokenizer, text: str, *, max_new_tokens: int = 20) -> Reading:
@@ -118,14 +123,15 @@ def read_text(model: LiteLlama, tokenizer: Tokenizer, text: str, *, max_new_toke
 
 
 def _read(
-    model: LiteLlama, tokenizer: Tokenizer, prompt: list[int], given: list[int] | None, max_new_tokens: int
-) -> Reading:
+    model: LiteLlama, tokenizer: Tokenizer, prompt: list[int], given: list[int] | None, max_new_tokens: int,
+    form: Form | None = None,
+) -> Reading:  # fmt: skip
     if given is None:
         steps = generate(
             model, prompt, sampling=Sampling(temperature=0), max_new_tokens=max_new_tokens, seed=0,
-            stop_ids=stop_ids(model, tokenizer),
+            stop_ids=stop_ids(model, tokenizer, form),
         )  # fmt: skip
-        given = [step.id for step in steps]
+        given = [step.id for step in (answer_steps(steps, tokenizer, form) if form else steps)]
     ids = prompt + given
     offsets, text = _offsets(ids, tokenizer)
     special = frozenset(place for place, id in enumerate(ids) if tokenizer.is_special(id))

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litellama.chat import BASE_MODEL_STOPS, beginning_id, is_chat_tokenizer, is_text_tokenizer, stop_ids
+from litellama.chat import beginning_id, stop_ids
+from litellama.chat_forms import QUESTION_STOPS, is_chat_tokenizer, is_text_tokenizer
 from litellama.checkpoint import Opened
 from litellama.tokenizer import CHAT_TOKENS, SPECIAL_TOKENS
 
-TOKENIZER_CONFIG, TEMPLATE_FILE = "tokenizer_config.json", "chat_template.jinja"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 
 # One turn: <|user|> What is a llama?<|end|>; the space belongs to the text (litellama/chat.py says why).
 CHAT_TEMPLATE = """\
@@ -66,10 +67,7 @@ def chat_template(opened: Opened) -> str | None:
     """The form of a conversation in Jinja: the lab's own, or what came with a foreign folder. A base model has none."""
     if is_chat_tokenizer(opened.tokenizer):
         return CHAT_TEMPLATE
-    if (file := opened.folder / TEMPLATE_FILE).is_file():
-        return file.read_text(encoding="utf-8")
-    template = foreign_tokenizer_config(opened.folder).get("chat_template")
-    return template if isinstance(template, str) else None
+    return opened.chat_template
 
 
 def foreign_tokenizer_config(folder: Path) -> dict[str, Any]:
@@ -93,7 +91,7 @@ def modelfile(opened: Opened, gguf: str) -> str:
         stops = ("<|end|>",)
     elif chat_template(opened) is None:  # otherwise Ollama reads the template in the GGUF file
         lines.append(_template(_OLLAMA_QUESTIONS))
-        stops = BASE_MODEL_STOPS
+        stops = QUESTION_STOPS
     lines += [f'PARAMETER stop """{stop}"""' for stop in stops]
     # Ollama's own default punishes repetition, which a small model needs to answer from a story.
     lines += ["PARAMETER repeat_penalty 1.0", "PARAMETER temperature 0.7", "PARAMETER top_p 0.95"]

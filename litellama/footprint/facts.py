@@ -15,6 +15,10 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
 
+LITELLAMA_MMLU = "2-2-litellama-training-and-card.litellama-460m-1t.mmlu-5-shot-card"
+LITELLAMA_EXAMPLE = "2-2-litellama-training-and-card.litellama-460m-1t.example-on-the-card"
+MMLU_CHANCE = "1-5-open-llm-leaderboard-v1-rows.random-guessing.mmlu-chance-level"
+
 Status = Literal["published", "derived", "estimated"]
 """published: read in a source; derived: computed from figures that were; estimated: nobody published it, so it is
 from memory, inferred, or computed with an assumption."""

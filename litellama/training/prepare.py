@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from litellama.chat import is_chat_tokenizer
+from litellama.chat_forms import is_chat_tokenizer
 from litellama.checkpoint import Opened, open_checkpoint
 from litellama.config import ModelConfig, preset
 from litellama.model import LiteLlama
