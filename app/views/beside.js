@@ -60,7 +60,8 @@ lab.beside = ({ element, trigger, temperature, replies, switched, changed, again
   const write = (turns, update) => {
     round = update.round;
     for (const article of [...turns.children]) {
-      if ((article.dataset.round ??= round) !== String(round)) article.remove();
+      article.dataset.round ??= round;
+      if (Number(article.dataset.round) !== round) article.remove();
     }
     const aloud = [];
     const articles = [...turns.children].slice(-update.turns.length);
@@ -98,7 +99,7 @@ lab.beside = ({ element, trigger, temperature, replies, switched, changed, again
     } else {
       replies.write(reply, side);
       if (side.state === "running") return false;
-      replies.finish(reply, side);
+      replies.finish(reply, side, ["beside.seconds", { seconds: side.seconds }]);
     }
     reply.classList.add("lab-done");
     return true;

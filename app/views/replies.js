@@ -27,14 +27,14 @@ lab.replies = (record) => {
     return token;
   };
 
-  const finish = (reply, update) => {
+  const finish = (reply, update, ...more) => {  // more: sentences that stand with its figures
     reply.classList.add("lab-done");
-    addStats(reply, update);
+    addStats(reply, update, more);
     addBill(reply, update.bill);
   };
 
-  const addStats = (reply, { state, count, per_second, seed, dropped }) => {
-    const parts = [["chat.stats", { count, per_second, seed }]];
+  const addStats = (reply, { state, count, per_second, seed, dropped }, more) => {
+    const parts = [["chat.stats", { count, per_second, seed }], ...more];
     if (!count) parts.unshift(["chat.nothing"]);
     if (["stopped", "length", "time"].includes(state)) parts.unshift([`chat.state_${state}`]);
     if (dropped) parts.push(["chat.dropped", { count: dropped }]);
