@@ -25,7 +25,7 @@ from app.words import Problem
 MOST_PAGES = 200
 SECONDS_BETWEEN_UPDATES = 0.2
 SECONDS_OF_SILENCE = 1.0  # after which the page is told that its answers are still awaited
-SECONDS_TO_OPEN = 120.0  # that opening two models may take, before the page is held to have gone
+MOST_SECONDS = 600.0  # that two models may take to be opened and to reply, before the page is held to have gone
 VOTES = ("a", "b", "tie", "bad")
 
 Outcome = Update | Problem
@@ -153,11 +153,10 @@ class Comparison:
 class Beside:
     """The comparisons of all pages. Safe to be used by many threads, one pair by one message at a time."""
 
-    def __init__(self, models: Models, answer: Answer, seconds_per_reply: float) -> None:
-        """`answer` lets a voice reply, and ends by itself after `seconds_per_reply`."""
+    def __init__(self, models: Models, answer: Answer) -> None:
+        """`answer` lets a voice reply, and ends by itself after a while."""
         self._models = models
         self._answer = answer
-        self._most_seconds = SECONDS_TO_OPEN + 2 * (seconds_per_reply + 5)
         self._comparisons: OrderedDict[str, Comparison] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -169,7 +168,7 @@ class Beside:
             self.clear(key)
             comparison.rounds += 1
             pair = comparison.pair = Pair(comparison.rounds, wish)
-        with pair.pen.held(self._most_seconds):
+        with pair.pen.held(MOST_SECONDS):
             yield from self._both(pair, question, wish)
 
     def redo(self, key: str, question: str | None, wish: Wish) -> Iterator[dict[str, Any]]:
@@ -177,7 +176,7 @@ class Beside:
         pair = self._comparison(key).pair
         if pair is None or not pair.fits(wish) or not pair.exchanges:
             raise Problem("problem.nothing_to_redo")
-        with pair.pen.held(self._most_seconds):
+        with pair.pen.held(MOST_SECONDS):
             last = pair.exchanges.pop()
             for voice, outcome in zip(pair.voices, last.sides, strict=True):
                 if isinstance(outcome, Update):  # who failed has no turn to be dropped
@@ -190,7 +189,7 @@ class Beside:
         pair = comparison.pair
         if pair is None or type(number) is not int or pair.number != number or vote not in VOTES:
             raise Problem("problem.no_vote")
-        with pair.pen.held(self._most_seconds):
+        with pair.pen.held(MOST_SECONDS):
             if not (pair.hidden and pair.exchanges and pair.exchanges[-1].over):
                 raise Problem("problem.no_vote")
             pair.hidden = False

@@ -46,7 +46,7 @@ class Session:
         self.models = Models(first, models)
         self.seconds_per_reply = seconds_per_reply
         self.scale = Scale()
-        self.beside = Beside(self.models, self.answer, seconds_per_reply)
+        self.beside = Beside(self.models, self.answer)
         self._pages: OrderedDict[str, Voice] = OrderedDict()
         self._lock = threading.Lock()
         self._looks = Looks()
