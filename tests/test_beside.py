@@ -6,6 +6,7 @@ import json
 import math
 import secrets
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -277,10 +278,13 @@ def endless(session: Session, talkers: Talkers) -> Beside:
 def begin(beside: Beside, wished: Wish) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
     """Until both, or with one after the other the first, have said something."""
     running = beside.ask("page", QUESTIONS[0], wished)
+    given_up = time.monotonic() + PATIENCE
     for update in running:
+        if time.monotonic() > given_up:
+            break
         if [side is not None for side in update["turns"][0]["sides"]] == [True, not wished.in_turn]:
             return running, update
-    raise AssertionError("it ended")
+    raise AssertionError("that never came")
 
 
 def test_stop_stops_both(endless: Beside) -> None:
@@ -288,6 +292,26 @@ def test_stop_stops_both(endless: Beside) -> None:
     endless.stop("page")
     update = list(running)[-1]
     assert states(update) == ["stopped", "stopped"]
+
+
+def test_stop_is_heard_while_the_models_are_opened(session: Session, talkers: Talkers) -> None:
+    """Then no conversation is being written yet that could hear it."""
+    opening, opened = threading.Barrier(3), threading.Event()
+
+    def answer(voice: Voice, question: str, settings: Settings) -> Iterator[Update]:
+        opening.wait(PATIENCE)
+        assert opened.wait(PATIENCE)
+        yield from talkers.answer(voice, question, settings)
+
+    beside = Beside(session.models, answer)
+    told: list[dict[str, Any]] = []
+    asking = threading.Thread(target=lambda: told.extend(beside.ask("page", "Hello", wish())), daemon=True)
+    asking.start()
+    opening.wait(PATIENCE)
+    beside.stop("page")
+    opened.set()
+    asking.join(PATIENCE)
+    assert states(told[-1]) == ["stopped", "stopped"]
 
 
 def test_a_page_that_is_left_stops_both(endless: Beside, talkers: Talkers) -> None:
