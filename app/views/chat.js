@@ -284,7 +284,6 @@ lab.chat = (element, trigger, props, watch) => {
       lab.closeCard();
       complain(null);
       turns = beside.on ? both : alone;
-      find(".lab-chat").classList.toggle("lab-comparing", beside.on);
       alone.hidden = beside.on;
       find(".lab-beside-room").hidden = !beside.on;
       show();
