@@ -20,8 +20,9 @@ import torch
 
 from app import beside as beside_module
 from app import models as models_module
-from app.beside import VOTES, Beside, Wish, read_wish
+from app.beside import Beside
 from app.conversation import Update, Voice
+from app.pairs import VOTES, Wish, read_wish
 from app.session import Session
 from app.settings import Settings, read_settings
 from app.words import Problem

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.beside import read_wish
+from app.pairs import read_wish
 from app.session import Session, read_message
 from app.settings import KNOBS, SEED, read_settings
 from app.tabs import page_key, sent_by
