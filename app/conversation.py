@@ -76,6 +76,28 @@ class Update:
         }  # fmt: skip
 
 
+class Pen:
+    """What only one at a time may hold. Whoever dropped it without a word is held to be gone after a while."""
+
+    def __init__(self) -> None:
+        self._busy_until = 0.0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def held(self, seconds: float) -> Iterator[None]:
+        """Hold it, for at most `seconds`. Raises `Problem` while another does."""
+        with self._lock:
+            if time.monotonic() < self._busy_until:
+                raise Problem("problem.busy")
+            mine = self._busy_until = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._busy_until == mine:
+                    self._busy_until = 0.0
+
+
 class Conversation:
     """The turns so far, whether a reply is being written, and what all replies took, also those asked again."""
 
@@ -84,23 +106,14 @@ class Conversation:
         self.stop = threading.Event()
         self.bill = Bill()
         self._next_number = 0
-        self._busy_until = 0.0
-        self._lock = threading.Lock()
+        self._pen = Pen()
 
     @contextmanager
     def writing(self, seconds: float) -> Iterator[None]:
         """Hold the pen: one reply at a time. A reply that was dropped without a word frees it after `seconds`."""
-        with self._lock:
-            if time.monotonic() < self._busy_until:
-                raise Problem("problem.busy")
-            mine = self._busy_until = time.monotonic() + seconds
+        with self._pen.held(seconds):
             self.stop.clear()
-        try:
             yield
-        finally:
-            with self._lock:
-                if self._busy_until == mine:
-                    self._busy_until = 0.0
 
     def begin(self, question: str) -> Turn:
         turn = Turn(self._next_number, question)
@@ -134,9 +147,9 @@ class Conversation:
 
 
 @dataclass
-class Page:
-    """One open page: its model's name, the stamp of that model's files when they were first used here, and its
-    conversation."""
+class Voice:
+    """One model as it speaks on one page: its name, the stamp of its files when they were first used here, and its
+    conversation. A page has one; where two models are compared, two more (`app.beside`)."""
 
     model: str
     stamp: str | None = None

@@ -14,7 +14,7 @@ from app.words import FALLBACK, all_words
 # In the order the page shows them. Each has a `TITLE`, a key of the strings, and `build(session)`.
 TABS = (chat, attention, step, layers, attribution, intervene, compare, train)
 
-STYLES = tuple(f"{name}.css" for name in "lab attention attribution layers intervene step compare train".split())
+STYLES = tuple(f"{name}.css" for name in "lab beside attention attribution layers intervene step compare train".split())
 
 
 def build_page(session: Session) -> gr.Blocks:

@@ -12,7 +12,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from app import attributions, interventions
-from app.conversation import Conversation, Page, Turn, Update
+from app.beside import Beside
+from app.conversation import Conversation, Turn, Update, Voice
 from app.layers import lens_json
 from app.looks import Looks, look_at, move_window, overview, picture, roles_json
 from app.models import Models
@@ -46,7 +47,8 @@ class Session:
         self.models = Models(first, models)
         self.seconds_per_reply = seconds_per_reply
         self.scale = Scale()
-        self._pages: OrderedDict[str, Page] = OrderedDict()
+        self.beside = Beside(self.models, self.answer)
+        self._pages: OrderedDict[str, Voice] = OrderedDict()
         self._lock = threading.Lock()
         self._looks = Looks()
         self._texts = attributions.Texts()
@@ -63,13 +65,7 @@ class Session:
 
     def opened(self, key: str) -> Opened:
         """The model of one page. Raises `Problem` if it cannot be had, or isn't the one that answered here before."""
-        page = self._page(key)
-        model = self.models.open(page.model)
-        with self._lock:
-            page.stamp = page.stamp or model.stamp
-            if page.stamp != model.stamp:
-                raise Problem("problem.model_replaced", name=model.title)
-        return model.opened
+        return self._opened_for(self._page(key))
 
     def conversation(self, key: str) -> Conversation:
         """The conversation of one browser page."""
@@ -87,19 +83,25 @@ class Session:
             page = self._pages.pop(key, None)
         if page is not None:
             page.conversation.stop.set()
+        self.beside.leave(key)
         self._looks.forget(key)
         self._texts.forget(key)
         self._texts.forget(f"{key}/intervene")
         self._texts.forget(f"{key}/step")
 
     def stop(self, key: str) -> None:
-        """Let the running reply end with the token it is at."""
+        """Let the running reply, or both of them, end with the token it is at."""
         self.conversation(key).stop.set()
+        self.beside.stop(key)
 
     def ask(self, key: str, text: object, settings: Settings) -> Iterator[Update]:
         """Reply to a new message."""
         question = read_message(text)
-        opened, conversation = self.opened(key), self.conversation(key)
+        yield from self.answer(self._page(key), question, settings)
+
+    def answer(self, voice: Voice, question: str, settings: Settings) -> Iterator[Update]:
+        """Let a voice reply to a message that was read."""
+        opened, conversation = self._opened_for(voice), voice.conversation
         with conversation.writing(self.seconds_per_reply + 5):
             yield from self._write(opened, conversation, question, settings)
 
@@ -117,8 +119,12 @@ class Session:
 
     def alternatives(self, key: str, turn: object, token: object) -> dict[str, Any]:
         """The ten likeliest tokens at one place of a reply, as {"chosen", "probability", "rows": [...]}."""
-        step = self.conversation(key).turn(turn).step(token)
-        opened = self.opened(key)
+        return self.alternatives_of(self._page(key), turn, token)
+
+    def alternatives_of(self, voice: Voice, turn: object, token: object) -> dict[str, Any]:
+        """The same of a voice's reply."""
+        step = voice.conversation.turn(turn).step(token)
+        opened = self._opened_for(voice)
         rows = [_row(opened, id, probability) | {"chosen": id == step.id} for id, probability in step.alternatives]
         return {"turn": turn, "token": token, "chosen": _row(opened, step.id, step.probability), "rows": rows}
 
@@ -211,10 +217,18 @@ class Session:
         opened = self.opened(key)
         return opened.model, opened.tokenizer, opened.form
 
-    def _page(self, key: str) -> Page:
+    def _opened_for(self, voice: Voice) -> Opened:
+        model = self.models.open(voice.model)
+        with self._lock:
+            voice.stamp = voice.stamp or model.stamp
+            if voice.stamp != model.stamp:
+                raise Problem("problem.model_replaced", name=model.title)
+        return model.opened
+
+    def _page(self, key: str) -> Voice:
         """What is known of a page; the least recently used make room for new ones."""
         with self._lock:
-            page = self._pages.setdefault(key, Page(self.models.first.name))
+            page = self._pages.setdefault(key, Voice(self.models.first.name))
             self._pages.move_to_end(key)
             oldest = next(iter(self._pages)) if len(self._pages) > MOST_CONVERSATIONS else None
         if oldest is not None:

@@ -9,7 +9,8 @@ from typing import Any
 import gradio as gr
 
 from app.figures import source
-from app.session import Session
+from app.pairs import read_wish
+from app.session import Session, read_message
 from app.settings import KNOBS, SEED, read_settings
 from app.tabs import page_key, sent_by
 from app.views import scripts, template
@@ -69,9 +70,9 @@ def build(session: Session) -> None:
     view = gr.HTML(
         None,
         html_template=template("chat.html"),
-        head=scripts("lab.js", "energy.js", "chat.js"),
+        head=scripts("lab.js", "energy.js", "replies.js", "beside.js", "chat.js"),
         js_on_load="lab.chat(element, lab.surely(trigger), props, watch);"
-        "  // triggers 'ask' 'redo' 'stop' 'clear' 'pick'",
+        "  // triggers 'ask' 'redo' 'stop' 'clear' 'pick' 'vote' 'ask_both' 'redo_both'",
         apply_default_css=False,
         elem_id="lab-chat",
         knobs=knobs,
@@ -101,26 +102,48 @@ def build(session: Session) -> None:
     def redo(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
         yield from _updates(session, session.redo, event, request)
 
+    def ask_both(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
+        yield from _updates_of_both(session, event, request, again=False)
+
+    def redo_both(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
+        yield from _updates_of_both(session, event, request, again=True)
+
     def stop(request: gr.Request) -> None:
         session.stop(request.session_hash or "")
 
     def clear(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        session.forget(request.session_hash or "")
+        forget = session.beside.clear if sent_by(event).get("both") else session.forget
+        forget(request.session_hash or "")
         return {"request": sent_by(event).get("request"), "state": "cleared"}
 
     def pick(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        asked = {name: sent_by(event).get(name) for name in ("turn", "token", "nonce")}
+        asked = {name: sent_by(event).get(name) for name in ("turn", "token", "nonce", "side", "round")}
         try:
-            return asked | session.alternatives(page_key(session, event, request), asked["turn"], asked["token"])
+            key = page_key(session, event, request)
+            if asked["side"] is None:
+                return asked | session.alternatives(key, asked["turn"], asked["token"])
+            voice = session.beside.voice(key, asked["round"], asked["side"])
+            return asked | session.alternatives_of(voice, asked["turn"], asked["token"])
         except Problem as problem:
             return asked | {"problem": problem.to_json()}
+
+    def vote(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        sent = sent_by(event)
+        told = {"request": sent.get("request"), "state": "voted"}
+        try:
+            return told | session.beside.vote(page_key(session, event, request), sent.get("round"), sent.get("vote"))
+        except Problem as problem:
+            return told | {"problem": problem.to_json()}
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     view.ask(ask, outputs=view, trigger_mode="multiple", api_name="ask", **quiet)
     view.redo(redo, outputs=view, trigger_mode="multiple", api_name="redo", **quiet)
+    view.ask_both(ask_both, outputs=view, trigger_mode="multiple", api_name="ask_both", **quiet)
+    view.redo_both(redo_both, outputs=view, trigger_mode="multiple", api_name="redo_both", **quiet)
     # These answer at once, also while all forty places for replies are taken.
     view.stop(stop, trigger_mode="multiple", api_name="stop", concurrency_limit=None, **quiet)
     view.clear(clear, outputs=view, trigger_mode="multiple", api_name="clear", concurrency_limit=None, **quiet)
+    view.vote(vote, outputs=view, trigger_mode="multiple", api_name="vote", concurrency_limit=None, **quiet)
     view.pick(pick, outputs=alternatives, trigger_mode="multiple", api_name="pick", concurrency_limit=None, **quiet)
 
 
@@ -132,3 +155,21 @@ def _updates(session: Session, action: Any, event: gr.EventData, request: gr.Req
             yield {"request": sent.get("request"), **update.to_json()}
     except Problem as problem:
         yield {"request": sent.get("request"), "state": "problem", "problem": problem.to_json()}
+
+
+def _updates_of_both(
+    session: Session, event: gr.EventData, request: gr.Request, again: bool
+) -> Iterator[dict[str, Any]]:
+    sent = sent_by(event)
+    told, text = {"request": sent.get("request")}, sent.get("text")
+    try:
+        key = page_key(session, event, request)
+        wish = read_wish(sent.get("model") or session.models.first.name, sent.get("settings"), sent.get("beside"))
+        if again:
+            updates = session.beside.redo(key, None if text is None else read_message(text), wish)
+        else:
+            updates = session.beside.ask(key, read_message(text), wish)
+        for update in updates:
+            yield told | update
+    except Problem as problem:
+        yield told | {"state": "problem", "problem": problem.to_json()}

@@ -46,7 +46,7 @@ lab.alternatives = (element, props, watch) => {
 
   watch("value", () => {
     answer = props.value;
-    const picked = answer && document.querySelector(`[data-turn="${Number(answer.turn)}"] [data-token="${Number(answer.token)}"]`);
+    const picked = answer && document.querySelector(`[data-asked="${Number(answer.nonce)}"]`);
     if (!picked) return;
     token?.classList.remove("lab-picked");
     token = picked;

@@ -1,20 +1,26 @@
 // The chat: settings, the conversation with its clickable tokens, and the box to write in.
-// Sends 'ask', 'redo', 'stop', 'clear', 'pick'; is told about one reply at a time through `props.value`.
+// Sends 'ask', 'redo', 'stop', 'clear', 'pick'; is told about one reply at a time through `props.value`. While two models
+// are compared (`beside.js`), 'ask_both', 'redo_both' and 'vote', and is told about both replies at once.
 lab.chat = (element, trigger, props, watch) => {
   const find = (selector) => element.querySelector(selector);
-  const log = find(".lab-log"), turns = find(".lab-turns"), welcome = find(".lab-welcome"), box = find("textarea");
+  const log = find(".lab-log"), welcome = find(".lab-welcome"), box = find("textarea");
+  const alone = find(".lab-turns"), both = find(".lab-turns-both");
+  let turns = alone;     // the conversation that is seen
   const LONGEST_SILENCE = 45_000;  // ms without an update, after which the server is taken for lost
   let running = null;  // {request, article, text, redone, watchdog}: the reply being written
   let editing = false;
   let requests = 0;
   let clearing = null;   // the number of the 'clear' under way; a message sent meanwhile waits for it
   let waiting = null;
+  let total = null;
+  const replies = lab.replies(props.record);
 
   // --- Settings -------------------------------------------------------------------------------------------------
 
   const controls = {};
   const buildSettings = () => {
     const form = find(".lab-knobs");
+    form.append(beside.controls);
     for (const [name, { low, high, step, default: start }] of Object.entries(props.knobs)) {
       const output = lab.make("output", { for: `knob-${name}` });
       const range = lab.make("input", { type: "range", id: `knob-${name}`, min: low, max: high, step, "aria-describedby": `why-${name}` });
@@ -32,7 +38,7 @@ lab.chat = (element, trigger, props, watch) => {
     tint.addEventListener("change", () => log.classList.toggle("lab-tinted", tint.checked));
     form.append(knob("tint", tint));
     const reset = lab.make("button", { type: "button", class: "lab-plain", "data-word": "chat.defaults" });
-    const toDefaults = () => Object.values(controls).forEach((control) => control.reset());
+    const toDefaults = () => [...Object.values(controls), beside].forEach((control) => control.reset());
     reset.addEventListener("click", toDefaults);
     form.append(reset);
     form.addEventListener("submit", (event) => event.preventDefault());
@@ -55,9 +61,11 @@ lab.chat = (element, trigger, props, watch) => {
     turns.append(article);
     running = { request: `${++requests}`, article, text: shown, redone };
     waitForNews();
-    announce(lab.word("chat.writing"));
+    if (beside.on) beside.begun();
+    announce(lab.word(beside.on ? "beside.writing" : "chat.writing"));
     show();
-    const message = { request: running.request, text, settings: settings() };
+    const message = { request: running.request, text, settings: settings(), ...(beside.on ? { beside: beside.wish() } : {}) };
+    if (beside.on) action += "_both";
     // Gradio's client shuts its stream when the last answer is in, and loses one that was asked for at that moment.
     if (clearing) waiting = () => trigger(action, message); else trigger(action, message);
   };
@@ -85,13 +93,13 @@ lab.chat = (element, trigger, props, watch) => {
   const clear = () => {
     clearing = `${++requests}`;
     waiting = null;
-    trigger("clear", { request: clearing });
+    trigger("clear", { request: clearing, both: beside.on });
     setTimeout((asked) => { if (asked === clearing) cleared(); }, 3000, clearing);  // whatever happened to it
     lab.closeCard();
     finish();
     edit(false);
     turns.replaceChildren();
-    showTotal(null);
+    if (beside.on) beside.cleared(); else total = null;
     complain(null);
     announce(lab.word("chat.cleared"));
     show();
@@ -117,6 +125,7 @@ lab.chat = (element, trigger, props, watch) => {
     if (redone && text !== redone.dataset.question) edit(true);
     if (editing || (!redone && !box.value)) { box.value = text; grow(); }
     complain(problem.key, problem.values);
+    if (beside.on) beside.refused();
     show();
   };
 
@@ -125,15 +134,11 @@ lab.chat = (element, trigger, props, watch) => {
   // --- The conversation -----------------------------------------------------------------------------------------
 
   const newTurn = (question) => {
-    const article = lab.make("article", { class: "lab-turn" },
+    const article = lab.make("article", { class: beside.on ? "lab-turn lab-both" : "lab-turn" },
       lab.make("div", { class: "lab-user" }, lab.make("span", { class: "lab-only-heard", "data-word": "chat.you" }), lab.make("p", {}, question)),
-      lab.make("div", { class: "lab-reply" },
-        lab.make("span", { class: "lab-only-heard", "data-word": "chat.model" }),
-        lab.make("p", { class: "lab-tokens", role: "group", "data-label": "chat.reply" }),
-        lab.make("p", { class: "lab-waiting" }, lab.make("span", { "data-word": "chat.waiting" }), lab.make("i"), lab.make("i"), lab.make("i")),
-        lab.make("p", { class: "lab-stats" }),
-        lab.make("div", { class: "lab-bill" }),
-        actions()));
+      ...(beside.on
+        ? [...beside.columns(), actions()]
+        : [replies.make(lab.make("span", { class: "lab-only-heard", "data-word": "chat.model" }), actions())]));
     article.dataset.question = question;
     article.spoken = 0;
     lab.translate(article);
@@ -148,88 +153,52 @@ lab.chat = (element, trigger, props, watch) => {
     return lab.make("div", { class: "lab-actions" }, retry, change);
   };
 
-  const write = (article, { turn, tokens, state }) => {
-    article.dataset.turn = turn;
-    const line = article.querySelector(".lab-tokens");
-    tokens.forEach(([text, probability], index) => {
-      const token = line.children[index] || line.appendChild(newToken(index, probability));
-      const seen = text || "·";  // part of a character: its other bytes come with the next tokens
-      if (token.textContent !== seen) token.textContent = seen;
-      token.toggleAttribute("data-blank", /^[\n\r\f\v]+$/.test(text));  // else there would be nothing to click
-      if (text) token.removeAttribute("aria-label"); else token.setAttribute("aria-label", lab.word("chat.invisible"));
-    });
-    if (state !== "running") article.classList.add("lab-done");
-    sayNewSentences(article, tokens.map(([text]) => text).join(""), state !== "running");
-  };
-
-  const newToken = (index, probability) => {
-    const token = lab.make("span", { class: "lab-token", role: "button", "data-token": index, "aria-haspopup": "dialog", tabindex: index ? -1 : 0 });
-    token.style.setProperty("--doubt", (1 - probability).toFixed(3));
-    return token;
-  };
+  const announce = (text) => { find(".lab-spoken").textContent = text; };
 
   const sayNewSentences = (article, text, all) => {
     const end = all ? text.length : text.search(/[.!?][^.!?]*$/) + 1;
     if (end > article.spoken) { announce(text.slice(article.spoken, end)); article.spoken = end; }
   };
-  const announce = (text) => { find(".lab-spoken").textContent = text; };
 
-  const addStats = (article, { state, count, per_second, seed, dropped }) => {
-    const parts = [["chat.stats", { count, per_second, seed }]];
-    if (!count) parts.unshift(["chat.nothing"]);
-    if (["stopped", "length", "time"].includes(state)) parts.unshift([`chat.state_${state}`]);
-    if (dropped) parts.push(["chat.dropped", { count: dropped }]);
-    article.querySelector(".lab-stats").append(...said(parts));
-  };
-  const said = (parts) => parts.flatMap(([key, values]) => {
-    const span = lab.make("span");
-    lab.say(span, key, values);
-    return [span, " "];
-  });
-
-  // --- Energy: of a reply, and of all so far ---------------------------------------------------------------------
-
-  const addBill = (article, { energy, large, times, reason, read, written }) => {
-    const below = article.querySelector(".lab-bill");
-    const methods = (of) => of.methods.map((key) => [key]);
-    const [figure, how] = energy
-      ? explained("chat.energy", lab.wattHours(energy), [["chat.energy_how"], ...methods(energy)])
-      : explained("chat.energy_unknown", {}, [["chat.energy_reason", { reason }]]);
-    article.querySelector(".lab-stats").append(figure);
-    below.append(how);
-    if (large) {
-      const [figure, how] = explained(...largeFigure(large, times), [["chat.large_how", { ...props.record, read, written }], ...methods(large)]);
-      below.append(lab.make("p", {}, figure), how);
-    }
-    lab.translate(article);
-  };
-  const largeFigure = (large, times) => (times === null
-    ? ["chat.large", lab.wattHours(large)]
-    : ["chat.large_times", { ...lab.wattHours(large), times: lab.twoDigits(times) }]);
-
-  // A figure, and the sentences that a click on it shows.
-  const explained = (key, values, sentences) => {
-    const how = lab.make("p", { class: "lab-how", hidden: "" }, ...said(sentences));
-    const figure = lab.make("button", { type: "button", class: "lab-figure", "aria-expanded": "false", "data-title": "chat.energy_title" });
-    lab.say(figure, key, values);
-    figure.addEventListener("click", () => {
-      how.hidden = !how.hidden;
-      figure.setAttribute("aria-expanded", String(!how.hidden));
-    });
-    return [figure, how];
+  const write = (article, update) => {
+    const reply = article.querySelector(".lab-reply"), ended = update.state !== "running";
+    replies.write(reply, update);
+    sayNewSentences(article, update.tokens.map(([text]) => text).join(""), ended);
+    if (!ended) return;
+    article.classList.add("lab-done");
+    replies.finish(reply, update);
+    total = update.total;
+    finish();
+    show();
   };
 
-  const showTotal = (total) => {
+  const writeBoth = (update) => {
+    const aloud = beside.write(turns, update);
+    if (aloud.length) announce(aloud.join(" "));
+    if (!update.over) return;
+    beside.ended(update);
+    finish();
+    show();
+  };
+
+  const voted = (update) => {
+    if (!beside.on || !turns.children.length) return;
+    if (update.problem) return complain(update.problem.key, update.problem.values);
+    announce(beside.voted(turns, update));
+    show();
+  };
+
+  const showTotal = () => {
     const line = find(".lab-total");
-    line.hidden = !total;
+    line.hidden = !total || beside.on;
     line.replaceChildren();
-    if (!total) return;
-    const { replies, written, energy, large, times, unknown } = total;
-    const parts = [["chat.total", { replies, written }]];
+    if (line.hidden) return;
+    const { written, energy, large, times, unknown } = total;
+    const parts = [["chat.total", { replies: total.replies, written }]];
     if (energy) parts.push(["chat.energy", lab.wattHours(energy)]);
     if (unknown) parts.push(["chat.total_unknown", { count: unknown }]);
-    if (large) parts.push(largeFigure(large, times));
-    line.append(...said(parts));
+    if (large) parts.push(replies.largeFigure(large, times));
+    line.append(...replies.said(parts));
   };
 
   const show = () => {
@@ -237,6 +206,8 @@ lab.chat = (element, trigger, props, watch) => {
     find(".lab-clear").hidden = !turns.children.length;
     find(".lab-send").hidden = Boolean(running);
     find(".lab-stop").hidden = !running;
+    showTotal();
+    beside.show(running);
     for (const article of turns.children) article.classList.toggle("lab-last", article === turns.lastElementChild && !running);
     if (turns.children.length) log.scrollTop = log.scrollHeight;
   };
@@ -244,19 +215,12 @@ lab.chat = (element, trigger, props, watch) => {
   watch("value", () => {
     const update = props.value;
     if (update?.state === "cleared") { if (update.request === clearing) cleared(); return; }
+    if (update?.state === "voted") return voted(update);
     if (!running || !update || update.request !== running.request) return;  // news of something given up
     if (update.problem) return refuse(update.problem);
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
-    const { article } = running;
     waitForNews();
-    write(article, update);
-    if (update.state !== "running") {
-      addStats(article, update);
-      addBill(article, update.bill);
-      showTotal(update.total);
-      finish();
-      show();
-    }
+    if (beside.on) writeBoth(update); else write(running.article, update);
     if (atEnd) log.scrollTop = log.scrollHeight;
   });
 
@@ -264,16 +228,19 @@ lab.chat = (element, trigger, props, watch) => {
 
   const pick = (token) => {
     moveTabStop(token);
-    trigger("pick", { turn: Number(token.closest("[data-turn]").dataset.turn), token: Number(token.dataset.token), nonce: ++requests });
+    const { turn, side } = token.closest("[data-turn]").dataset, { round } = token.closest("article").dataset;
+    token.dataset.asked = ++requests;
+    const which = side === undefined ? {} : { side: Number(side), round: Number(round) };
+    trigger("pick", { turn: Number(turn), token: Number(token.dataset.token), nonce: requests, ...which });
   };
   const moveTabStop = (token) => {
     for (const other of token.parentElement.children) other.tabIndex = other === token ? 0 : -1;
   };
-  turns.addEventListener("click", (event) => {
+  log.addEventListener("click", (event) => {
     const token = event.target.closest("[data-token]");
     if (token && getSelection().isCollapsed) pick(token);  // selecting text to copy is no click
   });
-  turns.addEventListener("keydown", (event) => {
+  log.addEventListener("keydown", (event) => {
     const token = event.target.closest("[data-token]");
     if (!token) return;
     const line = token.parentElement;
@@ -316,6 +283,21 @@ lab.chat = (element, trigger, props, watch) => {
     const address = lab.make("a", { href: source.url, target: "_blank", rel: "noreferrer" }, source.title);
     return lab.make("li", {}, ...said([[key, values]]), lab.make("small", {}, "(", lab.make("span", { "data-word": "compare.kind_published" }), ": ", address, ")"));
   };
+
+  const beside = lab.beside({
+    element, trigger, replies, temperature: props.knobs.temperature,
+    switched: () => {
+      edit(false);
+      lab.closeCard();
+      complain(null);
+      turns = beside.on ? both : alone;
+      alone.hidden = beside.on;
+      find(".lab-beside-room").hidden = !beside.on;
+      show();
+    },
+    changed: () => { if (both.children.length) clear(); },
+    again: () => clear(),
+  });
 
   // The chat fills the window below the header, whose height depends on the width and the language.
   const fit = () => {

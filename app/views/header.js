@@ -5,25 +5,15 @@ lab.header = (element, trigger) => {
   // --- The model --------------------------------------------------------------------------------------------------
 
   const badge = find(".lab-badge"), choice = find(".lab-models");
-  let models = [];
   const list = () => {
-    const name = lab.modelName ?? models[0].name;
-    const titles = models.map((model) => model.title);
-    const known = models.some((model) => model.name === name) ? [] : [{ name, title: lab.model?.title ?? name, has_manifest: true }];  // its folder was deleted
-    choice.replaceChildren(...[...models, ...known].map((model) => {
-      const namesake = titles.indexOf(model.title) !== titles.lastIndexOf(model.title);
-      const shown = namesake ? `${model.title} (${model.name})` : model.title;
-      const option = lab.make("option", { value: model.name }, shown);
-      if (!model.has_manifest) lab.say(option, "header.option_unverified", { name: shown });
-      return option;
-    }));
-    choice.value = name;
+    lab.fillModels(choice, lab.modelName ?? lab.models[0].name);
     choice.hidden = choice.length < 2;
     find(".lab-name").hidden = !choice.hidden;
+    document.dispatchEvent(new Event("lab-models"));
   };
   lab.refreshModels = async () => {  // such as after one was trained
     try {
-      models = await (await fetch(new URL("models.json", document.baseURI))).json();
+      lab.models = await (await fetch(new URL("models.json", document.baseURI))).json();
       list();
     } catch { /* the list stays as it was */ }
   };
@@ -44,7 +34,7 @@ lab.header = (element, trigger) => {
     lab.say(badge, verified ? "header.verified" : "header.unverified");
     badge.dataset.title = verified ? "header.verified_why" : "header.unverified_why";
     if (problem) complain([problem.key, problem.values], ...(problem.values.name === title ? [] : [["header.instead", { name: title }]]));
-    if (models.length) list();
+    if (lab.models.length) list();
     lab.translate(element);
   }, () => { lab.say(badge, null); complain(["problem.lost"]); });
   lab.refreshModels();

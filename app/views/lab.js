@@ -78,6 +78,20 @@ window.lab = window.lab || {};
   })();
   opening.catch(() => {});  // the header says so
   lab.withModel = (use, lost = () => {}) => { opening.then(use, lost); };
+  // What can be chosen, kept by the header, which tells of each change by the event "lab-models".
+  lab.models = [];
+  lab.fillModels = (choice, name) => {
+    const titles = lab.models.map((model) => model.title);
+    const known = lab.models.some((model) => model.name === name) ? [] : [{ name, title: lab.model?.title ?? name, has_manifest: true }];  // its folder was deleted
+    choice.replaceChildren(...[...lab.models, ...known].map((model) => {
+      const namesake = titles.indexOf(model.title) !== titles.lastIndexOf(model.title);
+      const shown = namesake ? `${model.title} (${model.name})` : model.title;
+      const option = lab.make("option", { value: model.name }, shown);
+      if (!model.has_manifest) lab.say(option, "header.option_unverified", { name: shown });
+      return option;
+    }));
+    choice.value = name;
+  };
   lab.chooseModel = (name) => {
     const address = new URL(location.href);
     address.hash = "";

@@ -1,8 +1,8 @@
 """Take the README's pictures: `python -m tests.browser.screenshot chat docs/chat.png`.
 
-The first word says what is shown: chat, attention, step, layers, attribution, intervene, compare, train; or costs,
-years and scores, which are later parts of the Compare tab. A third word gives another look: light, dark, phone, german
-or german-phone.
+The first word says what is shown: chat, beside, attention, step, layers, attribution, intervene, compare, train; or
+costs, years and scores, which are later parts of the Compare tab. A third word gives another look: light, dark, phone,
+german or german-phone.
 """
 
 from __future__ import annotations
@@ -40,6 +40,24 @@ def chat(page: Page) -> None:
     tokens = page.locator(".lab-turn").first.locator(".lab-token")
     tokens.nth(min(10, tokens.count() - 1)).click()
     page.get_by_role("dialog").wait_for()
+
+
+def beside(page: Page) -> None:
+    """One question to two models, blind, after the vote."""
+    if not page.locator("#beside-switch").is_visible():  # on a phone
+        page.locator(".lab-settings summary").click()
+    page.locator("#beside-switch").check()
+    page.locator("#beside-model").select_option("storybooks")
+    page.locator("#beside-blind").check()
+    for name, value in (("max_tokens", 60), ("seed", 3)):
+        page.locator(f"#knob-{name}").fill(str(value))
+    page.locator(".lab-settings").evaluate(
+        "(settings) => { settings.scrollTop = 0; settings.open = innerWidth > 899; }"
+    )
+    page.locator("textarea").fill(QUESTIONS[0])
+    page.keyboard.press("Enter")
+    page.locator(".lab-vote").first.click(timeout=LONG)
+    page.locator(".lab-verdict:not(:empty)").wait_for()
 
 
 def attention(page: Page) -> None:
@@ -103,7 +121,7 @@ def train(page: Page) -> None:
 
 # What each does before the picture is taken; it may give the part of the page that is to be seen.
 SHOWN: dict[str, Callable[[Page], Locator | None]] = {
-    "chat": chat, "attention": attention, "step": step, "layers": layers, "attribution": attribution,
+    "chat": chat, "beside": beside, "attention": attention, "step": step, "layers": layers, "attribution": attribution,
     "intervene": intervene, "compare": compare, "costs": costs, "years": years, "scores": scores,
     "train": train,
 }  # fmt: skip
@@ -132,7 +150,7 @@ def take(checkpoint: Path, what: str, picture: Path, look: str) -> None:
         page = browser.new_context(**LOOKS[look]).new_page()
         page.goto(address)
         page.locator("textarea").wait_for()
-        tab = "compare" if what in IN_COMPARE else what
+        tab = "compare" if what in IN_COMPARE else "chat" if what == "beside" else what
         if tab != "chat":
             _open_tab(page, all_words()["de" if look.startswith("german") else "en"][f"{tab}.title"])
             if tab not in ("compare", "train"):  # which read no text
@@ -141,7 +159,7 @@ def take(checkpoint: Path, what: str, picture: Path, look: str) -> None:
         page.wait_for_timeout(1000)
         picture.parent.mkdir(parents=True, exist_ok=True)
         if part is None:
-            page.screenshot(path=picture, full_page=what != "chat")
+            page.screenshot(path=picture, full_page=tab != "chat")
         else:
             part.screenshot(path=picture)
         browser.close()
