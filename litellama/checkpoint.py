@@ -115,7 +115,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         new.chmod(0o755)  # mkdtemp shuts others out
         yield new
         sync_folder(new)
-        _swap(new, folder)
+        put_in_place(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
@@ -125,7 +125,7 @@ def previous_folder(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.previous"
 
 
-def _swap(new: Path, folder: Path) -> None:
+def put_in_place(new: Path, folder: Path) -> None:
     previous = previous_folder(folder)
     if folder.exists():
         shutil.rmtree(previous, ignore_errors=True)

@@ -33,6 +33,9 @@ LAYERS = [
 OPTIONAL = {  # the extra that brings their imports
     "litellama.plots": "lessons",
     "litellama.footprint.sensors": "app",
+    "litellama.hub.fetch": "hub",
+    "litellama.hub.listing": "hub",
+    "litellama.hub.stream": "hub",
     "litellama.training.hub": "hub",
 }
 ALONE = {"plots"}  # plain numbers in, figures out: imports no sibling
@@ -168,9 +171,9 @@ def pins() -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in pairs}
 
 
-def third_party(top: str) -> Iterator[tuple[str, str]]:
+def third_party(top: str, within: str = "") -> Iterator[tuple[str, str]]:
     for importer, names in graph().items():
-        for name in names if importer.split(".")[0] == top else ():
+        for name in names if importer.split(".")[0] == top and importer.startswith(within) else ():
             first = name.split(".")[0]
             if first not in sys.stdlib_module_names and first not in ("litellama", "app"):
                 yield importer, canonicalize_name(DISTRIBUTION.get(first, first))
@@ -194,6 +197,12 @@ def test_core_is_small_and_extras_are_the_five(project: dict[str, Any]) -> None:
     core = {Requirement(line).name for line in project["dependencies"]}
     assert core == {"torch", "tokenizers", "safetensors", "numpy", "rich", "typer"}
     assert set(project["optional-dependencies"]) == {"app", "lessons", "hub", "tracking", "bench", "dev"}
+
+
+def test_the_app_can_fetch_models(project: dict[str, Any]) -> None:
+    extras = project["optional-dependencies"]
+    for _, name in third_party("litellama", within="litellama.hub"):
+        assert any(Requirement(line).name == name for line in [*extras["app"], *project["dependencies"]]), name
 
 
 def test_pins_satisfy_pyproject(project: dict[str, Any], pins: dict[str, str]) -> None:
