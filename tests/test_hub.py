@@ -294,6 +294,13 @@ def test_the_listings_token_stays_at_home_too(hub: Hub, monkeypatch: pytest.Monk
     assert [(one.server, one.authorization) for one in hub.requests] == [("hub", f"Bearer {TOKEN}"), ("cdn", None)]
 
 
+def test_a_token_may_be_kept_back(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
+    get(hub, folder)
+    assert {one.authorization for one in hub.requests} == {None}
+
+
 def test_offline_is_offline(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     error = error_of(lambda: look_up(REPO))
@@ -519,7 +526,7 @@ def test_a_later_process_goes_on(hub: Hub, folder: Path) -> None:
     for news in (running := fetch_model(found, folder)):
         if isinstance(news, Received) and news.name == WEIGHTS:
             break
-    running.close()  # type: ignore[attr-defined]
+    running.close()
     kept = len(hub.files[WEIGHTS])
     (part,) = (work_folder(folder) / "parts").iterdir()
     part.write_bytes(hub.files[WEIGHTS][: kept // 3])
@@ -551,7 +558,7 @@ def test_a_part_that_is_too_long_begins_anew(hub: Hub, folder: Path) -> None:
     part = work_folder(folder) / "parts" / f"{WEIGHTS}.{hashlib.sha256(hub.files[WEIGHTS]).hexdigest()[:16]}"
     part.parent.mkdir(parents=True)
     part.write_bytes(hub.files[WEIGHTS] + b"x")
-    get(hub, folder)
+    assert of(Discarded, get(hub, folder)) == []
     assert hub.asked(WEIGHTS) == [None]
 
 
@@ -720,10 +727,11 @@ def test_killed_in_the_middle_and_run_again(hub: Hub, folder: Path, tmp_path: Pa
     hub.faults[WEIGHTS] = {"slow": 0.1}
     command = [sys.executable, "-m", "litellama", "download", REPO, "--to", str(folder.parent), "--yes", "--json"]
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with open(tmp_path / "errors.txt", "w", encoding="utf-8") as errors:
+        first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
     parts = work_folder(folder) / "parts"
     while not any(path.stat().st_size > 1000 for path in parts.glob(f"{WEIGHTS}.*")):
-        assert first.poll() is None
+        assert first.poll() is None, (tmp_path / "errors.txt").read_text(encoding="utf-8")
         time.sleep(0.01)
     first.send_signal(signal.SIGKILL)
     first.wait()

@@ -12,7 +12,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -43,9 +43,16 @@ def work_folder(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.download"
 
 
+def kept_bytes(listing: Listing, folder: Path) -> int:
+    """Bytes of `listing` that an unfinished download to `folder` has kept."""
+    work = work_folder(folder.absolute())
+    places = [(work / "files" / file.name, _part(work, file)) for file in listing.files]
+    return sum(path.stat().st_size for pair in places for path in pair if path.is_file())
+
+
 def check_room(listing: Listing, folder: Path) -> None:
     """Raise `HubError` if the disk has no room for what is missing, and for the conversion if there is to be one."""
-    needed = listing.bytes - _kept(listing, folder)
+    needed = listing.bytes - kept_bytes(listing, folder)
     if listing.needs_conversion:
         needed += listing.bytes
     free = free_room(folder)
@@ -66,7 +73,7 @@ def gigabytes(count: int) -> str:
     return f"{count / 1e9:.{1 if count >= 10**10 else 2 if count >= 10**7 else 4}f}"
 
 
-def fetch(listing: Listing, folder: Path) -> Iterator[News]:
+def fetch(listing: Listing, folder: Path) -> Generator[News, None, None]:
     """Bring all of `listing` into `folder`, telling news. Close it to cancel: what came is kept for a later time.
 
     An earlier commit of the same repository is replaced at the end. Raises `HubError`, and leaves what stood there.
@@ -82,7 +89,7 @@ def fetch(listing: Listing, folder: Path) -> Iterator[News]:
     with _disk_faults(work), _claimed(work), httpx2.Client(timeout=SECONDS, headers=agent) as client:
         _tidy(listing, work)
         check_room(listing, folder)
-        yield Begun(len(listing.files), listing.bytes, _kept(listing, folder))
+        yield Begun(len(listing.files), listing.bytes, kept_bytes(listing, folder))
         before = 0
         for file in listing.files:
             for news in _bring(client, listing, file, folder, token):
@@ -166,12 +173,6 @@ def _tidy(listing: Listing, work: Path) -> None:
 
 def _part(work: Path, file: HubFile) -> Path:
     return work / "parts" / f"{file.name}.{file.hash[:16]}"  # never gone on with for another content
-
-
-def _kept(listing: Listing, folder: Path) -> int:
-    work = work_folder(folder.absolute())
-    places = [(work / "files" / file.name, _part(work, file)) for file in listing.files]
-    return sum(path.stat().st_size for pair in places for path in pair if path.is_file())
 
 
 def _origin(folder: Path) -> dict[str, Any]:
