@@ -17,8 +17,9 @@ from typing import Any
 
 from app.words import Problem
 from litellama.footprint.facts import fact
+from litellama.hub.asking import HubError
 from litellama.hub.fetch import check_room, convert, discard, fetch, free_room, kept_bytes, standing
-from litellama.hub.listing import HubError, Listing, look_up
+from litellama.hub.listing import Listing, look_up
 from litellama.hub.news import News, Received, Verifying, Waiting
 
 BYTES_PER_WEIGHT = 2  # as all three are stored

@@ -152,8 +152,6 @@ class _Handler(BaseHTTPRequestHandler):
         fault = hub.faults.get(name)
         if isinstance(fault, dict) and "redirect" in fault:
             self.answer(302, b"", headers | {"location": fault["redirect"]})
-        elif isinstance(fault, dict) and "commit" in fault:
-            self.answer(302, b"", headers | {"x-repo-commit": fault["commit"], "location": "/"})
         elif name.endswith(LARGE):
             self.answer(302, b"", headers | {"location": f"{hub.cdn}/xet/{name}?Expires=1&Signature=s"})
         else:

@@ -33,6 +33,7 @@ LAYERS = [
 OPTIONAL = {  # the extra that brings their imports
     "litellama.plots": "lessons",
     "litellama.footprint.sensors": "app",
+    "litellama.hub.asking": "hub",
     "litellama.hub.fetch": "hub",
     "litellama.hub.listing": "hub",
     "litellama.hub.stream": "hub",

@@ -18,9 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from litellama import __version__
 from litellama.checkpoint import CARD, MANIFEST, fingerprint, put_in_place, sync_folder, write_file, write_json
-from litellama.hub.listing import SECONDS, HubError, HubFile, Listing, hub_library, hub_token
+from litellama.hub.asking import HubError, hub_client, hub_token
+from litellama.hub.listing import HubFile, Listing
 from litellama.hub.news import Begun, Discarded, Done, News, Received, Verifying
 from litellama.hub.stream import Part, WrongFileError, is_file, receive
 
@@ -78,15 +78,12 @@ def fetch(listing: Listing, folder: Path) -> Generator[News, None, None]:
 
     An earlier commit of the same repository is replaced at the end. Raises `HubError`, and leaves what stood there.
     """
-    import httpx2
-
     folder = folder.absolute()
     if standing(listing, folder) == "same":
         yield Done(folder)
         return
     work, token = work_folder(folder), hub_token()
-    agent = {"user-agent": f"litellama/{__version__}"}
-    with _disk_faults(work), _claimed(work), httpx2.Client(timeout=SECONDS, headers=agent) as client:
+    with _disk_faults(work), hub_client() as client, _claimed(work):
         _tidy(listing, work)
         check_room(listing, folder)
         yield Begun(len(listing.files), listing.bytes, kept_bytes(listing, folder))
@@ -189,7 +186,6 @@ def _claimed(work: Path) -> Iterator[None]:
     """Keep other processes from downloading to the same place. Raises `HubError` if one does already."""
     import filelock
 
-    hub_library()
     work.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(work / "lock", timeout=0):

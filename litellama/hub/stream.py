@@ -1,6 +1,6 @@
 """One file of the hub, received in as many pieces as the network needs; what came is kept and gone on with.
 
-The library's own download is not used: it can't be cancelled, hashes nothing, and what it retries nobody sees.
+The download of huggingface_hub is not used: it hashes nothing, and can neither be cancelled nor watched as it retries.
 """
 
 from __future__ import annotations
@@ -8,22 +8,21 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from time import sleep
 from types import TracebackType
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote
 
-from litellama.hub.listing import BUSY, HubError, HubFile, Listing, hub_library, no_connection, refusal
+from litellama.hub.asking import BusyError, Hub, HubError, answered, no_connection
+from litellama.hub.listing import HubFile, Listing
 from litellama.hub.news import Received, Waiting
 
 if TYPE_CHECKING:
-    from httpx2 import Client, Response
+    from httpx2 import Client
 
 MOST_TRIES = 6  # in a row that bring nothing
 LONGEST_WAIT = 300  # seconds; the hub counts its guests' requests by five minutes
-MOST_REDIRECTS = 10
 BLOCK = 2**20
 
 
@@ -107,7 +106,7 @@ def receive(client: Client, listing: Listing, part: Part, token: str | None) -> 
             yield from _request(client, listing, part, token)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             why, failed = "the connection broke", no_connection(listing.endpoint, error)
-        except _BusyError as busy:
+        except BusyError as busy:
             why, wait, failed = "the server is busy", busy.wait, busy.error
         else:
             why = "the server ended too early"
@@ -121,16 +120,12 @@ def receive(client: Client, listing: Listing, part: Part, token: str | None) -> 
             sleep(1)
 
 
-class _BusyError(Exception):
-    def __init__(self, wait: int, error: HubError) -> None:
-        super().__init__(str(error))
-        self.wait = wait
-        self.error = error
-
-
 def _request(client: Client, listing: Listing, part: Part, token: str | None) -> Iterator[Received]:
     """Ask once for what is missing, and add what comes."""
-    with _answered(client, listing, part, token) as answer:
+    hub = Hub(listing.endpoint, listing.repo, token)
+    address = f"{listing.page}/resolve/{listing.commit}/{quote(part.file.name)}"
+    headers = {"range": f"bytes={part.bytes}-"} if part.bytes else {}
+    with answered(client, hub, address, headers) as answer:
         if answer.status_code == 200:
             if part.bytes:  # it does not know how to go on in the middle
                 part.restart()
@@ -145,55 +140,3 @@ def _request(client: Client, listing: Listing, part: Part, token: str | None) ->
         for block in answer.iter_bytes():
             part.append(block)
             yield Received(part.file.name, part.bytes, 0)
-
-
-@contextmanager
-def _answered(client: Client, listing: Listing, part: Part, token: str | None) -> Iterator[Response]:
-    """The answer that the hub leads to. The token goes to the hub alone, never where it sends us on."""
-    library, endpoint = hub_library(), listing.endpoint
-    address = library.hf_hub_url(listing.repo, part.file.name, revision=listing.commit, endpoint=endpoint)
-    headers = {"accept-encoding": "identity"} | ({"range": f"bytes={part.bytes}-"} if part.bytes else {})
-    for _ in range(MOST_REDIRECTS):
-        own = _origin(address) == _origin(endpoint)
-        sent = headers | ({"authorization": f"Bearer {token}"} if own and token else {})
-        with client.stream("GET", address, headers=sent, follow_redirects=False) as answer:
-            if answer.headers.get("x-repo-commit", listing.commit) != listing.commit:
-                raise HubError("content", f"{endpoint} gives another commit than it was asked for; nothing installed")
-            if not answer.has_redirect_location:
-                if answer.status_code not in (200, 206, 416):
-                    raise _fault(listing, answer, own, token is not None)
-                yield answer
-                return
-            address = _led_on(address, answer.headers["location"])
-    raise HubError("content", f"{endpoint} leads in circles instead of giving {part.file.name}")
-
-
-def _led_on(address: str, location: str) -> str:
-    """The address that an answer from `address` sends us on to; never from an encrypted one to one that is not."""
-    try:
-        target = urljoin(address, location)
-        scheme = urlsplit(target).scheme
-    except ValueError:
-        scheme = ""
-    if scheme not in ("https", urlsplit(address).scheme):
-        raise HubError("content", f"{urlsplit(address).netloc} leads on to an unsafe address; nothing was fetched")
-    return target
-
-
-def _fault(listing: Listing, answer: Response, own: bool, has_token: bool) -> Exception:
-    """What an answer without a file means; where the hub sent us on to, only that it may go better next time."""
-    code, message = (answer.headers.get(f"x-error-{part}", "") for part in ("code", "message"))
-    error = refusal(listing.repo, listing.endpoint, has_token, answer.status_code, code, message)
-    if own and answer.status_code not in BUSY:
-        return error
-    after = answer.headers.get("retry-after", "")
-    if not own:
-        error = HubError(
-            "network", f"{urlsplit(str(answer.url)).netloc} answered {answer.status_code}; try again later"
-        )
-    return _BusyError(int(after) if after.isdecimal() else 0, error)
-
-
-def _origin(address: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(address)
-    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from litellama.hub.listing import hub_library
+from litellama.hub.asking import hub_library
 from litellama.training.corpora import Corpus
 from litellama.training.documents import Part, whole_text
 
