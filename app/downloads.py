@@ -153,7 +153,7 @@ class Downloads:
             self._begin(job, self._fetch)
         elif action == "cancel":
             job.wishes_end.set()
-            if not job.is_busy:
+            if job.state not in ("fetching", "converting"):  # an answer that is still to come is for nobody
                 self._job = None
         elif job.is_busy:
             raise Problem("problem.download_busy")
@@ -190,7 +190,7 @@ class Downloads:
             return "there"
         job.replaces = found == "other_commit"
         check_room(listing, self._folder(job))
-        return "stopped" if job.wishes_end.is_set() else "asked"
+        return "asked"
 
     def _fetch(self, job: Job) -> str:
         assert job.listing is not None

@@ -23,7 +23,7 @@ from app.shelf import Shelf
 from app.transfers import UPLOADS, add_downloads, add_transfers
 from app.words import Problem, all_words
 from litellama.checkpoint import open_checkpoint
-from litellama.hub import stream
+from litellama.hub import fetch, stream
 from litellama.hub.asking import HubError
 from litellama.hub.fetch import work_folder
 from litellama.hub.news import Received, Waiting
@@ -162,6 +162,19 @@ def test_stopped_gone_on_with_and_discarded(downloads: Downloads, hub: Hub, mode
 def test_not_now(downloads: Downloads, hub: Hub) -> None:
     ask(downloads)
     assert downloads.act({"action": "cancel"}) == {"state": "none"}
+
+
+def test_who_stops_the_asking_has_agreed_to_nothing(downloads: Downloads, hub: Hub) -> None:
+    downloads.act({"action": "ask", "repo": REPO})
+    assert downloads.act({"action": "cancel"}) == {"state": "none"}
+    assert key_of(downloads, action="start") == "problem.no_download"
+
+
+def test_too_little_room_is_said_before_the_question(
+    downloads: Downloads, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "free_room", lambda _: 1000)
+    assert ask(downloads)["problem"]["key"] == "problem.hub_disk"
 
 
 def test_a_refusal_is_a_sentence(downloads: Downloads, hub: Hub) -> None:

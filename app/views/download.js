@@ -29,9 +29,9 @@ lab.download = (element, offers) => {
   // --- What is shown ------------------------------------------------------------------------------------------------
 
   const line = (key, values) => {
-    const node = lab.make("p");
-    lab.say(node, key, values);
-    return node;
+    const sentence = lab.make("span");
+    lab.say(sentence, key, values);
+    return lab.make("p", {}, sentence);
   };
   const sentences = () => {
     const values = {
@@ -55,7 +55,7 @@ lab.download = (element, offers) => {
     const { state } = seen, busy = BUSY.includes(state);
     const percent = state === "fetching" && seen.bytes ? lab.percent(seen.done / seen.bytes) : null;
     lab.say(opener, busy ? "fetch.open_busy" : "fetch.open", { percent: percent ?? "…" });
-    find(".lab-fetch-offers").hidden = busy || state === "asked";
+    find(".lab-fetch-offers").hidden = find(".lab-fetch-why").hidden = busy || state === "asked";
     find(".lab-fetch-state").replaceChildren(...(state === "none" ? [] : sentences()));
     const bar = find(".lab-fetch-panel progress");
     bar.hidden = !busy;
@@ -68,6 +68,7 @@ lab.download = (element, offers) => {
     lab.say(find("[data-fetch=start]"), state === "stopped" ? "fetch.go_on" : "fetch.start");
     lab.say(find("[data-fetch=cancel]"), state === "asked" ? "fetch.not_now" : "fetch.cancel");
     lab.translate(panel);
+    if (!panel.hidden && document.activeElement === document.body) panel.focus();  // the button that had it is gone
   };
   const showOffers = () => find(".lab-fetch-offers").replaceChildren(...offers.map((offer) => {
     const button = lab.make("button", { type: "button", class: "lab-example" });

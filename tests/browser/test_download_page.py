@@ -101,7 +101,6 @@ def test_a_gated_model_says_how_to_get_it(page: Page, hub: Hub) -> None:
     expect(panel.get_by_role("alert")).to_contain_text("accept its licence on", timeout=20_000)
     page.get_by_label(EN["header.language"]).select_option("de")
     expect(page.locator(".lab-fetch-panel").get_by_role("alert")).to_contain_text("HF_TOKEN starten")
-    page.keyboard.press("Escape")
     page.locator(".lab-fetch-close").press("Escape")
     expect(page.locator(".lab-fetch-panel")).to_be_hidden()
 
