@@ -18,7 +18,7 @@ from typing import Any
 from app.words import Problem
 from litellama.footprint.facts import fact
 from litellama.hub.asking import HubError
-from litellama.hub.fetch import check_room, convert, discard, fetch, free_room, kept_bytes, standing
+from litellama.hub.fetch import check_room, convert, discard, fetch, free_room, is_unconverted, kept_bytes, standing
 from litellama.hub.listing import Listing, look_up
 from litellama.hub.news import News, Received, Verifying, Waiting
 
@@ -186,8 +186,8 @@ class Downloads:
         listing = look_up(job.offer.repo)
         job.listing = listing
         found = standing(listing, self._folder(job))
-        if found == "same":
-            return "there"
+        if found == "same":  # unless the server ended before its weights were converted
+            return "asked" if is_unconverted(self._folder(job)) else "there"
         job.replaces = found == "other_commit"
         check_room(listing, self._folder(job))
         return "asked"
@@ -200,7 +200,7 @@ class Downloads:
                     job.hear(news, time.monotonic())
                 if job.wishes_end.is_set():
                     return "stopped"
-        if job.listing.needs_conversion:
+        if is_unconverted(self._folder(job)):
             with self._lock:
                 job.state = "converting"
             convert(self._folder(job))

@@ -213,6 +213,10 @@ def test_a_pickle_is_converted(downloads: Downloads, hub: Hub, models: Path, mon
     downloads.act({"action": "start"})
     until(downloads, "ended")
     assert converted == [models / "LiteLlama-460M-1T"]
+    assert ask(downloads)["state"] == "asked", "a conversion that was cut off is made up for"
+    downloads.act({"action": "start"})
+    until(downloads, "ended")
+    assert len(converted) == 2
 
 
 def test_the_server_ends_in_the_middle(downloads: Downloads, hub: Hub, models: Path) -> None:

@@ -695,6 +695,9 @@ def test_a_pickle_is_told_and_converted(
     assert converted == [tmp_path / "LiteLlama-460M-1T"]
     assert "pickle" in capsys.readouterr().err
     assert "pytorch_model.bin" in contents(tmp_path / "LiteLlama-460M-1T")
+    hub.requests.clear()
+    assert run(REPO, "--to", str(tmp_path)) == 0, "a conversion that was cut off is made up for"
+    assert (len(converted), len(hub.requests)) == (2, 1)
 
 
 def test_a_conversion_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from litellama.checkpoint import checkpoints_folder
-from litellama.hub.fetch import check_room, convert, fetch, free_room, gigabytes, standing, work_folder
+from litellama.hub.fetch import (
+    check_room,
+    convert,
+    fetch,
+    free_room,
+    gigabytes,
+    is_unconverted,
+    standing,
+    work_folder,
+)
 from litellama.hub.listing import Listing, look_up
 from litellama.hub.news import Begun, Discarded, News, Received, Verifying, Waiting
 
@@ -37,9 +46,9 @@ def download(
             console.print(escape(_offer(listing, folder, replaces=found == "other_commit")), soft_wrap=True)
             _agree(console, yes)
             _show(console, fetch(listing, folder))
-            if listing.needs_conversion:
-                console.print("converting the weights to safetensors")
-                convert(folder)
+        if is_unconverted(folder):
+            console.print("converting the weights to safetensors")
+            convert(folder)
     except (ValueError, OSError) as problem:
         raise SystemExit(f"litellama download: {problem}") from None
     except KeyboardInterrupt:

@@ -98,6 +98,11 @@ def fetch(listing: Listing, folder: Path) -> Generator[News, None, None]:
     yield Done(folder)
 
 
+def is_unconverted(folder: Path) -> bool:
+    """Whether a fetched model still has its weights as a pickle only."""
+    return not any(folder.glob("*.safetensors"))
+
+
 def convert(folder: Path) -> None:
     """Turn a pickle's weights into safetensors, in a process of its own. Raises `HubError`."""
     command = [sys.executable, "-m", "litellama", "convert", str(folder), "--yes"]
