@@ -723,6 +723,8 @@ def test_control_c_keeps_what_came(hub: Hub, capsys: Capture, monkeypatch: pytes
     monkeypatch.setattr(commands, "fetch", interrupted)
     assert run(REPO, "--to", str(tmp_path), "--yes") == 130
     assert f"goes on with {tmp_path / '.LiteLlama-460M-1T.download'}" in capsys.readouterr().err
+    monkeypatch.setattr(commands, "look_up", lambda *_: list(interrupted()))
+    assert run(REPO, "--to", str(tmp_path), "--yes") == 130, "also before anything is known"
 
 
 def test_killed_in_the_middle_and_run_again(hub: Hub, folder: Path, tmp_path: Path) -> None:

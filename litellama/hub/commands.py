@@ -37,9 +37,9 @@ def download(
 ) -> None:
     """Fetch a model of the Hugging Face hub. Its size and licence are shown first; what was begun is gone on with."""
     console = Console(stderr=True, highlight=False)
+    folder = (to or checkpoints_folder()) / repo.rpartition("/")[2]
     try:
         listing = look_up(repo, revision)
-        folder = (to or checkpoints_folder()) / listing.name
         found = standing(listing, folder)
         if found != "same":
             check_room(listing, folder)
