@@ -2,8 +2,11 @@
 
 import os
 
-# The one effect at import: Gradio and its hub client read these while they are being imported, and the lab never
-# asks another host for anything.
+import huggingface_hub.constants
+
+# The one effect at import: Gradio and its hub client never ask another host for anything. The environment stays as it
+# is for `litellama.hub`, which asks when a person does.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+huggingface_hub.constants.HF_HUB_OFFLINE = True
+huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True

@@ -24,6 +24,7 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
     parser.add_argument("--checkpoint", type=Path, default=DEFAULT_CHECKPOINT, help="folder of the first model")
     parser.add_argument("--models", type=Path, help="folder of the models to choose from (default: checkpoints)")
+    parser.add_argument("--no-downloads", action="store_true", help="fetch no models; for a server that many share")
     options = parser.parse_args(arguments)
     if options.host not in LOOPBACK:
         parser.error(
@@ -96,7 +97,8 @@ def serve(listener: socket.socket, options: argparse.Namespace) -> None:
     from litellama.checkpoint import checkpoints_folder, open_checkpoint
 
     models = options.models or checkpoints_folder()
-    app = create_app(Session(open_checkpoint(options.checkpoint), models))
+    alone = options.host in LOOPBACK and not options.no_downloads
+    app = create_app(Session(open_checkpoint(options.checkpoint), models), downloads=alone)
     name = f"[{options.host}]" if ":" in options.host else options.host
     address = f"http://{name}:{listener.getsockname()[1]}/"
     # A second for what is being answered; an open page's heartbeat would otherwise keep the server for ever.
@@ -104,6 +106,8 @@ def serve(listener: socket.socket, options: argparse.Namespace) -> None:
     try:
         Announcer(config, address, not options.no_browser).run(sockets=[listener])
     finally:
+        if app.state.downloads is not None:
+            app.state.downloads.close()
         app.state.trainings.close()
 
 

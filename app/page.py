@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.downloads import OFFERS
 from app.session import Session
 from app.tabs import attention, attribution, chat, compare, intervene, layers, step, train
 from app.views import scripts, template, view_address
@@ -14,20 +15,24 @@ from app.words import FALLBACK, all_words
 # In the order the page shows them. Each has a `TITLE`, a key of the strings, and `build(session)`.
 TABS = (chat, attention, step, layers, attribution, intervene, compare, train)
 
-STYLES = tuple(f"{name}.css" for name in "lab beside attention attribution layers intervene step compare train".split())
+STYLES = tuple(
+    f"{name}.css" for name in "lab download beside attention attribution layers intervene step compare train".split()
+)
 
 
-def build_page(session: Session) -> gr.Blocks:
-    """The header, and a tab for each of `TABS`, relabelled when the language is switched."""
+def build_page(session: Session, downloads: bool = False) -> gr.Blocks:
+    """The header, and a tab for each of `TABS`, relabelled when the language is switched. With `downloads` the header
+    has a button to fetch models with."""
     words = all_words()
     with gr.Blocks(title="LiteLlama Lab", fill_width=True, delete_cache=(600, 3600), analytics_enabled=False) as page:
         header = gr.HTML(
             None,
             html_template=template("header.html"),
-            head=scripts("lab.js", "header.js"),
-            js_on_load="lab.header(element, trigger);  // triggers 'language' 'nudge'",
+            head=scripts("lab.js", "download.js", "header.js"),
+            js_on_load="lab.header(element, trigger, props);  // triggers 'language' 'nudge'",
             apply_default_css=False,
             elem_id="lab-header",
+            offers=[offer.to_json() for offer in OFFERS] if downloads else [],
         )
         rooms = []
         with gr.Tabs(elem_id="lab-tabs"):

@@ -14,10 +14,11 @@ from fastapi.responses import PlainTextResponse
 
 from app.comparison import every_fact
 from app.doors import Doors
+from app.downloads import Downloads
 from app.session import MOST_CONVERSATIONS, Session
 from app.shelf import Shelf
 from app.trainings import Trainings
-from app.transfers import UPLOADS, add_trainings, add_transfers
+from app.transfers import UPLOADS, add_downloads, add_trainings, add_transfers
 from app.views import view_file, words_script
 from litellama.checkpoint import checkpoints_folder
 
@@ -34,9 +35,10 @@ MISTAKES = dict.fromkeys((KeyError, IndexError, TypeError, ValueError, Recursion
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def create_app(session: Session, models_folder: Path | None = None) -> FastAPI:
+def create_app(session: Session, models_folder: Path | None = None, *, downloads: bool = False) -> FastAPI:
     """Everything a browser can reach, around one session. Models that are opened, trained or saved lie in
-    `models_folder`. Who serves it calls `state.trainings.close` at the end."""
+    `models_folder`. With `downloads` a page may have models of a short list fetched from the Hugging Face hub, which is
+    for servers that one person uses alone. Who serves it closes `state.trainings` and `state.downloads` at the end."""
     with _quick_import():
         import gradio as gr
 
@@ -46,7 +48,7 @@ def create_app(session: Session, models_folder: Path | None = None) -> FastAPI:
 
     from app.page import build_page, head, theme
 
-    page = build_page(session)
+    page = build_page(session, downloads)
     page.queue(max_size=64, api_open=False, default_concurrency_limit=40)
     page.state_session_capacity = MOST_CONVERSATIONS
 
@@ -59,6 +61,7 @@ def create_app(session: Session, models_folder: Path | None = None) -> FastAPI:
     shelf, kept = Shelf(), models_folder or session.models.folder or checkpoints_folder()
     add_transfers(app, kept, shelf)
     app.state.trainings = add_trainings(app, Trainings(kept, shelf))
+    app.state.downloads = add_downloads(app, Downloads(kept)) if downloads else None
     gr.mount_gradio_app(
         app, page, path="/", server_name="127.0.0.1", theme=theme(), head=head(),
         footer_links=[], run_history=False, allowed_paths=[], show_error=False, max_file_size="1mb",

@@ -21,6 +21,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
+from app.downloads import Downloads
 from app.shelf import Shelf
 from app.trainings import Trainings
 from app.uploads import LARGEST_FILE, read_upload
@@ -113,15 +114,29 @@ def add_trainings(app: FastAPI, trainings: Trainings) -> Trainings:
 
     @app.post("/training.json")
     async def training(request: Request) -> dict[str, Any]:
-        if request.headers.get("content-type") != "application/json":  # which no form of another site can send
-            raise Problem("problem.request")
-        try:
-            sent = json.loads(await request.body())
-        except (ValueError, RecursionError):
-            raise Problem("problem.request") from None
-        return await run_in_threadpool(trainings.act, sent)
+        return await run_in_threadpool(trainings.act, await _wish(request))
 
     return trainings
+
+
+def add_downloads(app: FastAPI, downloads: Downloads) -> Downloads:
+    """Give `app` the route by which pages see and change the download under way."""
+
+    @app.post("/download.json")
+    async def download(request: Request) -> dict[str, Any]:
+        return await run_in_threadpool(downloads.act, await _wish(request))
+
+    return downloads
+
+
+async def _wish(request: Request) -> object:
+    """What a page asks, as JSON. Raises `Problem` for what a form of another site could have sent as well."""
+    if request.headers.get("content-type") != "application/json":
+        raise Problem("problem.request")
+    try:
+        return json.loads(await request.body())
+    except (ValueError, RecursionError):
+        raise Problem("problem.request") from None
 
 
 def _packed(folder: Path) -> BinaryIO:

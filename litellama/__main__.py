@@ -36,7 +36,8 @@ LATER = {"train": "litellama.training.commands", "evaluate": "litellama.training
          "sweep": "litellama.training.sweep_command",
          "trust": "litellama.explain.commands", "compare": "litellama.footprint.commands",
          "export": "litellama.export.command", "convert": "litellama.conversion_command",
-         "pack": "litellama.archive_commands", "unpack": "litellama.archive_commands"}  # fmt: skip
+         "pack": "litellama.archive_commands", "unpack": "litellama.archive_commands",
+         "download": "litellama.hub.commands"}  # fmt: skip
 
 
 class _Commands(TyperGroup):

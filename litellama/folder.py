@@ -127,12 +127,13 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         new.chmod(0o755)  # mkdtemp shuts others out
         yield new
         sync_folder(new)
-        _swap(new, folder)
+        put_in_place(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _swap(new: Path, folder: Path) -> None:
+def put_in_place(new: Path, folder: Path) -> None:
+    """Give a finished folder the name of another that lies beside it, if there is one, and remove that."""
     previous = previous_folder(folder)
     if folder.exists():
         shutil.rmtree(previous, ignore_errors=True)

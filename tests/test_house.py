@@ -37,6 +37,10 @@ LAYERS = [
 OPTIONAL = {  # the extra that brings their imports
     "litellama.plots": "lessons",
     "litellama.footprint.sensors": "app",
+    "litellama.hub.asking": "hub",
+    "litellama.hub.fetch": "hub",
+    "litellama.hub.listing": "hub",
+    "litellama.hub.stream": "hub",
     "litellama.training.hub": "hub",
     "litellama.export.gguf_file": "export",
     "litellama.memory": "app",
@@ -174,9 +178,9 @@ def pins() -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in pairs}
 
 
-def third_party(top: str) -> Iterator[tuple[str, str]]:
+def third_party(top: str, within: str = "") -> Iterator[tuple[str, str]]:
     for importer, names in graph().items():
-        for name in names if importer.split(".")[0] == top else ():
+        for name in names if importer.split(".")[0] == top and importer.startswith(within) else ():
             first = name.split(".")[0]
             if first not in sys.stdlib_module_names and first not in ("litellama", "app"):
                 yield importer, canonicalize_name(DISTRIBUTION.get(first, first))
@@ -201,6 +205,12 @@ def test_core_is_small_and_the_extras_are_these(project: dict[str, Any]) -> None
     assert core == {"torch", "tokenizers", "safetensors", "numpy", "rich", "typer", "jinja2"}
     extras = {"app", "lessons", "hub", "tracking", "export", "engines", "bench", "dev"}
     assert set(project["optional-dependencies"]) == extras
+
+
+def test_the_app_can_fetch_models(project: dict[str, Any]) -> None:
+    lines = [*project["optional-dependencies"]["app"], *project["dependencies"]]
+    brought = {canonicalize_name(Requirement(line).name) for line in lines}
+    assert {name for _, name in third_party("litellama", within="litellama.hub")} <= brought
 
 
 def test_pins_satisfy_pyproject(project: dict[str, Any], pins: dict[str, str]) -> None:

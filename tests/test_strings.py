@@ -44,7 +44,7 @@ def test_every_word_is_used_and_every_used_word_is_there() -> None:
         r"|attention\.(role_\w+|view_\w+_why|layer|head)|attribution\.(method_\w+|unit_\w+|column_\w+|curves_\w+)"
         r"|compare\.(precision_\w+|column_[\w-]+|kind_\w+|part_\w+|count_\w+|same_\d"
         r"|how_(gpu_hours|operations|core_hours))"
-        r"|train\.(state_\w+|figure_\w+)"
+        r"|train\.(state_\w+|figure_\w+)|fetch\.state_\w+"
         r"|step\.(vector_\w+|" + "|".join(station.name for station in STATIONS) + ")(_why)?"
     )
     assert {key for key in keys - used if not made.fullmatch(key)} == set()

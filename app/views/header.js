@@ -1,5 +1,5 @@
 // Which model answers and which others could, the language and the colours.
-lab.header = (element, trigger) => {
+lab.header = (element, trigger, props) => {
   const find = (selector) => element.querySelector(selector);
 
   // --- The model --------------------------------------------------------------------------------------------------
@@ -39,6 +39,8 @@ lab.header = (element, trigger) => {
   }, () => { lab.say(badge, null); complain(["problem.lost"]); });
   lab.refreshModels();
   choice.addEventListener("change", () => lab.chooseModel(choice.value));
+
+  lab.download(element, props.offers);
 
   // --- The language and the colours ---------------------------------------------------------------------------------
 

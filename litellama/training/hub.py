@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from litellama.hub.asking import hub_library
 from litellama.training.corpora import Corpus
 from litellama.training.documents import Part, whole_text
 
@@ -51,7 +52,6 @@ def hub_corpus(name: str, documents: int | None = None, characters: int = CHARAC
 def _load(corpus: HubCorpus) -> Any:
     try:
         import datasets
-        import huggingface_hub.constants
     except ModuleNotFoundError:
         raise ValueError(
             "corpora of the Hugging Face hub are read by the library datasets, which is not installed here; install it "
@@ -59,7 +59,7 @@ def _load(corpus: HubCorpus) -> Any:
         ) from None
     # Both would tell the hub about this machine and that the corpus was opened.
     datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
-    huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
+    hub_library()
     return datasets.load_dataset(**corpus.where, split="train", streaming=True)
 
 

@@ -1,0 +1,57 @@
+"""What a download says on its way, in this order: Begun, then any of the middle ones, then Done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A download about to begin, or to go on: of `bytes` in all, `kept` have come earlier."""
+
+    files: int
+    bytes: int
+    kept: int
+
+
+@dataclass(frozen=True)
+class Received:
+    """How much of the file `name` is there, and of all files together, in bytes; less than before if it began anew."""
+
+    name: str
+    bytes: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Another `seconds` until the next try, told once a second, and why."""
+
+    seconds: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Verifying:
+    """The file `name`, which is on the disk, is compared with the hash that the hub lists."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Discarded:
+    """The file `name` was not the one that the hub lists; it is fetched once more."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The whole model stands in `folder`."""
+
+    folder: Path
+
+
+News = Begun | Received | Waiting | Verifying | Discarded | Done
