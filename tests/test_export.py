@@ -150,7 +150,7 @@ def test_litellamas_wrong_special_ids_stay_behind(tmp_path: Path) -> None:
     """1, 2 and 0 are `"`, `#` and `!` in GPT-2's vocabulary; a text ends with 50256, and nothing begins one."""
     folder = leave(save(tmp_path / "model", LITTLE_LITELLAMA, Tokenizer.load(GPT2)), tmp_path / "out")
     config = json.loads((folder / "config.json").read_text())
-    assert [config[name] for name in ("bos_token_id", "eos_token_id", "pad_token_id")] == [None, 50256, None]
+    assert [config[name] for name in ("bos_token_id", "eos_token_id", "pad_token_id")] == [None, 50256, 50256]
     ends = GenerationConfig.from_pretrained(folder)
     assert (ends.bos_token_id, ends.eos_token_id, ends.pad_token_id) == (None, [50256], 50256)
     words = AutoTokenizer.from_pretrained(folder)

@@ -56,7 +56,9 @@ def frame(opened: Opened) -> Frame:
     config, tokenizer = opened.config, opened.tokenizer
     bos = beginning_id(opened.model, tokenizer)
     pad = config.pad_token_id if config.pad_token_id is not None and tokenizer.is_special(config.pad_token_id) else None
-    stops = stop_ids(opened.model, tokenizer) - {pad}
+    stops = stop_ids(opened.model, tokenizer)
+    if pad not in config.eos_token_ids:  # GPT-2's one special token is both
+        stops -= {pad}
     likeliest = [*config.eos_token_ids, *(tokenizer.special(name) for name in ("<|end|>", "<|endoftext|>", "</s>"))]
     first = [id for id in likeliest if id in stops]
     eos = dict.fromkeys([*first, *sorted(stops)])
