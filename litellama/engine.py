@@ -113,8 +113,13 @@ class _Conversation:
     left: bool = False
 
     def choose(self, logits: Tensor) -> bool:
-        """Take the next token by its scores (V) and tell the caller. False at the end, which is told too."""
-        id = self.sampling.choose(logits, self.generator, self.used)
+        """Take the next token by its scores (V) and tell the caller. False at the end, which is told too; so is what
+        went wrong, which is this caller's alone."""
+        try:
+            id = self.sampling.choose(logits, self.generator, self.used)
+        except Exception as wrong:
+            self.news.put(wrong)
+            return False
         if id not in self.stop_ids:
             self.news.put(make_step(id, logits, self.alternatives))
             self.used.append(id)
