@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,7 @@ class Model:
             "name": self.name, "title": self.title, "parameters": opened.config.num_parameters,
             "verified": opened.verified, "tinytown": str(card.get("corpus")).startswith("tinytown"),
             "trust": card.get("trust") if opened.verified else None,
+            "corrected": opened.corrected and asdict(opened.corrected),
         }  # fmt: skip
 
 

@@ -76,6 +76,8 @@ def test_litellamas_trap_is_put_right_and_said(lite: Path) -> None:
     assert "takes <|endoftext|> (50256) instead" in opened.note
     assert "last 47 rows" in opened.note
     assert "could not verify" in opened.note
+    assert opened.corrected is not None
+    assert (opened.corrected.named, opened.corrected.instead) == ('" (1), # (2), ! (0)', "<|endoftext|> (50256)")
 
 
 def test_right_ids_are_left_alone_and_nothing_is_said(llama: Path) -> None:
@@ -83,6 +85,7 @@ def test_right_ids_are_left_alone_and_nothing_is_said(llama: Path) -> None:
     assert (opened.config.bos_token_id, opened.config.eos_token_ids, opened.config.pad_token_id) == (1, (2,), None)
     assert beginning_id(opened.model, opened.tokenizer) == 1
     assert opened.note.count(".") == 1
+    assert opened.corrected is None
 
 
 def test_the_generation_config_adds_ends_and_has_the_same_trap(lite: Path, llama: Path) -> None:
