@@ -24,7 +24,7 @@ from litellama.folder import (
     read_json,
     read_json_if_there,
     shard_names,
-    verify_manifest,
+    verifying,
 )
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
@@ -78,17 +78,17 @@ def open_checkpoint(
     and memory are looked at before any weight is read.
     """
     folder = existing_folder(Path(folder))
-    verified = verify_manifest(folder)
-    try:
-        config = ModelConfig.from_hf(read_json(folder / CONFIG))
-        files = read_tokenizer(folder)
-        config, corrected = _put_right(config, read_json_if_there(folder / GENERATION), files)
-    except CheckpointError:
-        raise
-    except ValueError as wrong:
-        raise CheckpointError(f"{folder.name}: {wrong}") from None
-    card = read_json(folder / CARD) if (folder / CARD).exists() else None
-    model = read_model(folder, config, dtype, device)
+    with verifying(folder) as verified:
+        try:
+            config = ModelConfig.from_hf(read_json(folder / CONFIG))
+            files = read_tokenizer(folder)
+            config, corrected = _put_right(config, read_json_if_there(folder / GENERATION), files)
+        except CheckpointError:
+            raise
+        except ValueError as wrong:
+            raise CheckpointError(f"{folder.name}: {wrong}") from None
+        card = read_json(folder / CARD) if (folder / CARD).exists() else None
+        model = read_model(folder, config, dtype, device)
     said = [VERIFIED if verified else UNVERIFIED]
     said += [str(corrected)] if corrected else []
     if rows := config.padding_rows:
