@@ -27,13 +27,16 @@ lab.header = (element, trigger, props) => {
     line.hidden = false;
   };
   lab.say(badge, "header.opening");
-  lab.withModel(({ title, parameters, verified, problem }) => {
+  lab.withModel(({ title, parameters, verified, problem, corrected }) => {
     find(".lab-name").textContent = title;
     lab.say(find(".lab-size"), "header.parameters", { count: parameters });
     badge.classList.toggle("lab-verified", verified);
     lab.say(badge, verified ? "header.verified" : "header.unverified");
     badge.dataset.title = verified ? "header.verified_why" : "header.unverified_why";
     if (problem) complain([problem.key, problem.values], ...(problem.values.name === title ? [] : [["header.instead", { name: title }]]));
+    const line = find(".lab-corrected");
+    if (corrected) lab.say(line, corrected.instead ? "header.corrected" : "header.corrected_none", corrected);
+    line.hidden = !corrected;
     if (lab.models.length) list();
     lab.translate(element);
   }, () => { lab.say(badge, null); complain(["problem.lost"]); });
