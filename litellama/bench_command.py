@@ -26,11 +26,10 @@ from litellama.chat import beginning_id
 from litellama.checkpoint import checkpoints_folder
 from litellama.config import PRESETS
 from litellama.generate import generate
-from litellama.memory import BITS
 from litellama.model import LiteLlama, empty_model, rotary_frequencies
 from litellama.opening import open_checkpoint
 from litellama.precision import open_for_use
-from litellama.quantize import keep_weights
+from litellama.quantize import PRECISIONS, keep_weights
 from litellama.sampling import Sampling
 from litellama.training.machine import machine
 
@@ -55,7 +54,7 @@ class Speed:
 
 def bench(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint's folder or name, or a preset (random weights).")],
-    precisions: Annotated[str, typer.Option(help="Which to try, separated by commas.")] = ",".join(BITS),
+    precisions: Annotated[str, typer.Option(help="Which to try, separated by commas.")] = ",".join(PRECISIONS),
     new_tokens: Annotated[int, typer.Option(help="Tokens to write in each round.", min=2)] = 48,
     rounds: Annotated[int, typer.Option(help="Times each is run; the median counts.", min=1)] = 5,
     text: Annotated[Path | None, typer.Option(help="A text to judge by, instead of the model's own words.")] = None,
@@ -63,8 +62,8 @@ def bench(
 ) -> None:
     """Measure how fast a model reads and writes here in each precision, and how much it loses by it."""
     names = [name.strip() for name in precisions.split(",")]
-    if unknown := [name for name in names if name not in BITS]:
-        raise ValueError(f"--precisions names {unknown[0]!r}; choose among {', '.join(BITS)}")
+    if unknown := [name for name in names if name not in PRECISIONS]:
+        raise ValueError(f"--precisions names {unknown[0]!r}; choose among {', '.join(PRECISIONS)}")
     folder = _folder(checkpoint)
     model: str | Path = checkpoint if checkpoint in PRESETS and not folder.is_dir() else folder
     judge = _judge(model, text)

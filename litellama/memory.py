@@ -9,19 +9,20 @@ import torch
 
 from litellama.config import ModelConfig
 
-BITS = {"float32": 32.0, "bfloat16": 16.0, "float16": 16.0, "int8": 8.0, "int4": 4.5}
-"""Bits for each weight of a matrix. int8 has one scale for each row, int4 two 16-bit numbers for each 64 weights."""
+BITS = {"float32": 32.0, "float16": 16.0, "bfloat16": 16.0, "int8": 8.25, "int4": 4.5}
+"""Bits for each weight. Whole-number weights carry a 16-bit scale for each block of 64 (int8) or 32 (int4)."""
 
 
 def weight_bytes(config: ModelConfig, precision: str = "float16") -> int:
-    """Bytes of all weights. The embedding rests in 16 bits at least, norms in 32.
+    """Bytes of all weights. In whole-number precisions only the layers' matrices are stored so, the rest in 16 bits.
 
     Raises `ValueError` for an unknown precision.
     """
     if precision not in BITS:
         raise ValueError(f"there is no precision called {precision!r}; choose one of {', '.join(BITS)}")
     parts = config.parameters_by_part
-    bits = {"embedding": max(BITS[precision], 16.0), "norms": 32.0}
+    kept = max(BITS[precision], 16.0)
+    bits = {"embedding": kept, "norms": kept, "head": kept}
     return round(sum(count * bits.get(part, BITS[precision]) for part, count in parts.items()) / 8)
 
 

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from litellama.config import ModelConfig
 from litellama.folder import CONFIG, existing_folder, read_json
-from litellama.memory import BITS, free_memory, weight_bytes
+from litellama.memory import free_memory, weight_bytes
 from litellama.opening import Opened, open_checkpoint
-from litellama.quantize import keep_weights
+from litellama.quantize import PRECISIONS, keep_weights
 
 AUTO = "auto"
 SMALL = 50_000_000  # parameters; below, float32 is quick enough and exact
@@ -28,8 +28,8 @@ def open_for_use(folder: str | Path, precision: str = AUTO) -> Opened:
     folder = existing_folder(Path(folder))
     if precision == AUTO:
         precision = choose_precision(ModelConfig.from_hf(read_json(folder / CONFIG)), free_memory())
-    if precision not in BITS:
-        raise ValueError(f"precision is {precision!r}; one of {AUTO}, {', '.join(BITS)} was expected")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {precision!r}; one of {AUTO}, {', '.join(PRECISIONS)} was expected")
     whole_numbers = precision in ("int8", "int4")
     opened = open_checkpoint(folder, dtype=None if whole_numbers else getattr(torch, precision))
     if precision == "float32":

@@ -21,10 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from litellama.memory import BITS
 from litellama.model import Block, LiteLlama
 
-PRECISIONS = tuple(BITS)
+PRECISIONS = ("float32", "bfloat16", "float16", "int8", "int4")
 GROUP_SIZES = (64, 32)  # of 4-bit weights: the first that divides a row
 ROWS_OF_A_BLOCK = 64  # PyTorch's 4-bit kernel stores so many rows of a matrix together
 SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))

@@ -12,7 +12,6 @@ from torch import nn
 from litellama.checkpoint import open_checkpoint
 from litellama.config import ModelConfig, preset
 from litellama.decoding import Decoding
-from litellama.memory import BITS
 from litellama.model import LiteLlama
 from litellama.precision import choose_precision, open_for_use, quickest_16_bits
 from litellama.quantize import PRECISIONS, KeptLinear, Linear4, Linear8, Linear16, keep_weights
@@ -127,8 +126,8 @@ def test_the_memory_is_what_is_said_beforehand(name: str) -> None:
     from litellama.memory import weight_bytes
 
     kept = keep_weights(random_model(SHAPE), name)
-    # int8 has a scale of 16 bits for each row on top, and parts of int4 have their own copies of their scales.
-    assert weight_bytes(SHAPE, name) <= bytes_of(kept) <= 1.12 * weight_bytes(SHAPE, name)
+    # Here the head rests like the layers, and parts of int4 have their own copies of their scales.
+    assert 0.8 * weight_bytes(SHAPE, name) <= bytes_of(kept) <= 1.1 * weight_bytes(SHAPE, name)
 
 
 def test_a_model_for_which_four_bits_do_not_fit_keeps_sixteen() -> None:
@@ -170,7 +169,7 @@ def test_a_small_model_is_opened_exactly_and_a_large_one_in_what_fits() -> None:
     assert choose_precision(large, None) in ("float16", "bfloat16")
     assert choose_precision(large, 2 * 10**9) in ("float16", "bfloat16")
     assert choose_precision(large, 900 * 10**6) == "int8"
-    assert choose_precision(large, 500 * 10**6) == "int4"
+    assert choose_precision(large, 600 * 10**6) == "int4"
     assert choose_precision(large, 10) in ("float16", "bfloat16"), "opening it then says what is missing"
     assert quickest_16_bits(64, 64) in ("float16", "bfloat16")
 
@@ -246,7 +245,3 @@ def test_slots_are_counted() -> None:
         decoding.step([5])
     decoding.close(0)
     assert decoding.lengths == []
-
-
-def test_the_bits_are_in_the_order_of_what_they_keep() -> None:
-    assert list(BITS) == ["float32", "bfloat16", "float16", "int8", "int4"]

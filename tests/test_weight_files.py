@@ -283,17 +283,17 @@ def test_the_sentence_says_what_would_fit() -> None:
     config = ModelConfig.from_hf(llama2_config())  # 6,738,415,616 weights
     assert no_room(config, torch.float32, 27_000_000_000) is None
     assert no_room(config, torch.float32, None) is None
-    sixteen = "bfloat16 (13 GB), float16 (13 GB), "
+    sixteen = "float16 (13 GB), bfloat16 (13 GB), "
     needs = "its weights need 27 GB of memory as float32 and "
     says = no_room(config, torch.float32, 20_000_000_000)
-    assert says == needs + f"20 GB are free; what would fit: {sixteen}int8 (6.9 GB), int4 (4 GB)"
-    assert no_room(config, torch.float32, 5 * 10**9) == needs + "5 GB are free; what would fit: int4 (4 GB)"
+    assert says == needs + f"20 GB are free; what would fit: {sixteen}int8 (7.2 GB), int4 (4.2 GB)"
+    assert no_room(config, torch.float32, 5 * 10**9) == needs + "5 GB are free; what would fit: int4 (4.2 GB)"
     assert no_room(config, torch.float32, 10**9) == (
         needs + "1 GB are free; not even int4 would fit; choose a smaller model"
     )
     says = no_room(config, torch.float16, 8_000_000_000)
     assert says == (
-        "its weights need 13 GB of memory as float16 and 8 GB are free; what would fit: int8 (6.9 GB), int4 (4 GB)"
+        "its weights need 13 GB of memory as float16 and 8 GB are free; what would fit: int8 (7.2 GB), int4 (4.2 GB)"
     )
 
 
