@@ -269,7 +269,7 @@ lab.chat = (element, trigger, props, watch) => {
     const { examples, why } = props.welcomes[tinytown ? "tinytown" : form];
     lab.say(find(".lab-welcome-why"), trouble ? "chat.template_unread" : why, { trouble });
     const known = find(".lab-welcome-known");
-    if (litellama) known.append(lab.make("p", {}, ...said([["chat.litellama"]])), lab.make("ul", {}, ...props.litellama.map(sourced)));
+    if (litellama) known.append(lab.make("p", {}, ...replies.said([["chat.litellama"]])), lab.make("ul", {}, ...props.litellama.map(sourced)));
     for (const [caption, text] of examples) {
       const example = lab.make("button", { type: "button", class: "lab-example" },
         lab.make("span", { class: "lab-caption", "data-word": caption }), lab.make("span", { lang: "en" }, text));
@@ -281,7 +281,7 @@ lab.chat = (element, trigger, props, watch) => {
 
   const sourced = ({ key, values, source }) => {
     const address = lab.make("a", { href: source.url, target: "_blank", rel: "noreferrer" }, source.title);
-    return lab.make("li", {}, ...said([[key, values]]), lab.make("small", {}, "(", lab.make("span", { "data-word": "compare.kind_published" }), ": ", address, ")"));
+    return lab.make("li", {}, ...replies.said([[key, values]]), lab.make("small", {}, "(", lab.make("span", { "data-word": "compare.kind_published" }), ": ", address, ")"));
   };
 
   const beside = lab.beside({
