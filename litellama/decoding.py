@@ -37,6 +37,8 @@ class Decoding:
         sign[: size // 2] = -1
         self._cos, self._sin = cos, sin * sign  # (max_length, 1, D)
         self._scratch = _Scratch(model)
+        # Under FSDP each process holds a part of every weight; they come together in the model's own forward alone.
+        self._in_parts = type(model.model.norm.weight.data) is not Tensor
 
     def open(self) -> int:
         """Take a free slot; its number is how many were in use. Raises `ValueError` if there is none."""
@@ -79,6 +81,8 @@ class Decoding:
             raise ValueError(f"{len(ids)} tokens were given for {len(self.lengths)} slots in use; give one for each")
         if max(self.lengths) >= self.cache.max_length:
             raise ValueError(f"a slot is full with {self.cache.max_length} tokens; close it before the next step")
+        if self._in_parts:
+            return torch.stack([self.read(slot, [id]) for slot, id in enumerate(ids)])
         model, device = self.model, self.model.device
         x = model.model.embed_tokens(torch.tensor(list(ids), device=device))  # (N, E)
         places = _Places(self.lengths, self._cos, self._sin, device)
