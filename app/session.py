@@ -7,6 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,10 +18,10 @@ from app.layers import lens_json
 from app.looks import Looks, look_at, move_window, overview, picture, roles_json
 from app.models import Models
 from app.settings import Settings
+from app.speakers import LocalSpeaker, Speaker
 from app.walks import walk_json
 from app.weighing import Bill, Scale
 from app.words import Problem
-from litellama.chat import beginning_id, prompt_ids, reply
 from litellama.checkpoint import Opened
 from litellama.explain.attention import HeadRoles, head_roles, roles_in
 from litellama.model import LiteLlama
@@ -28,7 +29,6 @@ from litellama.tokenizer import Tokenizer
 
 MOST_CONVERSATIONS = 200
 MOST_CHARACTERS = 4000
-ALTERNATIVES = 10
 SECONDS_PER_REPLY = 30.0
 SECONDS_BETWEEN_UPDATES = 0.2
 
@@ -70,6 +70,10 @@ class Session:
                 raise Problem("problem.model_replaced", name=model.title)
         return model.opened
 
+    def speaker(self, key: str) -> Speaker:
+        """Who answers on one page. Raises `Problem` as `opened` does."""
+        return LocalSpeaker(self.opened(key))
+
     def conversation(self, key: str) -> Conversation:
         """The conversation of one browser page."""
         return self._page(key).conversation
@@ -98,18 +102,18 @@ class Session:
     def ask(self, key: str, text: object, settings: Settings) -> Iterator[Update]:
         """Reply to a new message."""
         question = read_message(text)
-        opened, conversation = self.opened(key), self.conversation(key)
+        speaker, conversation = self.speaker(key), self.conversation(key)
         with conversation.writing(self.seconds_per_reply + 5):
-            yield from self._write(opened, conversation, question, settings)
+            yield from self._write(speaker, conversation, question, settings)
 
     def redo(self, key: str, text: object, settings: Settings) -> Iterator[Update]:
         """Reply to the last message once more; `text` replaces it, None keeps it."""
         question = None if text is None else read_message(text)
-        opened, conversation = self.opened(key), self.conversation(key)
+        speaker, conversation = self.speaker(key), self.conversation(key)
         with conversation.writing(self.seconds_per_reply + 5):
             last = conversation.drop_last()
             try:
-                yield from self._write(opened, conversation, question or last.question, settings)
+                yield from self._write(speaker, conversation, question or last.question, settings)
             except Problem:
                 conversation.turns.append(last)  # nothing is lost by a message that could not be used
                 raise
@@ -117,9 +121,7 @@ class Session:
     def alternatives(self, key: str, turn: object, token: object) -> dict[str, Any]:
         """The ten likeliest tokens at one place of a reply, as {"chosen", "probability", "rows": [...]}."""
         step = self.conversation(key).turn(turn).step(token)
-        opened = self.opened(key)
-        rows = [_row(opened, id, probability) | {"chosen": id == step.id} for id, probability in step.alternatives]
-        return {"turn": turn, "token": token, "chosen": _row(opened, step.id, step.probability), "rows": rows}
+        return {"turn": turn, "token": token} | self.speaker(key).alternatives(step)
 
     def look(self, key: str, text: object, start: object = None) -> Iterator[dict[str, Any]]:
         """Read and answer `text` and show every head; with `start`, another window of the text looked at last.
@@ -220,10 +222,12 @@ class Session:
             self.leave(oldest)
         return page
 
-    def _write(self, opened: Opened, conversation: Conversation, question: str, settings: Settings) -> Iterator[Update]:
+    def _write(
+        self, speaker: Speaker, conversation: Conversation, question: str, settings: Settings
+    ) -> Iterator[Update]:
         turn = conversation.begin(question)
         try:
-            yield from self._stream(opened, conversation, turn, settings)
+            yield from self._stream(speaker, conversation, turn, settings)
         except Problem:
             conversation.turns.remove(turn)
             raise
@@ -232,25 +236,18 @@ class Session:
             log.exception("a reply failed")
             raise Problem("problem.unexpected") from error
 
-    def _stream(self, opened: Opened, conversation: Conversation, turn: Turn, settings: Settings) -> Iterator[Update]:
-        model, tokenizer = opened.model, opened.tokenizer
-        messages = conversation.messages()
-        length = model.config.max_position_embeddings
-        most = min(settings.max_tokens, length // 2)  # at least half of the context stays for reading
-        try:
-            prompt = prompt_ids(messages, tokenizer, length, most, beginning_id(model, tokenizer))
-        except ValueError as error:
-            raise Problem("problem.does_not_fit", limit=length - most) from error
+    def _stream(self, speaker: Speaker, conversation: Conversation, turn: Turn, settings: Settings) -> Iterator[Update]:
+        speech = speaker.reply(conversation.messages(), settings)
         start = time.monotonic()
 
         def update(state: str, bill: Bill | None = None) -> Update:
             elapsed = time.monotonic() - start
             total = bill and conversation.bill
-            return Update(turn.number, state, turn.tokens(), prompt.dropped, settings.seed, elapsed, bill, total)
+            return Update(turn.number, state, turn.tokens(), speech.dropped, settings.seed, elapsed, bill, total)
 
         told = 0.0  # so the first text is told at once
-        with self.scale.share(self.seconds_per_reply + 5) as share:
-            for piece in reply(model, tokenizer, messages, settings.sampling, most, settings.seed, ALTERNATIVES):
+        with closing(speech), self.scale.share(self.seconds_per_reply + 5) as share:
+            for piece in speech.pieces:
                 turn.add(piece)
                 now = time.monotonic()
                 if conversation.stop.is_set():
@@ -263,16 +260,10 @@ class Session:
                     told = now
                     yield update("running")
             else:
-                state = "length" if len(turn.steps) >= most else "done"
-            bill = self.scale.bill(share, len(prompt.ids), len(turn.steps))
+                state = "length" if len(turn.steps) >= speech.most else "done"
+            bill = self.scale.bill(share, speech.read, len(turn.steps))
         conversation.bill += bill
         yield update(state, bill)
-
-
-def _row(opened: Opened, id: int, probability: float) -> dict[str, Any]:
-    tokenizer = opened.tokenizer
-    ends = id == tokenizer.special("<|end|>") or (id in opened.config.eos_token_ids and tokenizer.is_special(id))
-    return {"text": tokenizer.token_text(id), "ends": ends, "probability": round(probability, 6)}
 
 
 def read_message(text: object) -> str:
