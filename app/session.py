@@ -6,19 +6,20 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from app import attributions, interventions
 from app.conversation import Conversation, Page, Turn, Update
+from app.engines import Engine
 from app.layers import lens_json
 from app.looks import Looks, look_at, move_window, overview, picture, roles_json
 from app.models import Models
 from app.settings import Settings
-from app.speakers import LocalSpeaker, Speaker
+from app.speakers import LocalSpeaker, RemoteSpeaker, Speaker
 from app.walks import walk_json
 from app.weighing import Bill, Scale
 from app.words import Problem
@@ -39,10 +40,16 @@ class Session:
     """Everything that outlives a request. Safe to be used by many threads, one conversation by one reply at a time."""
 
     def __init__(
-        self, first: Opened, models: Path | None = None, *, seconds_per_reply: float = SECONDS_PER_REPLY
+        self,
+        first: Opened,
+        models: Path | None = None,
+        *,
+        seconds_per_reply: float = SECONDS_PER_REPLY,
+        engines: Sequence[Engine] = (),
     ) -> None:
-        """`first` answers pages that choose no model; the checkpoints in the folder `models` can be chosen as well."""
-        self.models = Models(first, models)
+        """`first` answers pages that choose no model; the checkpoints in the folder `models`, and what `engines` offer,
+        can be chosen as well."""
+        self.models = Models(first, models, engines=engines)
         self.seconds_per_reply = seconds_per_reply
         self.scale = Scale()
         self._pages: OrderedDict[str, Page] = OrderedDict()
@@ -61,8 +68,11 @@ class Session:
             self._page(key).model = name
 
     def opened(self, key: str) -> Opened:
-        """The model of one page. Raises `Problem` if it cannot be had, or isn't the one that answered here before."""
+        """The model of one page. Raises `Problem` if it cannot be had, runs elsewhere, or isn't the one that answered
+        here before."""
         page = self._page(key)
+        if (remote := self.models.remote(page.model)) is not None:
+            raise Problem("problem.engine_weights", name=remote.title)
         model = self.models.open(page.model)
         with self._lock:
             page.stamp = page.stamp or model.stamp
@@ -71,8 +81,13 @@ class Session:
         return model.opened
 
     def speaker(self, key: str) -> Speaker:
-        """Who answers on one page. Raises `Problem` as `opened` does."""
-        return LocalSpeaker(self.opened(key))
+        """Who answers on one page. Raises `Problem` if it cannot be had, or isn't who answered here before."""
+        remote = self.models.remote(self._page(key).model)
+        return LocalSpeaker(self.opened(key)) if remote is None else RemoteSpeaker(remote)
+
+    def opened_here(self, key: str) -> Opened | None:
+        """As `opened`; None for a model that runs elsewhere."""
+        return self.opened(key) if self.models.remote(self._page(key).model) is None else None
 
     def conversation(self, key: str) -> Conversation:
         """The conversation of one browser page."""
@@ -103,14 +118,14 @@ class Session:
         """Reply to a new message."""
         question = read_message(text)
         speaker, conversation = self.speaker(key), self.conversation(key)
-        with conversation.writing(self.seconds_per_reply + 5):
+        with conversation.writing(self._seconds(speaker) + 5):
             yield from self._write(speaker, conversation, question, settings)
 
     def redo(self, key: str, text: object, settings: Settings) -> Iterator[Update]:
         """Reply to the last message once more; `text` replaces it, None keeps it."""
         question = None if text is None else read_message(text)
         speaker, conversation = self.speaker(key), self.conversation(key)
-        with conversation.writing(self.seconds_per_reply + 5):
+        with conversation.writing(self._seconds(speaker) + 5):
             last = conversation.drop_last()
             try:
                 yield from self._write(speaker, conversation, question or last.question, settings)
@@ -208,6 +223,10 @@ class Session:
         """What every method says of what was explained last."""
         yield from attributions.compare(self._used(key)[0], self._texts.get(key))
 
+    def _seconds(self, speaker: Speaker) -> float:
+        """The most a reply may take."""
+        return self.seconds_per_reply if speaker.seconds is None else speaker.seconds
+
     def _used(self, key: str) -> tuple[LiteLlama, Tokenizer]:
         opened = self.opened(key)
         return opened.model, opened.tokenizer
@@ -243,25 +262,30 @@ class Session:
         def update(state: str, bill: Bill | None = None) -> Update:
             elapsed = time.monotonic() - start
             total = bill and conversation.bill
-            return Update(turn.number, state, turn.tokens(), speech.dropped, settings.seed, elapsed, bill, total)
+            return Update(
+                turn.number, state, turn.tokens(), speech.dropped, settings.seed, elapsed, bill, total,
+                speech.written, speech.stats, speech.remarks,
+            )  # fmt: skip
 
         told = 0.0  # so the first text is told at once
-        with closing(speech), self.scale.share(self.seconds_per_reply + 5) as share:
+        most_seconds = self._seconds(speaker)
+        weighed = self.scale.share(most_seconds + 5) if speaker.where is None else nullcontext()
+        with closing(speech), weighed as share:
             for piece in speech.pieces:
                 turn.add(piece)
                 now = time.monotonic()
                 if conversation.stop.is_set():
                     state = "stopped"
                     break
-                if now - start > self.seconds_per_reply:
-                    state = "time"
+                if now - start > most_seconds:
+                    state = "time" if speaker.where is None else "late"
                     break
                 if now - told >= SECONDS_BETWEEN_UPDATES:
                     told = now
                     yield update("running")
             else:
-                state = "length" if len(turn.steps) >= speech.most else "done"
-            bill = self.scale.bill(share, speech.read, len(turn.steps))
+                state = speech.state or ("length" if len(turn.steps) >= speech.most else "done")
+            bill = self.scale.bill(share, speech.read, speech.written or len(turn.steps))
         conversation.bill += bill
         yield update(state, bill)
 

@@ -24,6 +24,7 @@ TINYTOWN_EXAMPLES = (
     ("chat.example_sum", "What is seven plus five?"),
     ("chat.example_outside", "What is the capital of France?"),
 )
+ELSEWHERE_EXAMPLES = TINYTOWN_EXAMPLES[:5]
 # Of any other model the lab knows no more than that it goes on with what it reads.
 EXAMPLES = (
     ("chat.example_story", "Once upon a time there was a girl who"),
@@ -46,6 +47,7 @@ def build(session: Session) -> None:
         knobs=knobs,
         largest_seed=int(SEED.high),
         tinytown={"examples": TINYTOWN_EXAMPLES, "why": "chat.welcome_tinytown"},
+        elsewhere={"examples": ELSEWHERE_EXAMPLES, "why": "chat.welcome_engine", "title": "chat.welcome_engine_title"},
         other={"examples": EXAMPLES, "why": "chat.welcome_other"},
         record=session.scale.record_json(),
     )

@@ -164,7 +164,7 @@ lab.chat = (element, trigger, props, watch) => {
 
   const newToken = (index, probability) => {
     const token = lab.make("span", { class: "lab-token", role: "button", "data-token": index, "aria-haspopup": "dialog", tabindex: index ? -1 : 0 });
-    token.style.setProperty("--doubt", (1 - probability).toFixed(3));
+    if (probability !== null) token.style.setProperty("--doubt", (1 - probability).toFixed(3));
     return token;
   };
 
@@ -174,10 +174,10 @@ lab.chat = (element, trigger, props, watch) => {
   };
   const announce = (text) => { find(".lab-spoken").textContent = text; };
 
-  const addStats = (article, { state, count, per_second, seed, dropped }) => {
-    const parts = [["chat.stats", { count, per_second, seed }]];
+  const addStats = (article, { state, count, per_second, seed, dropped, stats, remarks }) => {
+    const parts = [...remarks, [stats, { count, per_second, seed }]];
     if (!count) parts.unshift(["chat.nothing"]);
-    if (["stopped", "length", "time"].includes(state)) parts.unshift([`chat.state_${state}`]);
+    if (["stopped", "length", "time", "late", "broken"].includes(state)) parts.unshift([`chat.state_${state}`]);
     if (dropped) parts.push(["chat.dropped", { count: dropped }]);
     article.querySelector(".lab-stats").append(...said(parts));
   };
@@ -298,9 +298,10 @@ lab.chat = (element, trigger, props, watch) => {
   find(".lab-stop").addEventListener("click", () => { stop(); box.focus(); });
   find(".lab-clear").addEventListener("click", clear);
   find(".lab-cancel").addEventListener("click", () => edit(false));
-  lab.withModel(({ tinytown }) => {
-    const { examples, why } = tinytown ? props.tinytown : props.other;
-    lab.say(find(".lab-welcome-why"), why);
+  lab.withModel(({ tinytown, engine }) => {
+    const { examples, why, title } = engine ? props.elsewhere : tinytown ? props.tinytown : props.other;
+    if (title) lab.say(find(".lab-welcome h2"), title);
+    lab.say(find(".lab-welcome-why"), why, { where: engine });
     for (const [caption, text] of examples) {
       const example = lab.make("button", { type: "button", class: "lab-example" },
         lab.make("span", { class: "lab-caption", "data-word": caption }), lab.make("span", { lang: "en" }, text));
