@@ -33,6 +33,7 @@ SMALL = 50_000_000  # parameters; below, a second thread costs more in handing o
 LATER = {"train": "litellama.training.commands", "evaluate": "litellama.training.commands",
          "sweep": "litellama.training.sweep_command",
          "trust": "litellama.explain.commands", "compare": "litellama.footprint.commands",
+         "export": "litellama.export.command",
          "pack": "litellama.archive_commands", "unpack": "litellama.archive_commands"}  # fmt: skip
 
 

@@ -8,9 +8,11 @@ text comes back exactly. GPT-2, Radford et al. 2019, section 2.2.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
@@ -80,6 +82,11 @@ class Tokenizer:
         missing = [name for name in SPECIAL_TOKENS if self.special(name) is None]
         inner.add_special_tokens([tokenizers.AddedToken(name, special=True) for name in missing])
         return Tokenizer(inner)
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """What `save` writes, as a dictionary: the vocabulary, the merges, and how text is split before them."""
+        return dict(json.loads(self._inner.to_str()))
 
     @property
     def sha256(self) -> str:

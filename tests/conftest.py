@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -71,3 +74,17 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokeniz
     model = random_model(replace(TINY, vocab_size=tokenizer.vocab_size))
     save_checkpoint(folder, model, tokenizer, card={"name": "tiny", "training": {"seed": 0}}, dtype=torch.float16)
     return folder
+
+
+@pytest.fixture(scope="session")
+def llama_cpp() -> ModuleType:
+    """llama.cpp; without it the test is skipped, or fails where LITELLAMA_REQUIRE_ENGINES says that it must run.
+
+    `./run _test-with-engines` installs it, and its server too (`python -m llama_cpp.server`).
+    """
+    try:
+        return importlib.import_module("llama_cpp")
+    except (ImportError, OSError, RuntimeError) as missing:  # not installed, or its library does not load
+        if os.environ.get("LITELLAMA_REQUIRE_ENGINES"):
+            pytest.fail(f"llama.cpp is not there: {missing}")
+        pytest.skip(f"llama.cpp is not there: {missing}")

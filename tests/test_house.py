@@ -27,13 +27,14 @@ LAYERS = [
     {"config", "tokenizer", "sampling"},
     {"model"},
     {"generate", "engine", "quantize", "checkpoint", "chat", "hub", "archive"},
-    {"training", "explain", "footprint", "archive_commands"},
+    {"training", "explain", "footprint", "export", "archive_commands"},
     {"__main__"},
 ]
 OPTIONAL = {  # the extra that brings their imports
     "litellama.plots": "lessons",
     "litellama.footprint.sensors": "app",
     "litellama.training.hub": "hub",
+    "litellama.export.gguf_file": "export",
 }
 ALONE = {"plots"}  # plain numbers in, figures out: imports no sibling
 DISTRIBUTION = {
@@ -190,10 +191,11 @@ def test_the_package_does_without_plotly() -> None:
     assert [importer for importer, names in graph().items() if "litellama.plots" in names] == []
 
 
-def test_core_is_small_and_extras_are_the_five(project: dict[str, Any]) -> None:
+def test_core_is_small_and_the_extras_are_these(project: dict[str, Any]) -> None:
     core = {Requirement(line).name for line in project["dependencies"]}
     assert core == {"torch", "tokenizers", "safetensors", "numpy", "rich", "typer"}
-    assert set(project["optional-dependencies"]) == {"app", "lessons", "hub", "tracking", "bench", "dev"}
+    extras = {"app", "lessons", "hub", "tracking", "export", "engines", "bench", "dev"}
+    assert set(project["optional-dependencies"]) == extras
 
 
 def test_pins_satisfy_pyproject(project: dict[str, Any], pins: dict[str, str]) -> None:

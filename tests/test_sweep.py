@@ -196,7 +196,9 @@ def test_a_run_cut_off_before_its_first_save_begins_anew(order: Order, tmp_path:
     tiny = replace(order, out=tmp_path / "a", sizes={"small": SIZES["small"]}, budgets=BUDGETS[:1])
     folder = tiny.out / "runs" / f"small-{BUDGETS[0]}-training"
     folder.mkdir(parents=True)
-    (folder / "metrics.jsonl").write_text('{"news": "Stepped", "step": 1, "loss": 99.0, "of": "the cut-off run"}\n', "utf-8")
+    (folder / "metrics.jsonl").write_text(
+        '{"news": "Stepped", "step": 1, "loss": 99.0, "of": "the cut-off run"}\n', "utf-8"
+    )
     list(sweep(tiny))
     assert "the cut-off run" not in (folder / "metrics.jsonl").read_text(encoding="utf-8")
 
