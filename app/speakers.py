@@ -148,6 +148,7 @@ class RemoteSpeaker:
                     if count == speech.most:  # it thinks nothing of what it was asked
                         speech.state = "length"
                         return
+                    text = text if length else text.removeprefix(" ")  # as of a model that is here
                     count, length = count + 1, length + len(text)
                     if length > LONGEST_REPLY:
                         raise Refusal("problem.engine_too_much", where=self.where)

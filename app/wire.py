@@ -160,7 +160,8 @@ def _text(token: dict[str, Any]) -> str:
 
 def _probability(logprob: Any) -> float | None:
     """None for what is no logarithm of a probability; one that is rounded to a little over 0 is."""
-    if isinstance(logprob, bool) or not isinstance(logprob, int | float) or math.isnan(logprob) or logprob > 0.01:
+    is_number = isinstance(logprob, int | float) and not isinstance(logprob, bool)
+    if not is_number or not logprob <= 0.01:  # NaN is neither
         return None
     return min(1.0, math.exp(max(logprob, -1e4)))
 
