@@ -190,6 +190,8 @@ class RemoteSpeaker:
                     speech.dropped += 2
                 elif too_long:
                     raise Problem("problem.engine_too_long", where=self.where) from refusal
+                elif refusal.key == "problem.engine_cut":
+                    raise Problem("problem.engine_no_word", where=self.where) from refusal
                 else:
                     raise
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -19,7 +20,7 @@ import pytest
 from app import engines as engines_module
 from app import speakers as speakers_module
 from app.__main__ import open_engines, parse_options
-from app.callers import Caller, read_address
+from app.callers import Caller, Line, read_address
 from app.engines import Engine
 from app.session import Session
 from app.settings import read_settings
@@ -103,6 +104,7 @@ def test_it_is_asked_for_what_the_sliders_say(tiny_checkpoint: Path) -> None:
         "stream_options": {"include_usage": True},
     }  # fmt: skip
     assert (second["temperature"], second["top_k"]) == (0, 0)
+    assert {request.headers["accept-encoding"] for request in server.requests} == {"identity"}
     roles = [(message["role"], message["content"]) for message in second["messages"]]
     assert roles == [("user", "What is it?"), ("assistant", "A kite."), ("user", "And whose?")]
 
@@ -317,10 +319,10 @@ FAULTS: dict[str, tuple[str, Callable[[socket.socket], object]]] = {
     "an endless line": ("problem.engine_nonsense", lambda to: endless(to, b"x" * 65536, first=b"data: ")),
     "endless comments": ("problem.engine_too_much", lambda to: endless(to, b": ping\n\n" * 9000)),
     "an endless error": ("problem.engine_failed", lambda to: endless(to, b"x" * 9999, status=500)),
-    "not http": ("problem.engine_cut", lambda to: to.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")),
-    "no answer": ("problem.engine_cut", lambda to: None),
-    "no words": ("problem.engine_cut", lambda to: to.sendall(head())),
-    "no end": ("problem.engine_cut", lambda to: to.sendall(head() + word(""))),
+    "not http": ("problem.engine_no_word", lambda to: to.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")),
+    "no answer": ("problem.engine_no_word", lambda to: None),
+    "no words": ("problem.engine_no_word", lambda to: to.sendall(head())),
+    "no end": ("problem.engine_no_word", lambda to: to.sendall(head() + word(""))),
 }  # fmt: skip
 
 
@@ -437,6 +439,17 @@ def test_a_stop_before_the_server_was_reached(tiny_checkpoint: Path) -> None:
         next(running)
         session.stop("a")
         assert list(running)[-1].state == "stopped"
+
+
+def test_a_line_that_was_hung_up_is_not_connected() -> None:
+    mine, theirs = socket.socketpair()
+    with mine, theirs:
+        line = Line()
+        line.hang_up()
+        connected = SimpleNamespace(get_extra_info={"socket": mine}.get)
+        line.trace("connection.connect_tcp.complete", {"return_value": connected})
+        theirs.settimeout(5)
+        assert theirs.recv(1) == b""
 
 
 def test_two_minutes_are_the_most(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ STREAMS = [  # as the HTML standard and common servers have them
     (b"data: a\r\rdata: b\r\r", ["a", "b"]),
     (b"data: a\r\n\ndata: b\n\r\n", ["a", "b"]),
     (b": ping\n\n: - 2026-11-23\r\n\r\ndata: a\n: in between\ndata: b\n\n", ["a\nb"]),
+    (b"data: a\r\ndata: b\r\n\r\n", ["a\nb"]),
     (b"event: x\nid: 3\nretry: 10\ndata:a\n\n", ["a"]),
     (b"data:  two spaces\n\n", [" two spaces"]),
     (b"data\n\ndata:\n\n", ["", ""]),

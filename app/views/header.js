@@ -26,7 +26,10 @@ lab.header = (element, trigger) => {
       models = await (await fetch(new URL("models.json", document.baseURI))).json();
       list();
       const problems = await (await fetch(new URL("engines.json", document.baseURI))).json();
-      tell(find(".lab-engines"), ...problems.map(({ key, values }) => [key, values]));
+      lab.withModel(({ problem }) => {  // what is said of this page's own model already needn't be said again
+        const news = problems.filter(({ english }) => english !== problem?.english);
+        tell(find(".lab-engines"), ...news.map(({ key, values }) => [key, values]));
+      });
     } catch { /* the list stays as it was */ }
   };
   const complain = (...sentences) => tell(find(".lab-other-model"), ...sentences);
