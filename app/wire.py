@@ -120,14 +120,15 @@ def read_delta(data: str) -> Delta:
 
 
 def complaint(body: Any) -> str:
-    """What a server says went wrong, shortened; "" if it doesn't say."""
+    """What a server says went wrong, on one line that a terminal shows as it is, shortened; "" if it doesn't say."""
     found = body
     for name in ("error", "message"):
         found = found.get(name, found) if isinstance(found, dict) else found
     if isinstance(found, dict):
         found = found.get("detail", "")
     said = found if isinstance(found, str) else json.dumps(found)
-    return " ".join(clean(said).split())[:LONGEST_SAID].rstrip(". ")
+    line = " ".join(clean(said).split())[:LONGEST_SAID].rstrip(". ")
+    return "".join(character if character.isprintable() else "\ufffd" for character in line)
 
 
 def clean(text: str) -> str:

@@ -205,7 +205,7 @@ def test_half_characters_become_whole_ones() -> None:
         ({"detail": [{"loc": ["body", "top_k"]}]}, '[{"loc": ["body", "top_k"]}]'),
         ({"error": {"code": 3}}, ""), ({}, ""), ([], "[]"), ("text", "text"), (None, "null"),
         ({"error": {"message": "x" * 999}}, "x" * 200),
-        ({"error": {"message": "<script>\ud800"}}, "<script>�"),
+        ({"error": {"message": "<script>\ud800"}}, "<script>�"), ({"error": "\x1b[2J\u202ered"}, "�[2J�red"),
     ],
 )  # fmt: skip
 def test_a_servers_own_words(body: object, said: str) -> None:

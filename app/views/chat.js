@@ -301,6 +301,7 @@ lab.chat = (element, trigger, props, watch) => {
   lab.withModel(({ tinytown, engine }) => {
     const { examples, why, title } = engine ? props.elsewhere : tinytown ? props.tinytown : props.other;
     if (title) lab.say(find(".lab-welcome h2"), title);
+    if (engine) box.dataset.placeholder = "chat.message";  // it may speak other languages than English
     lab.say(find(".lab-welcome-why"), why, { where: engine });
     for (const [caption, text] of examples) {
       const example = lab.make("button", { type: "button", class: "lab-example" },
@@ -308,7 +309,7 @@ lab.chat = (element, trigger, props, watch) => {
       example.addEventListener("click", () => { send("ask", text, text); box.focus(); });
       find(".lab-examples").append(example);
     }
-    lab.translate(welcome);
+    lab.translate(element);
   });
 
   // The chat fills the window below the header, whose height depends on the width and the language.

@@ -93,6 +93,7 @@ def test_it_is_shown_with_where_it_runs(page: Page, server: Loopback) -> None:
     expect(page.locator(".lab-size")).to_have_text("")
     expect(page.locator(".lab-welcome")).to_contain_text(EN["chat.welcome_engine_title"])
     expect(page.locator(".lab-welcome")).to_contain_text(f"is sent to {server.where}")
+    expect(page.get_by_placeholder(EN["chat.message"], exact=True)).to_be_visible()
     expect(page.locator(".lab-engines")).to_be_hidden()
     choose(page, f"{server.where}/{HOSTILE}")
     expect(page.locator(".lab-name")).to_be_hidden()
