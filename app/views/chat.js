@@ -265,23 +265,25 @@ lab.chat = (element, trigger, props, watch) => {
   find(".lab-stop").addEventListener("click", () => { stop(); box.focus(); });
   find(".lab-clear").addEventListener("click", clear);
   find(".lab-cancel").addEventListener("click", () => edit(false));
-  lab.withModel(({ tinytown, form, litellama, trouble }) => {
-    const { examples, why } = props.welcomes[tinytown ? "tinytown" : form];
-    lab.say(find(".lab-welcome-why"), trouble ? "chat.template_unread" : why, { trouble });
+  lab.withModel(({ tinytown, form, litellama, trouble, engine }) => {
+    const { examples, why, title } = props.welcomes[engine ? "elsewhere" : tinytown ? "tinytown" : form];
+    if (title) lab.say(find(".lab-welcome h2"), title);
+    if (engine) box.dataset.placeholder = "chat.message";  // it may speak other languages than English
+    lab.say(find(".lab-welcome-why"), trouble ? "chat.template_unread" : why, { trouble, where: engine });
     const known = find(".lab-welcome-known");
-    if (litellama) known.append(lab.make("p", {}, ...said([["chat.litellama"]])), lab.make("ul", {}, ...props.litellama.map(sourced)));
+    if (litellama) known.append(lab.make("p", {}, ...replies.said([["chat.litellama"]])), lab.make("ul", {}, ...props.litellama.map(sourced)));
     for (const [caption, text] of examples) {
       const example = lab.make("button", { type: "button", class: "lab-example" },
         lab.make("span", { class: "lab-caption", "data-word": caption }), lab.make("span", { lang: "en" }, text));
       example.addEventListener("click", () => { send("ask", text, text); box.focus(); });
       find(".lab-examples").append(example);
     }
-    lab.translate(welcome);
+    lab.translate(element);
   });
 
   const sourced = ({ key, values, source }) => {
     const address = lab.make("a", { href: source.url, target: "_blank", rel: "noreferrer" }, source.title);
-    return lab.make("li", {}, ...said([[key, values]]), lab.make("small", {}, "(", lab.make("span", { "data-word": "compare.kind_published" }), ": ", address, ")"));
+    return lab.make("li", {}, ...replies.said([[key, values]]), lab.make("small", {}, "(", lab.make("span", { "data-word": "compare.kind_published" }), ": ", address, ")"));
   };
 
   const beside = lab.beside({

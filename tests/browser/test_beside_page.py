@@ -76,9 +76,8 @@ def test_two_answers_with_their_figures(page: Page) -> None:
         expect(stats).to_contain_text(re.compile(r"\d+ tokens, [\d.,]+ tokens/s \(measured on this machine\), seed 5"))
         expect(stats).to_contain_text(re.compile(r"[\d.]+ s \(measured\)"))
         expect(stats.locator(".lab-figure")).to_have_text(re.compile(r"[\d.]+ (µ|m)?Wh \([\d.,]+–[\d.,]+, \w+\)"))
-    left, right = side(page, 0).bounding_box(), side(page, 1).bounding_box()
-    assert left is not None
-    assert right is not None
+    pair = page.locator(".lab-turns-both .lab-turn:last-child .lab-reply")
+    left, right = pair.evaluate_all("nodes => nodes.map((node) => node.getBoundingClientRect().toJSON())")
     assert left["y"] == right["y"]
     assert left["x"] + left["width"] < right["x"]
     expect(page.locator(".lab-beside-note")).to_have_text(EN["beside.at_once_note"])
@@ -154,24 +153,6 @@ def test_a_message_that_cannot_be_used_comes_back(page: Page) -> None:
     expect(page.get_by_role("alert")).to_contain_text("4,001")
     page.get_by_role("button", name=EN["beside.vote_tie"]).click()
     expect(page.locator(".lab-verdict")).to_contain_text(EN["beside.voted_tie"])
-
-
-def test_stop_stops_both(page: Page, address: str) -> None:
-    page.goto(f"{address}?model=storybooks")
-    compare(page, max_tokens=400)
-    page.get_by_role("textbox").fill("Once upon a time")
-    for stop in (lambda: page.get_by_role("button", name="Stop").click(), lambda: page.keyboard.press("Escape")):
-        page.get_by_role("textbox").fill("Once upon a time")
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("switch")).to_be_disabled()
-        for number in (0, 1):
-            side(page, number).locator(".lab-token").first.wait_for(timeout=LONG)
-        stop()
-        for number in (0, 1):
-            expect(side(page, number).locator(".lab-stats")).to_contain_text(EN["chat.state_stopped"])
-            assert 0 < side(page, number).locator(".lab-token").count() < 400
-        expect(page.get_by_role("button", name="Send")).to_be_visible()
-        expect(page.get_by_role("switch")).to_be_enabled()
 
 
 def test_one_side_that_fails(page: Page) -> None:
