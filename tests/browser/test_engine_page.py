@@ -238,6 +238,7 @@ def test_a_server_that_goes(browser: Browser, tiny_checkpoint: Path, tmp_path: P
             context = browser.new_context(viewport={"width": 390, "height": 844}, locale="de-DE", has_touch=True)
             page = context.new_page()
             page.goto(f"{address}?model={server.where}/small")
+            page.locator(".lab-welcome .lab-example").first.wait_for()
             page.locator("textarea").first.fill("Guten Tag")
             page.keyboard.press("Enter")
             page.locator(".lab-turn.lab-done").wait_for(timeout=20_000)
