@@ -22,14 +22,14 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from litellama.chat import Message, Piece, beginning_id, prompt_ids, reply, stop_ids
-from litellama.checkpoint import Opened, checkpoints_folder, list_models, open_checkpoint
+from litellama.checkpoint import Opened, checkpoints_folder, list_models
 from litellama.config import is_litellama
 from litellama.footprint.facts import LITELLAMA_MMLU, MMLU_CHANCE, fact
 from litellama.generate import generate as generate_ids
+from litellama.precision import AUTO, SMALL, open_for_use
 from litellama.sampling import Sampling
 
 DEFAULT_CHECKPOINT = "tinytown"
-SMALL = 50_000_000  # parameters; below, a second thread costs more in handing over work than it saves
 
 
 LATER = {"train": "litellama.training.commands", "evaluate": "litellama.training.commands",
@@ -37,7 +37,7 @@ LATER = {"train": "litellama.training.commands", "evaluate": "litellama.training
          "trust": "litellama.explain.commands", "compare": "litellama.footprint.commands",
          "export": "litellama.export.command", "convert": "litellama.conversion_command",
          "pack": "litellama.archive_commands", "unpack": "litellama.archive_commands",
-         "download": "litellama.hub.commands"}  # fmt: skip
+         "download": "litellama.hub.commands", "bench": "litellama.bench_command"}  # fmt: skip
 
 
 class _Commands(TyperGroup):
@@ -68,12 +68,16 @@ Temperature = Annotated[float, typer.Option(help="How bold the choices are: 0 ta
 TopP = Annotated[float, typer.Option(help="Choose among the likeliest tokens that together reach this probability.")]
 TopK = Annotated[int, typer.Option(help="Choose among this many likeliest tokens; 0 means all.")]
 MaxNewTokens = Annotated[int, typer.Option(help="Stop after this many tokens.")]
+Precision = Annotated[
+    str, typer.Option(help="float32, bfloat16, float16, int8, int4; auto: float32 if small, else the quicker 16 bits.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.command()
 def chat(
     checkpoint: CheckpointOption = DEFAULT_CHECKPOINT,
+    precision: Precision = AUTO,
     temperature: Temperature = 0.7,
     top_p: TopP = 0.95,
     top_k: TopK = 0,
@@ -85,7 +89,7 @@ def chat(
 ) -> None:
     """Talk to a model in the terminal. /clear starts afresh, /quit or Ctrl-D ends, Ctrl-C stops a reply."""
     sampling = Sampling(temperature, top_k, top_p)
-    opened = _open(checkpoint)
+    opened = _open(checkpoint, precision)
     for sentence in _what_to_expect(opened):
         _note(sentence)
     _note("Type a message. /clear starts afresh, /quit or Ctrl-D ends, Ctrl-C stops a reply.")
@@ -110,6 +114,7 @@ def chat(
 @app.command()
 def generate(
     checkpoint: CheckpointOption = DEFAULT_CHECKPOINT,
+    precision: Precision = AUTO,
     prompt: Annotated[
         str | None, typer.Option(help="A message to a chat model; text to be continued, to a base model.")
     ] = None,
@@ -125,7 +130,7 @@ def generate(
 ) -> None:
     """Continue one prompt and print what the model writes."""
     sampling = Sampling(temperature, top_k, top_p, greedy=greedy)
-    opened = _open(checkpoint)
+    opened = _open(checkpoint, precision)
     ids = _prompt(opened, prompt, prompt_ids)
     stops = () if ignore_eos else stop_ids(opened.model, opened.tokenizer, opened.form)
     steps = generate_ids(
@@ -208,12 +213,12 @@ def _what_to_expect(opened: Opened) -> list[str]:
     return sentences
 
 
-def _open(checkpoint: str) -> Opened:
+def _open(checkpoint: str, precision: str) -> Opened:
     """Open a checkpoint by folder or by name, and say what it is."""
     folder = Path(checkpoint)
     if not folder.is_dir() and folder.name == checkpoint:
         folder = checkpoints_folder() / checkpoint
-    opened = open_checkpoint(folder)
+    opened = open_for_use(folder, precision)
     if opened.config.num_parameters < SMALL:
         torch.set_num_threads(1)
     _note(f"{opened.folder.resolve().name}: {opened.config.num_parameters:,} parameters. {opened.note}")

@@ -48,7 +48,7 @@ from litellama.folder import (
 )
 from litellama.weight_files import COMPUTED, PICKLE, PICKLE_INDEX, read_model
 
-COPIED = (".json", ".txt", ".jinja", ".md", ".model")  # what may go along; a licence has none of these, or .txt or .md
+COPIED = (".json", ".txt", ".jinja", ".md", ".model")  # what goes along to a new folder, beside licences
 LICENCES = ("LICENSE", "LICENCE", "NOTICE")
 
 
@@ -90,7 +90,7 @@ def convert(folder: str | Path, out: str | Path | None = None) -> Iterator[Writt
     if out is None:
         with _hidden_folder(folder) as new:
             yield from _write_weights(sources, config, new)
-            _move(new, folder)
+            _move(new, folder, {PICKLE_INDEX, *(path.name for path in sources)})
         return
     with replacing_folder(target) as new:
         yield from _write_weights(sources, config, new)
@@ -136,13 +136,14 @@ def _write_weights(sources: list[Path], config: ModelConfig, new: Path) -> Itera
     read_model(new, config, None)
 
 
-def _move(new: Path, folder: Path) -> None:
-    """Give the files of `new` their names in `folder`, the one that makes it a model last, and then its manifest."""
+def _move(new: Path, folder: Path, pickled: set[str]) -> None:
+    """Give the files of `new` their names in `folder`, the one that makes it a model last, and then its manifest, which
+    knows nothing of what was `pickled`: it may go now, and would only be hashed in vain."""
     names = sorted((path.name for path in new.iterdir()), key=lambda name: (name == SHARD_INDEX, name))
     for name in names:
         os.replace(new / name, folder / name)
     sync_folder(folder)
-    write_manifest(folder, sorted(files_read(folder) | (read_manifest(folder) or {}).keys()))
+    write_manifest(folder, sorted((files_read(folder) | (read_manifest(folder) or {}).keys()) - pickled))
 
 
 def _run(sources: list[Path], targets: list[Path]) -> Generator[list[str], None, None]:

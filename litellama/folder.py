@@ -177,19 +177,31 @@ def files_read(folder: Path) -> set[str]:
 
 def verify_manifest(folder: Path) -> bool:
     """True if all files match the manifest, False if there is none; raises `CheckpointError` if one does not match."""
+    with verifying(folder) as listed:
+        return listed
+
+
+@contextmanager
+def verifying(folder: Path) -> Iterator[bool]:
+    """The same while the block goes on, which may read the files but not yet trust them: it is given whether there is a
+    manifest, and a file that doesn't match is told of at its end, before whatever the block found wrong."""
     files = read_manifest(folder)
     if files is None:
-        return False
+        yield False
+        return
     if unlisted := sorted(files_read(folder) - files.keys()):
         raise CheckpointError(f"{folder.name} holds {', '.join(unlisted)}, of which its manifest knows nothing")
     if outside := [name for name in files if Path(name).name != name]:
         raise CheckpointError(f"the manifest in {folder.name} names {outside[0]!r}, which lies outside the folder")
     paths = [required(folder / name) for name in files]
     with ThreadPoolExecutor() as pool:  # hashing a file lets other threads work meanwhile
-        for path, found in zip(paths, pool.map(fingerprint, paths), strict=True):
-            if found != files[path.name]:
-                raise CheckpointError(
-                    f"{path.name} in {folder.name} is not the file that was saved: its size or SHA-256 differs from "
-                    "the manifest's; fetch or train the model again"
-                )
-    return True
+        prints = [pool.submit(fingerprint, path) for path in paths]
+        try:
+            yield True
+        finally:
+            for path, found in zip(paths, prints, strict=True):
+                if found.result() != files[path.name]:
+                    raise CheckpointError(
+                        f"{path.name} in {folder.name} is not the file that was saved: its size or SHA-256 differs "
+                        "from the manifest's; fetch or train the model again"
+                    ) from None

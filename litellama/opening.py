@@ -27,7 +27,7 @@ from litellama.folder import (
     read_json,
     read_json_if_there,
     shard_names,
-    verify_manifest,
+    verifying,
 )
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
@@ -40,9 +40,24 @@ ENDS = ("<|endoftext|>", "</s>", "<|end|>")  # what ends a text where the folder
 
 
 @dataclass(frozen=True)
+class Corrected:
+    """Tokens that a config names as the beginning, end or filling of texts although they are ordinary text, and what
+    the lab takes instead (None if the tokenizer has nothing for it), both as people read them: `# (2)`."""
+
+    named: str
+    instead: str | None
+
+    def __str__(self) -> str:
+        return (
+            f"Its config names {self.named} as the tokens that begin, end or fill up a text, but in its vocabulary "
+            f"they are ordinary text; the lab takes {self.instead or 'none'} instead."
+        )
+
+
+@dataclass(frozen=True)
 class Opened:
     """A checkpoint in memory. `verified` is whether every file matched the manifest; `note` says so to people, and what
-    was put right. `chat_template` is the folder's own, in Jinja."""
+    was put right, of which `corrected` holds the parts. `chat_template` is the folder's own, in Jinja."""
 
     folder: Path
     model: LiteLlama
@@ -52,6 +67,7 @@ class Opened:
     verified: bool
     note: str
     chat_template: str | None = None
+    corrected: Corrected | None = None
 
     @cached_property
     def form(self) -> Form:
@@ -70,19 +86,23 @@ def open_checkpoint(
     and memory are looked at before any weight is read.
     """
     folder = existing_folder(Path(folder))
-    verified = verify_manifest(folder)
-    try:
-        config = ModelConfig.from_hf(read_json(folder / CONFIG))
-        files = read_tokenizer(folder)
-        config, corrected = _put_right(config, read_json_if_there(folder / GENERATION), files)
-    except CheckpointError:
-        raise
-    except ValueError as wrong:
-        raise CheckpointError(f"{folder.name}: {wrong}") from None
-    card = read_json(folder / CARD) if (folder / CARD).exists() else None
-    model = read_model(folder, config, dtype, device)
-    note = " ".join([VERIFIED if verified else UNVERIFIED, *corrected])
-    return Opened(folder, model, files.tokenizer, config, card, verified, note, files.chat_template)
+    with verifying(folder) as verified:
+        try:
+            config = ModelConfig.from_hf(read_json(folder / CONFIG))
+            files = read_tokenizer(folder)
+            config, corrected = _put_right(config, read_json_if_there(folder / GENERATION), files)
+        except CheckpointError:
+            raise
+        except ValueError as wrong:
+            raise CheckpointError(f"{folder.name}: {wrong}") from None
+        card = read_json(folder / CARD) if (folder / CARD).exists() else None
+        model = read_model(folder, config, dtype, device)
+    said = [VERIFIED if verified else UNVERIFIED]
+    said += [str(corrected)] if corrected else []
+    if rows := config.padding_rows:
+        said.append(f"The last {rows} rows of its vocabulary belong to no token and are never chosen.")
+    note = " ".join(said)
+    return Opened(folder, model, files.tokenizer, config, card, verified, note, files.chat_template, corrected)
 
 
 def is_whole(folder: Path) -> bool:
@@ -94,8 +114,10 @@ def is_whole(folder: Path) -> bool:
     return has_tokenizer(folder) and all((folder / name).is_file() for name in [CONFIG, *shards])
 
 
-def _put_right(config: ModelConfig, generation: dict[str, Any], files: TokenizerFiles) -> tuple[ModelConfig, list[str]]:
-    """The config with ids that the tokenizer agrees with, and a sentence for each thing that was wrong.
+def _put_right(
+    config: ModelConfig, generation: dict[str, Any], files: TokenizerFiles
+) -> tuple[ModelConfig, Corrected | None]:
+    """The config with ids that the tokenizer agrees with, and what was wrong.
 
     LiteLlama's says that id 1 begins a text, 2 ends it and 0 fills it up, as in LLaMA's vocabulary; in GPT-2's, which
     it has, these are `"`, `#` and `!`, and a reply would end at a number sign. Only a token that text never becomes can
@@ -109,31 +131,24 @@ def _put_right(config: ModelConfig, generation: dict[str, Any], files: Tokenizer
     ends = tuple(dict.fromkeys([*config.eos_token_ids, *token_ids(generation, "eos_token_id")]))
     named = dict.fromkeys(id for id in (bos, *ends, pad) if id is not None)
     wrong = [id for id in named if not tokenizer.is_special(id)]
-    said = []
+    corrected = None
     if wrong:
         end = _special_id(files, "eos_token")
         bos = _special_id(files, "bos_token") if bos in wrong else bos
         pad = _special_id(files, "pad_token") if pad in wrong else pad
         ends = tuple(id for id in ends if id not in wrong) or (() if end is None else (end,))
-        said.append(_explanation(tokenizer, wrong, end))
-    padding_rows = config.vocab_size - tokenizer.id_limit
-    if padding_rows:
-        said.append(f"The last {padding_rows} rows of its vocabulary belong to no token and are never chosen.")
-    config = replace(config, bos_token_id=bos, eos_token_ids=ends, pad_token_id=pad, padding_rows=padding_rows)
-    return config, said
+        named_wrongly = ", ".join(_shown(tokenizer, id) for id in wrong)
+        corrected = Corrected(named_wrongly, None if end is None else _shown(tokenizer, end))
+    rows = config.vocab_size - tokenizer.id_limit
+    return replace(config, bos_token_id=bos, eos_token_ids=ends, pad_token_id=pad, padding_rows=rows), corrected
 
 
 def _first(*ids: int | None) -> int | None:
     return next((id for id in ids if id is not None), None)
 
 
-def _explanation(tokenizer: Tokenizer, wrong: list[int], end: int | None) -> str:
-    texts = ", ".join(f"{tokenizer.token_text(id)} ({id})" for id in wrong)
-    instead = "none" if end is None else f"{tokenizer.token_text(end)} ({end})"
-    return (
-        f"Its config names {texts} as the tokens that begin, end or fill up a text, but in its vocabulary they are "
-        f"ordinary text; the lab takes {instead} instead."
-    )
+def _shown(tokenizer: Tokenizer, id: int) -> str:
+    return f"{tokenizer.token_text(id)} ({id})"
 
 
 def _special_id(files: TokenizerFiles, role: str) -> int | None:

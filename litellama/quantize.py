@@ -23,10 +23,7 @@ from torch.nn import functional as F
 
 from litellama.model import Block, LiteLlama
 
-BYTES_PER_WEIGHT = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1.0, "int4": 0.5}
-"""By precision; the scales of 8 and 4 bits come on top."""
-
-PRECISIONS = tuple(BYTES_PER_WEIGHT)
+PRECISIONS = ("float32", "bfloat16", "float16", "int8", "int4")
 GROUP_SIZES = (64, 32)  # of 4-bit weights: the first that divides a row
 ROWS_OF_A_BLOCK = 64  # PyTorch's 4-bit kernel stores so many rows of a matrix together
 SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))

@@ -131,6 +131,14 @@ def test_one_flipped_bit_anywhere_is_noticed(copy: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "card.json"])
+def test_a_file_that_makes_no_sense_is_first_of_all_not_the_one_that_was_saved(copy: Path, name: str) -> None:
+    (copy / name).write_bytes(b"{")
+    with pytest.raises(CheckpointError, match=f"{name} in copy is not the file that was saved") as refusal:
+        open_checkpoint(copy)
+    assert refusal.value.__suppress_context__
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "card.json"])
 def test_a_missing_file_is_named(copy: Path, name: str) -> None:
     (copy / name).unlink()
     with pytest.raises(CheckpointError, match=f"copy has no file {name}"):

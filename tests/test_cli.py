@@ -160,3 +160,23 @@ def test_the_package_runs_and_a_chat_needs_no_training_code(tiny_checkpoint: Pat
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["prompt_ids"]
+
+
+def test_bench_measures_each_precision_and_what_it_loses(capsys: Capture) -> None:
+    arguments = ("--precisions", "float32,int8,int4", "--rounds", "1", "--new-tokens", "4", "--json")
+    status, out, _ = run(capsys, "bench", "tinytown", *arguments)
+    assert status == 0
+    found = {row["precision"]: row for row in json.loads(out)["measured"]}
+    assert list(found) == ["float32", "int8", "int4"]
+    assert found["float32"]["bytes"] > 2 * found["int8"]["bytes"] > 2 * found["int4"]["bytes"]
+    assert 1 < found["float32"]["perplexity"] < found["int4"]["perplexity"]
+    assert found["int8"]["perplexity"] == pytest.approx(found["float32"]["perplexity"], rel=0.05)
+    assert all(row["writes"][1] <= row["writes"][0] <= row["writes"][2] for row in found.values())
+
+
+def test_bench_of_a_preset_and_of_a_wrong_precision(capsys: Capture) -> None:
+    few = ("--rounds", "1", "--new-tokens", "2")
+    assert "random weights" in run(capsys, "bench", "litellama-300k", "--precisions", "float16", *few)[1]
+    status, _, problem = run(capsys, "bench", "tinytown", "--precisions", "int3")
+    assert status == 1
+    assert "names 'int3'; choose among float32" in problem

@@ -117,7 +117,8 @@ def test_a_manifest_that_was_there_is_checked_and_kept(tmp_path: Path) -> None:
     (folder / "pytorch_model.bin").write_bytes(good)
     list(convert(folder))
     names = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"].keys()
-    assert names == {"config.json", "tokenizer.json", "pytorch_model.bin", "model.safetensors"}
+    assert names == {"config.json", "tokenizer.json", "model.safetensors"}
+    (folder / "pytorch_model.bin").unlink()
     same_weights(folder)
 
 
@@ -303,6 +304,15 @@ def test_the_process_that_reads_pickles_can_do_nothing_else(tmp_path: Path) -> N
     )  # fmt: skip
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert [path.name for path in tmp_path.iterdir()] == ["program.py"]
+
+
+def test_it_is_confined_before_the_first_pickle(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    done: list[object] = []
+    monkeypatch.setattr(conversion, "confine", lambda: done.append("confined"))
+    monkeypatch.setattr(conversion, "answer", lambda *pair: done.append(pair))
+    conversion.main("a", "b", "c", "d")
+    assert done == ["confined", ("a", "b"), ("c", "d")]
+    assert capsys.readouterr().out == "null\nnull\n"
 
 
 # --- The command -----------------------------------------------------------------------------------------------------

@@ -38,15 +38,6 @@ def test_a_first_token_that_cannot_be_chosen(model: LiteLlama) -> None:
     assert len(list(ask(engine))) == 4
 
 
-def test_one_conversations_fault_is_its_own(model: LiteLlama) -> None:
-    engine = Engine(model)
-    well = ask(engine, most=60)
-    next(well)
-    with pytest.raises(RuntimeError, match="no token"):
-        list(ask(engine, Nowhere()))
-    assert len(list(well)) == 59
-
-
 @pytest.mark.parametrize("broken", ["open", "fill", "step", "close"])
 def test_whatever_breaks_is_told(model: LiteLlama, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     def fail(*arguments: object) -> None:

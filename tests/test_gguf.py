@@ -350,7 +350,7 @@ def test_the_file_says_what_the_model_is(tmp_path: Path) -> None:
     assert {key: facts.get(key) for key in expected} == expected
     assert facts["llama.attention.layer_norm_rms_epsilon"] == pytest.approx(1e-6)
     assert "tokenizer.chat_template" not in facts
-    assert "tokenizer.ggml.padding_token_id" not in facts, "the config's 0 is an ordinary token"
+    assert facts["tokenizer.ggml.padding_token_id"] == 300, "the config's 0 is an ordinary token"
     tokens, kinds = facts["tokenizer.ggml.tokens"], facts["tokenizer.ggml.token_type"]
     assert kinds == [1] * 300 + [3] + [5] * 47
     assert tokens[300:302] + tokens[-1:] == ["<|endoftext|>", "[PAD301]", "[PAD347]"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import shutil
 import threading
 import weakref
@@ -148,13 +149,24 @@ def test_a_page_is_told_what_its_model_is(shelf: Path, save: Save, tokenizer: To
     assert told == {
         "name": "town", "title": "Town", "parameters": shaped("gamma", tokenizer).num_parameters, "verified": True,
         "tinytown": True, "form": "chat", "litellama": False, "trouble": "", "trust": {"methods": {}}, "first": False,
-        "problem": None,
+        "problem": None, "corrected": None,
     }  # fmt: skip
     assert models.describe()["first"]
     assert not models.describe("beta")["tinytown"]
     told = models.describe("nobody")
     assert (told["name"], told["first"], told["problem"]["key"]) == ("alpha", True, "problem.no_model")
     assert "nobody" in told["problem"]["english"]
+
+
+def test_a_page_is_told_what_was_put_right(shelf: Path) -> None:
+    """A foreign folder whose config names ordinary tokens as the ends of texts."""
+    (shelf / "beta" / "manifest.json").unlink()
+    values = json.loads((shelf / "beta" / "config.json").read_text(encoding="utf-8"))
+    values |= {"bos_token_id": 300, "eos_token_id": 301}
+    (shelf / "beta" / "config.json").write_text(json.dumps(values), encoding="utf-8")
+    told = Models(open_checkpoint(shelf / "alpha"), shelf).describe("beta")
+    assert re.fullmatch(r".+ \(300\), .+ \(301\)", told["corrected"]["named"])
+    assert told["corrected"]["instead"] == "<|end|> (2)"
 
 
 def test_the_first_one_stands_before_its_namesake(shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

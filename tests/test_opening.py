@@ -14,11 +14,16 @@ import torch
 from litellama.chat import beginning_id, stop_ids
 from litellama.checkpoint import CheckpointError, is_whole, open_checkpoint, save_checkpoint
 from litellama.config import preset
+from litellama.explain.heads import scores_with_heads
 from litellama.explain.lens import logit_lens
+from litellama.explain.reading import read_text
+from litellama.explain.scoring import Scorer, Target
 from litellama.explain.walk import walk_through
 from litellama.generate import generate
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
+from litellama.training.job import Job
+from litellama.training.prepare import _taken
 from tests.folders import GPT2, litellama_config, llama2_config, llama2_tokenizer, split_gpt2, write_folder
 
 TINY = {"hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 4, "num_hidden_layers": 1}
@@ -76,6 +81,8 @@ def test_litellamas_trap_is_put_right_and_said(lite: Path) -> None:
     assert "takes <|endoftext|> (50256) instead" in opened.note
     assert "last 47 rows" in opened.note
     assert "could not verify" in opened.note
+    assert opened.corrected is not None
+    assert (opened.corrected.named, opened.corrected.instead) == ('" (1), # (2), ! (0)', "<|endoftext|> (50256)")
 
 
 def test_right_ids_are_left_alone_and_nothing_is_said(llama: Path) -> None:
@@ -83,6 +90,7 @@ def test_right_ids_are_left_alone_and_nothing_is_said(llama: Path) -> None:
     assert (opened.config.bos_token_id, opened.config.eos_token_ids, opened.config.pad_token_id) == (1, (2,), None)
     assert beginning_id(opened.model, opened.tokenizer) == 1
     assert opened.note.count(".") == 1
+    assert opened.corrected is None
 
 
 def test_the_generation_config_adds_ends_and_has_the_same_trap(lite: Path, llama: Path) -> None:
@@ -175,6 +183,36 @@ def test_rows_without_a_token_are_never_sampled_and_never_shown(lite: Path) -> N
     assert table.ids.max() == 50256
     torch.testing.assert_close(table.probabilities.sum(-1), torch.ones(2, 2), atol=1e-3, rtol=0)
     assert len(walk_through(model, [5, 6], place=1, layer=0, head=0).logits) == 50257
+
+
+def test_explanations_score_an_answer_as_it_was_drawn(lite: Path) -> None:
+    """Rows without a token would otherwise take their share of each probability."""
+    opened = open_checkpoint(lite)
+    with torch.no_grad():
+        opened.model.lm_head.weight[50257:] *= 9
+    reading = read_text(opened.model, opened.tokenizer, "A llama is", max_new_tokens=1)
+    step = next(generate(
+        opened.model, reading.ids[: reading.answer_start], sampling=Sampling(greedy=True), max_new_tokens=1, seed=0
+    ))  # fmt: skip
+    target = Target(reading.answer_start, len(reading.ids))
+    units = reading.units("word")
+    kept = torch.ones(1, len(units), dtype=torch.bool)
+    assert Scorer(opened.model, reading, target, units).kept(kept).exp().item() == pytest.approx(step.probability)
+    scores, same = scores_with_heads(opened.model, reading, target, torch.ones(1, 1, 4))
+    assert scores.exp().item() == pytest.approx(step.probability)
+    assert same.tolist() == [True]
+    with pytest.raises(ValueError, match="there is no token 50257; ids go from 0 to 50256"):
+        Scorer(opened.model, reading, Target(target.start, target.end, instead=50257), units)
+
+
+def test_training_that_adds_tokens_uses_rows_that_had_none(lite: Path, tmp_path: Path) -> None:
+    """With <|begin|> and its like in 5 of the 47 rows, 42 are left, and the new tokens can be drawn."""
+    opened = open_checkpoint(lite)
+    job = Job(tmp_path / "out", start=lite, steps=1)
+    model = _taken(job, opened, opened.tokenizer.with_chat_tokens())
+    assert model.config.vocab_size == 50304
+    assert model.config.padding_rows == 42
+    assert model.config.sampled_vocab_size == 50262
 
 
 def test_what_is_saved_of_it_is_right_from_then_on(lite: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -295,10 +297,22 @@ def test_the_sentence_says_what_would_fit() -> None:
     )
 
 
-def test_free_memory_is_this_machines() -> None:
-    free = free_memory()
-    assert free is not None
-    assert 2**20 < free < 2**50
+def test_free_memory_is_this_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = psutil.virtual_memory().available
+    if Path("/proc/meminfo").exists():
+        monkeypatch.setitem(sys.modules, "psutil", None)  # Linux does without
+    assert free_memory() == pytest.approx(told, rel=0.2)
+
+
+def test_where_linux_tells_nothing_others_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "exists", lambda path: False)  # as on a Mac: no /proc/meminfo
+    told = psutil.virtual_memory()
+    assert free_memory() == pytest.approx(told.available, rel=0.2)
+    monkeypatch.setitem(sys.modules, "psutil", None)  # not installed
+    if hasattr(os, "sysconf"):
+        assert free_memory() == told.total
+    monkeypatch.setattr(os, "sysconf_names", {}, raising=False)  # as on Windows
+    assert free_memory() is None
 
 
 # --- Saving ----------------------------------------------------------------------------------------------------------

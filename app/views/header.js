@@ -32,7 +32,7 @@ lab.header = (element, trigger, props) => {
     line.hidden = !sentences.length;
   };
   lab.say(badge, "header.opening");
-  lab.withModel(({ title, parameters, verified, engine, problem }) => {
+  lab.withModel(({ title, parameters, verified, engine, problem, corrected }) => {
     find(".lab-name").textContent = title;
     if (parameters !== null) lab.say(find(".lab-size"), "header.parameters", { count: parameters });
     badge.classList.toggle("lab-verified", verified);
@@ -40,6 +40,9 @@ lab.header = (element, trigger, props) => {
     lab.say(badge, engine ? "header.engine" : verified ? "header.verified" : "header.unverified", { where: engine });
     badge.dataset.title = engine ? "header.engine_why" : verified ? "header.verified_why" : "header.unverified_why";
     if (problem) complain([problem.key, problem.values], ...(problem.values.name === title ? [] : [["header.instead", { name: title }]]));
+    const line = find(".lab-corrected");
+    if (corrected) lab.say(line, corrected.instead ? "header.corrected" : "header.corrected_none", corrected);
+    line.hidden = !corrected;
     if (lab.models.length) list();
     lab.translate(element);
   }, () => { lab.say(badge, null); complain(["problem.lost"]); });

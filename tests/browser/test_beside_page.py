@@ -76,10 +76,14 @@ def test_two_answers_with_their_figures(page: Page) -> None:
         expect(stats).to_contain_text(re.compile(r"\d+ tokens, [\d.,]+ tokens/s \(measured on this machine\), seed 5"))
         expect(stats).to_contain_text(re.compile(r"[\d.]+ s \(measured\)"))
         expect(stats.locator(".lab-figure")).to_have_text(re.compile(r"[\d.]+ (µ|m)?Wh \([\d.,]+–[\d.,]+, \w+\)"))
-    pair = page.locator(".lab-turns-both .lab-turn:last-child .lab-reply")
-    left, right = pair.evaluate_all("nodes => nodes.map((node) => node.getBoundingClientRect().toJSON())")
-    assert left["y"] == right["y"]
-    assert left["x"] + left["width"] < right["x"]
+    # Both at one moment: the page may still be scrolling.
+    corners = page.evaluate("""() => [0, 1].map((number) => {
+        const answer = document.querySelector(`.lab-turns-both .lab-turn:last-child [data-side="${number}"]`);
+        const {left, right, top} = answer.getBoundingClientRect();
+        return {left, right, top};
+    })""")
+    assert corners[0]["top"] == corners[1]["top"]
+    assert corners[0]["right"] < corners[1]["left"]
     expect(page.locator(".lab-beside-note")).to_have_text(EN["beside.at_once_note"])
     spoken = page.locator(".lab-spoken").inner_text()
     assert spoken.startswith(("tinytown: ", "storybooks: "))

@@ -207,3 +207,19 @@ def test_a_server_that_is_gone_is_said(browser: Browser, address: str) -> None:
     expect(page.locator(".lab-other-model")).to_contain_text(EN["problem.lost"])
     expect(page.locator(".lab-badge")).to_have_text("")
     context.close()
+
+
+def test_a_foreign_models_mistake_is_told_in_both_languages(
+    browser: Browser, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    save(tmp_path / "foreign", tokenizer, replace(TINY, bos_token_id=300, eos_token_ids=(301,)))
+    (tmp_path / "foreign" / "manifest.json").unlink()
+    with running_app(tmp_path / "foreign", tmp_path / "app.log") as address:
+        for locale, words in (("en-GB", EN), ("de-DE", DE)):
+            page = browser.new_context(locale=locale).new_page()
+            page.goto(address)
+            line = page.locator(".lab-corrected")
+            expect(line).to_contain_text(words["header.corrected"].split("{")[0], timeout=20_000)
+            expect(line).to_contain_text("(301)")
+            expect(line).to_contain_text("<|end|> (2)")
+            page.context.close()

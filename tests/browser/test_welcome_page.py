@@ -40,7 +40,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_each_kind_of_model_is_introduced_as_what_it_is(page: Page, address: str) -> None:
-    why, examples = page.locator(".lab-welcome-why"), page.locator(".lab-welcome .lab-example")
+    why, examples = page.locator(".lab-welcome-why"), page.locator(".lab-examples .lab-example")
     expect(why).to_have_text(EN["chat.welcome_base"])
     expect(examples).to_have_count(len(BASE_EXAMPLES))
     expect(page.locator(".lab-welcome-known")).to_be_empty()

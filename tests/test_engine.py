@@ -1,0 +1,158 @@
+"""Many conversations on one model: each is what it would be alone, whoever comes and goes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+import litellama.engine
+from litellama.engine import Engine
+from litellama.generate import Step, generate
+from litellama.model import LiteLlama
+from litellama.sampling import Sampling
+from tests.conftest import TINY, random_model
+
+GREEDY = Sampling(greedy=True)
+
+
+@pytest.fixture
+def model() -> LiteLlama:
+    return random_model(TINY)
+
+
+def together(engine: Engine, requests: list[dict]) -> list[list[Step]]:
+    """Ask everything at once, each from a thread of its own."""
+    found: list[list[Step]] = [[] for _ in requests]
+
+    def one(number: int) -> None:
+        found[number] = list(engine.generate(**requests[number]))
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(len(requests))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def requests(count: int, sampling: Sampling) -> list[dict]:
+    """Prompts of many lengths, replies of many lengths, a stop token here and there."""
+    return [
+        {
+            "prompt_ids": [(number * 31 + place * 7) % TINY.vocab_size for place in range(1 + number * 5 % 60)],
+            "sampling": sampling, "max_new_tokens": 3 + number * 7 % 40, "seed": number,
+            "stop_ids": {number % TINY.vocab_size} if number % 3 == 0 else (), "alternatives": 2,
+        }
+        for number in range(count)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, Sampling(temperature=0.8, top_p=0.9, repetition_penalty=1.2)])
+@pytest.mark.parametrize("slots", [1, 5, 40])
+def test_each_is_as_alone(model: LiteLlama, sampling: Sampling, slots: int) -> None:
+    asked = requests(30, sampling)
+    alone = [list(generate(model, **request)) for request in asked]
+    found = together(Engine(model, slots), asked)
+    assert [[step.id for step in steps] for steps in found] == [[step.id for step in steps] for steps in alone]
+    for steps, expected in zip(found, alone, strict=True):
+        for step, other in zip(steps, expected, strict=True):
+            assert step.probability == pytest.approx(other.probability, abs=1e-4)
+            assert [id for id, _ in step.alternatives] == [id for id, _ in other.alternatives]
+
+
+def test_a_long_prompt_is_read_in_parts_while_others_go_on(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(litellama.engine, "READ_AT_ONCE", 7)
+    asked = requests(12, GREEDY)
+    alone = [[step.id for step in generate(model, **request)] for request in asked]
+    assert [[step.id for step in steps] for steps in together(Engine(model, 4), asked)] == alone
+
+
+def test_who_leaves_frees_the_slot_for_who_waits(model: LiteLlama) -> None:
+    engine = Engine(model, 1)
+    long = {"sampling": GREEDY, "max_new_tokens": TINY.max_position_embeddings, "seed": 0}
+    first, second = engine.generate([1, 2], **long), engine.generate([3], **(long | {"max_new_tokens": 2}))
+    next(first)
+    first.close()
+    assert len(list(second)) == 2
+
+
+def test_without_work_there_is_no_thread(model: LiteLlama) -> None:
+    engine = Engine(model)
+    assert len(list(engine.generate([1, 2], sampling=GREEDY, max_new_tokens=3, seed=0))) == 3
+    wait_until(lambda: not workers())
+    assert len(list(engine.generate([1, 2], sampling=GREEDY, max_new_tokens=3, seed=0))) == 3, "and it comes back"
+
+
+def test_a_caller_who_never_listens_holds_nothing(model: LiteLlama) -> None:
+    engine = Engine(model, 1)
+    engine.generate([1, 2], sampling=GREEDY, max_new_tokens=50, seed=0)  # never asked for its first step
+    assert len(list(engine.generate([3], sampling=GREEDY, max_new_tokens=2, seed=0))) == 2
+
+
+def test_wrong_requests_are_refused_at_once(model: LiteLlama) -> None:
+    with pytest.raises(ValueError, match="the prompt is empty"):
+        Engine(model).generate([], sampling=GREEDY, max_new_tokens=3, seed=0)
+    assert list(Engine(model).generate([1], sampling=GREEDY, max_new_tokens=0, seed=0)) == []
+    assert not workers()
+
+
+def test_what_goes_wrong_reaches_all_who_were_served_and_nobody_after(
+    model: LiteLlama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(model)
+    steps = engine.generate([1, 2], sampling=GREEDY, max_new_tokens=200, seed=0)
+    next(steps)
+
+    def broken(self: object, ids: object) -> torch.Tensor:
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(litellama.engine.Decoding, "step", broken)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            list(steps)
+    assert len(list(engine.generate([1, 2], sampling=GREEDY, max_new_tokens=4, seed=0))) == 4
+
+
+def test_scores_that_are_no_numbers_end_one_conversation_and_not_the_others(model: LiteLlama) -> None:
+    """Here one conversation's wish cannot be met; the next step of the others comes all the same."""
+    engine = Engine(model)
+
+    class Broken(Sampling):
+        def choose(self, *arguments: object) -> int:
+            raise ValueError("cannot choose")
+
+    well = engine.generate([1, 2], sampling=GREEDY, max_new_tokens=40, seed=0)
+    next(well)
+    with pytest.raises(ValueError, match="cannot choose"):
+        next(engine.generate([3], sampling=Broken(), max_new_tokens=40, seed=0))
+    assert len(list(well)) == 39
+
+
+def test_as_many_slots_as_there_is_room_for(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = 2 * 4 * TINY.num_hidden_layers * TINY.num_key_value_heads * TINY.head_dim * TINY.max_position_embeddings
+    monkeypatch.setattr(litellama.engine, "MOST_CACHE_BYTES", 3 * one)
+    assert Engine(model).slots == 3
+    assert Engine(model, 2).slots == 2
+    monkeypatch.setattr(litellama.engine, "MOST_CACHE_BYTES", 1)
+    assert Engine(model).slots == 1
+
+
+def workers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "litellama-engine"]
+
+
+def wait_until(holds: object, seconds: float = 10) -> None:
+    until = time.monotonic() + seconds
+    while not holds():  # type: ignore[operator]
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def _no_worker_is_left() -> Iterator[None]:
+    yield
+    wait_until(lambda: not workers())
