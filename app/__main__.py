@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import socket
 import sys
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
+
+if TYPE_CHECKING:
+    from app.engines import Engine
 
 DEFAULT_PORT = 7860
 PORTS_TO_TRY = 100
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+KEY = "LITELLAMA_ENGINE_KEY"
 DEFAULT_CHECKPOINT = Path(__file__).parent.parent / "checkpoints" / "tinytown"
+
+log = logging.getLogger("litellama.app")
 
 
 def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -25,6 +33,13 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=Path, default=DEFAULT_CHECKPOINT, help="folder of the first model")
     parser.add_argument("--models", type=Path, help="folder of the models to choose from (default: checkpoints)")
     parser.add_argument("--no-downloads", action="store_true", help="fetch no models; for a server that many share")
+    parser.add_argument(
+        "--engine", action="append", default=[], metavar="URL",
+        help="an OpenAI-compatible server (vLLM, llama.cpp, Ollama) whose models can be chosen too, such as "
+        f"http://localhost:8080; may be given several times. Its key, if it wants one, is taken from {KEY} in the "
+        f"environment, the second one's from {KEY}_2, and so on",
+    )  # fmt: skip
+    parser.add_argument("--engine-model", metavar="NAME", help="the only model of the engine that is to be offered")
     options = parser.parse_args(arguments)
     if options.host not in LOOPBACK:
         parser.error(
@@ -33,6 +48,8 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
         )
     if options.models is not None and not options.models.is_dir():
         parser.error(f"--models is {options.models}; a folder that holds checkpoint folders was expected")
+    if options.engine_model is not None and len(options.engine) != 1:
+        parser.error(f"--engine-model names a model of one engine; --engine was given {len(options.engine)} times")
     if options.port is not None and not 0 <= options.port <= 65535:
         parser.error(f"--port is {options.port}; a number from 1 to 65535 was expected, or 0 for any free one")
     return options
@@ -89,6 +106,23 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def open_engines(options: argparse.Namespace) -> list[Engine]:
+    """The servers that were named, each with its key, if the environment holds one."""
+    from app.engines import Engine
+
+    engines = []
+    for number, address in enumerate(options.engine, 1):
+        key = os.environ.get(KEY if number == 1 else f"{KEY}_{number}", "").strip()
+        engine = Engine(address, key or None, options.engine_model)
+        if not engine.caller.is_private:
+            log.warning(
+                "%s is asked without encryption: whoever is on the way there can read what is asked and answered%s",
+                engine.where, ", and the key" if key else "",
+            )  # fmt: skip
+        engines.append(engine)
+    return engines
+
+
 def serve(listener: socket.socket, options: argparse.Namespace) -> None:
     """Open the model and answer on `listener` until the process is told to stop."""
     # Imported only now: torch and Gradio take seconds, `--help` and a wrong option should not.
@@ -97,8 +131,9 @@ def serve(listener: socket.socket, options: argparse.Namespace) -> None:
     from litellama.checkpoint import checkpoints_folder, open_checkpoint
 
     models = options.models or checkpoints_folder()
-    alone = options.host in LOOPBACK and not options.no_downloads
-    app = create_app(Session(open_checkpoint(options.checkpoint), models), downloads=alone)
+    session = Session(open_checkpoint(options.checkpoint), models, engines=open_engines(options))
+    session.models.elsewhere()  # asked before anybody waits for it
+    app = create_app(session, downloads=options.host in LOOPBACK and not options.no_downloads)
     name = f"[{options.host}]" if ":" in options.host else options.host
     address = f"http://{name}:{listener.getsockname()[1]}/"
     # A second for what is being answered; an open page's heartbeat would otherwise keep the server for ever.

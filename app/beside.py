@@ -114,7 +114,9 @@ class Beside:
 
     def _both(self, pair: Pair, question: str, wish: Wish) -> Iterator[dict[str, Any]]:
         settings = pair.settings(wish)
-        exchange = Exchange(question, self._labels(pair, settings), wish.in_turn)
+        away = {one.name: one.title for one in self._models.known_elsewhere()}
+        elsewhere = any(voice.model in away for voice in pair.voices)
+        exchange = Exchange(question, self._labels(pair, settings, away), wish.in_turn, elsewhere)
         pair.exchanges.append(exchange)
         del pair.exchanges[:-MOST_TURNS]
         stopped = pair.stopped = threading.Event()
@@ -146,8 +148,8 @@ class Beside:
             if not exchange.over:
                 pair.stop()
 
-    def _labels(self, pair: Pair, settings: list[Settings]) -> tuple[Label, Label]:
-        listed = {one.name: one.title for one in self._models.listed()}
+    def _labels(self, pair: Pair, settings: list[Settings], away: dict[str, str]) -> tuple[Label, Label]:
+        listed = {one.name: one.title for one in self._models.listed()} | away
         names = [voice.model for voice in pair.voices]
         titles = [listed.get(name, name[:LONGEST_TITLE]) for name in names]
         if titles[0] == titles[1] and names[0] != names[1]:

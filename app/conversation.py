@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.speakers import Said
 from app.weighing import Bill
+from app.wire import TextStep
 from app.words import Problem
-from litellama.chat import Message, Piece
+from litellama.chat import Message
 from litellama.generate import Step
 
 MOST_TURNS = 50  # older ones are forgotten
@@ -25,24 +27,24 @@ class Turn:
     number: int
     question: str
     pieces: list[str] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Step | TextStep] = field(default_factory=list)
 
     @property
     def reply(self) -> str:
         return "".join(self.pieces)
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: Said) -> None:
         if piece.step is not None:
             self.pieces.append(piece.text)
             self.steps.append(piece.step)
         elif self.pieces:
             self.pieces[-1] += piece.text  # text that was held back until the end belongs to the last token
 
-    def tokens(self) -> list[tuple[str, float]]:
-        """Text and probability of each token so far."""
+    def tokens(self) -> list[tuple[str, float | None]]:
+        """Text and probability, None if it isn't known, of each token so far."""
         return [(text, step.probability) for text, step in zip(self.pieces, self.steps, strict=True)]
 
-    def step(self, token: object) -> Step:
+    def step(self, token: object) -> Step | TextStep:
         if type(token) is not int or not 0 <= token < len(self.steps):
             raise Problem("problem.forgotten")
         return self.steps[token]
@@ -50,28 +52,33 @@ class Turn:
 
 @dataclass(frozen=True)
 class Update:
-    """What the page is told while a reply is written. `state`: running, done, stopped, length or time.
+    """What the page is told while a reply is written. `state`: running, done, stopped, length, time or broken.
 
-    `tokens` are (text, probability) of the reply so far; `dropped` is how many old messages no longer fitted. At its
-    end, `bill` is what it took, and `total` what the conversation took.
+    `tokens` are (text, probability) of the reply so far, `written` their number if that isn't it; `dropped` is how many
+    old messages no longer fitted. At its end, `bill` is what it took, and `total` what the conversation took. `stats`
+    is the key of the sentence with the figures, `remarks` are those of others and their values.
     """
 
     turn: int
     state: str
-    tokens: list[tuple[str, float]]
+    tokens: list[tuple[str, float | None]]
     dropped: int
     seed: int
     seconds: float
     bill: Bill | None = None
     total: Bill | None = None
+    written: int | None = None
+    stats: str = "chat.stats"
+    remarks: Sequence[tuple[str, dict[str, object]]] = ()
 
     def to_json(self) -> dict[str, Any]:
-        count = len(self.tokens)
+        count = len(self.tokens) if self.written is None else self.written
         per_second = round(count / self.seconds, 1) if self.seconds > 0 else 0.0
         return {
             "turn": self.turn, "state": self.state, "dropped": self.dropped, "seed": self.seed,
-            "tokens": [[text, round(probability, 4)] for text, probability in self.tokens],
+            "tokens": [[text, probability and round(probability, 4)] for text, probability in self.tokens],
             "count": count, "seconds": round(self.seconds, 2), "per_second": per_second,
+            "stats": self.stats, "remarks": [list(remark) for remark in self.remarks],
             "bill": self.bill and self.bill.to_json(), "total": self.total and self.total.to_json(),
         }  # fmt: skip
 

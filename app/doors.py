@@ -14,8 +14,8 @@ LARGEST_BODY = 256 * 1024  # bytes
 
 # An allow list, since Gradio brings dozens of routes (upload, proxy, run, file, stream, info) that no page here uses.
 OPEN = (
-    "/", "/words.js", "/facts.json", "/models.json", "/model.json", "/training.json", "/download.json",
-    "/config", "/theme.css", "/favicon.ico",
+    "/", "/words.js", "/facts.json", "/models.json", "/engines.json", "/model.json", "/training.json",
+    "/download.json", "/config", "/theme.css", "/favicon.ico",
     "/gradio_api/app_id", "/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/queue/join", "/gradio_api/queue/data",
     "/gradio_api/startup-events",
 )  # fmt: skip

@@ -7,10 +7,13 @@ import json
 import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from app.engines import Engine, RemoteModel
 from app.words import Problem
 from litellama.checkpoint import (
     CARD,
@@ -21,6 +24,7 @@ from litellama.checkpoint import (
     open_checkpoint,
 )
 from litellama.config import is_litellama
+from litellama.engine import Engine as LocalEngine
 from litellama.memory import free_memory
 
 MOST_BYTES = 2 * 10**9
@@ -60,6 +64,11 @@ class Model:
     opened: Opened
     stamp: str | None
 
+    @cached_property
+    def engine(self) -> LocalEngine:
+        """Where all pages that chat with it have their tokens made, together."""
+        return LocalEngine(self.opened.model)
+
     @property
     def bytes(self) -> int:
         return sum(weight.nbytes for weight in self.opened.model.parameters())
@@ -83,12 +92,20 @@ class Model:
 
 class Models:
     """Every model by its name. Safe to be used by many threads: one model is opened at a time and only once, and who
-    uses another that is open needn't wait. A model in `folder` that is called like the first one stands behind it."""
+    uses another that is open needn't wait. A model in `folder` that is called like the first one stands behind it.
+    Those of `engines` run elsewhere."""
 
-    def __init__(self, first: Opened, folder: Path | None = None, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        first: Opened,
+        folder: Path | None = None,
+        most_bytes: int = MOST_BYTES,
+        engines: Sequence[Engine] = (),
+    ) -> None:
         self.first = Model(first.folder.resolve().name, first, _stamp(first.folder))
         self.folder = folder
         self.most_bytes = most_bytes
+        self.engines = tuple(engines)
         self._others: OrderedDict[str, Model] = OrderedDict()  # the least recently used in front
         self._lock = threading.Lock()
         self._opening = threading.Lock()
@@ -108,6 +125,37 @@ class Models:
                     rows.append(Listed(name, title, found["parameters"], (folder / MANIFEST).exists(), folder))
         return rows
 
+    def elsewhere(self) -> list[RemoteModel]:
+        """What the engines offer now, and to know that, they are asked."""
+        for engine in self.engines:
+            engine.refresh()
+        return self.known_elsewhere()
+
+    def known_elsewhere(self) -> list[RemoteModel]:
+        """What the engines offered when they were asked last."""
+        return [one for engine in self.engines for one in engine.models()]
+
+    def offered(self) -> list[dict[str, Any]]:
+        """Everything that can be chosen, as the page is told of it."""
+        return [*(one.to_json() for one in self.listed()), *(one.to_json() for one in self.elsewhere())]
+
+    def problems(self) -> list[dict[str, Any]]:
+        """Why engines could not be asked what they offer, the last time."""
+        return [engine.problem.to_json() for engine in self.engines if engine.problem is not None]
+
+    def remote(self, name: str) -> RemoteModel | None:
+        """The engine's model called `name`, None if it's no engine's.
+
+        Raises `Problem` for a name that an engine didn't list when it was asked last.
+        """
+        for engine in self.engines:
+            if name.startswith(f"{engine.where}/"):
+                for model in engine.models():
+                    if model.name == name:
+                        return model
+                raise engine.problem or Problem("problem.no_model", name=name[:LONGEST_TITLE])
+        return None
+
     def open(self, name: str | None = None) -> Model:
         """The model called `name`, by default the first; opened anew if its files were replaced.
 
@@ -122,12 +170,25 @@ class Models:
 
     def describe(self, name: str | None = None) -> dict[str, Any]:
         """What a page that wants `name` is told. If it can't be had: what the first model is, and the `problem`."""
+        told: dict[str, Any] = {"problem": None}
         try:
+            if name is not None and (remote := self._reachable(name)) is not None:
+                here = {"name": self.first.name, "title": self.first.title}
+                told |= {"verified": False, "tinytown": False, "trust": None, "first": False, "here": here}
+                return remote.to_json() | told
             model = self.open(name)
-            told: dict[str, Any] = {"problem": None}
         except Problem as problem:
             model, told = self.first, {"problem": problem.to_json()}
         return model.to_json() | {"first": model.name == self.first.name} | told
+
+    def _reachable(self, name: str) -> RemoteModel | None:
+        """As `remote`, of an engine that was just asked. Raises its `Problem` if it can't be reached."""
+        for engine in self.engines:
+            if name.startswith(f"{engine.where}/"):
+                engine.refresh()
+                if engine.problem is not None:
+                    raise engine.problem
+        return self.remote(name)
 
     def _held(self, name: str) -> Model | None:
         with self._lock:

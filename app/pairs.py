@@ -55,17 +55,21 @@ class Label:
 
 @dataclass
 class Exchange:
-    """One message's two answers, as far as they are there; a side that failed has its `Problem`."""
+    """One message's two answers, as far as they are there; a side that failed has its `Problem`. If one is given
+    `elsewhere`, by another server, the two did not share this computer."""
 
     question: str
     labels: tuple[Label, Label]
     in_turn: bool
+    elsewhere: bool
     sides: list[Outcome | None] = field(default_factory=lambda: [None, None])
     over: bool = False
 
     def to_json(self) -> dict[str, Any]:
         names = [label.to_json() for label in self.labels]
-        return {"names": names, "in_turn": self.in_turn, "sides": [_outcome_json(side) for side in self.sides]}
+        note = "beside.in_turn_note" if self.in_turn else "beside.at_once_note"
+        note = "beside.elsewhere_note" if self.elsewhere else note
+        return {"names": names, "note": note, "sides": [_outcome_json(side) for side in self.sides]}
 
     def hidden_json(self) -> dict[str, Any]:
         """The texts alone, and not before both are there."""

@@ -55,7 +55,8 @@ def create_app(session: Session, models_folder: Path | None = None, *, downloads
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.get("/words.js")(words_script)
     app.get("/facts.json")(every_fact)
-    app.get("/models.json")(lambda: [one.to_json() for one in session.models.listed()])
+    app.get("/models.json")(session.models.offered)
+    app.get("/engines.json")(session.models.problems)
     app.post("/model.json")(session.models.describe)  # not to be had by a mere link: it opens the model
     app.get("/views/{name}")(view_file)
     shelf, kept = Shelf(), models_folder or session.models.folder or checkpoints_folder()

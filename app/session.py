@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,14 +15,15 @@ from weakref import WeakKeyDictionary
 from app import attributions, interventions
 from app.beside import Beside
 from app.conversation import Conversation, Turn, Update, Voice
+from app.engines import Engine
 from app.layers import lens_json
 from app.looks import Looks, look_at, move_window, overview, picture, roles_json
-from app.models import Models
+from app.models import Model, Models
 from app.settings import Settings
+from app.speakers import LocalSpeaker, RemoteSpeaker, Speaker
 from app.walks import walk_json
 from app.weighing import Bill, Scale
 from app.words import Problem
-from litellama.chat import prompt_ids, reply
 from litellama.chat_forms import Form
 from litellama.checkpoint import Opened
 from litellama.explain.attention import HeadRoles, head_roles, roles_in
@@ -30,7 +32,6 @@ from litellama.tokenizer import Tokenizer
 
 MOST_CONVERSATIONS = 200
 MOST_CHARACTERS = 4000
-ALTERNATIVES = 10
 SECONDS_PER_REPLY = 30.0
 SECONDS_BETWEEN_UPDATES = 0.2
 
@@ -41,10 +42,16 @@ class Session:
     """Everything that outlives a request. Safe to be used by many threads, one conversation by one reply at a time."""
 
     def __init__(
-        self, first: Opened, models: Path | None = None, *, seconds_per_reply: float = SECONDS_PER_REPLY
+        self,
+        first: Opened,
+        models: Path | None = None,
+        *,
+        seconds_per_reply: float = SECONDS_PER_REPLY,
+        engines: Sequence[Engine] = (),
     ) -> None:
-        """`first` answers pages that choose no model; the checkpoints in the folder `models` can be chosen as well."""
-        self.models = Models(first, models)
+        """`first` answers pages that choose no model; the checkpoints in the folder `models`, and what `engines` offer,
+        can be chosen as well."""
+        self.models = Models(first, models, engines=engines)
         self.seconds_per_reply = seconds_per_reply
         self.scale = Scale()
         self.beside = Beside(self.models, self.answer)
@@ -64,8 +71,13 @@ class Session:
             self._page(key).model = name
 
     def opened(self, key: str) -> Opened:
-        """The model of one page. Raises `Problem` if it cannot be had, or isn't the one that answered here before."""
-        return self._opened_for(self._page(key))
+        """The model of one page. Raises `Problem` if it cannot be had, runs elsewhere, or isn't the one that answered
+        here before."""
+        return self._model_for(self._page(key)).opened
+
+    def opened_here(self, key: str) -> Opened | None:
+        """As `opened`; None for a model that runs elsewhere."""
+        return self.opened(key) if self.models.remote(self._page(key).model) is None else None
 
     def conversation(self, key: str) -> Conversation:
         """The conversation of one browser page."""
@@ -101,18 +113,18 @@ class Session:
 
     def answer(self, voice: Voice, question: str, settings: Settings) -> Iterator[Update]:
         """Let a voice reply to a message that was read."""
-        opened, conversation = self._opened_for(voice), voice.conversation
-        with conversation.writing(self.seconds_per_reply + 5):
-            yield from self._write(opened, conversation, question, settings)
+        speaker, conversation = self._speaker_for(voice), voice.conversation
+        with conversation.writing(self._seconds(speaker) + 5):
+            yield from self._write(speaker, conversation, question, settings)
 
     def redo(self, key: str, text: object, settings: Settings) -> Iterator[Update]:
         """Reply to the last message once more; `text` replaces it, None keeps it."""
-        question = None if text is None else read_message(text)
-        opened, conversation = self.opened(key), self.conversation(key)
-        with conversation.writing(self.seconds_per_reply + 5):
+        question, page = None if text is None else read_message(text), self._page(key)
+        speaker, conversation = self._speaker_for(page), page.conversation
+        with conversation.writing(self._seconds(speaker) + 5):
             last = conversation.drop_last()
             try:
-                yield from self._write(opened, conversation, question or last.question, settings)
+                yield from self._write(speaker, conversation, question or last.question, settings)
             except Problem:
                 conversation.turns.append(last)  # nothing is lost by a message that could not be used
                 raise
@@ -124,9 +136,7 @@ class Session:
     def alternatives_of(self, voice: Voice, turn: object, token: object) -> dict[str, Any]:
         """The same of a voice's reply."""
         step = voice.conversation.turn(turn).step(token)
-        opened = self._opened_for(voice)
-        rows = [_row(opened, id, probability) | {"chosen": id == step.id} for id, probability in step.alternatives]
-        return {"turn": turn, "token": token, "chosen": _row(opened, step.id, step.probability), "rows": rows}
+        return {"turn": turn, "token": token} | self._speaker_for(voice).alternatives(step)
 
     def look(self, key: str, text: object, start: object = None) -> Iterator[dict[str, Any]]:
         """Read and answer `text` and show every head; with `start`, another window of the text looked at last.
@@ -217,13 +227,27 @@ class Session:
         opened = self.opened(key)
         return opened.model, opened.tokenizer, opened.form
 
-    def _opened_for(self, voice: Voice) -> Opened:
+    def _seconds(self, speaker: Speaker) -> float:
+        """The most a reply may take."""
+        return self.seconds_per_reply if speaker.seconds is None else speaker.seconds
+
+    def _speaker_for(self, voice: Voice) -> Speaker:
+        """Who answers. Raises `Problem` if it cannot be had, or isn't who answered here before."""
+        remote = self.models.remote(voice.model)
+        if remote is not None:
+            return RemoteSpeaker(remote)
+        model = self._model_for(voice)
+        return LocalSpeaker(model.opened, model.engine.generate)
+
+    def _model_for(self, voice: Voice) -> Model:
+        if (remote := self.models.remote(voice.model)) is not None:
+            raise Problem("problem.engine_weights", name=remote.title)
         model = self.models.open(voice.model)
         with self._lock:
             voice.stamp = voice.stamp or model.stamp
             if voice.stamp != model.stamp:
                 raise Problem("problem.model_replaced", name=model.title)
-        return model.opened
+        return model
 
     def _page(self, key: str) -> Voice:
         """What is known of a page; the least recently used make room for new ones."""
@@ -235,10 +259,12 @@ class Session:
             self.leave(oldest)
         return page
 
-    def _write(self, opened: Opened, conversation: Conversation, question: str, settings: Settings) -> Iterator[Update]:
+    def _write(
+        self, speaker: Speaker, conversation: Conversation, question: str, settings: Settings
+    ) -> Iterator[Update]:
         turn = conversation.begin(question)
         try:
-            yield from self._stream(opened, conversation, turn, settings)
+            yield from self._stream(speaker, conversation, turn, settings)
         except Problem:
             conversation.turns.remove(turn)
             raise
@@ -247,50 +273,39 @@ class Session:
             log.exception("a reply failed")
             raise Problem("problem.unexpected") from error
 
-    def _stream(self, opened: Opened, conversation: Conversation, turn: Turn, settings: Settings) -> Iterator[Update]:
-        model, tokenizer, form = opened.model, opened.tokenizer, opened.form
-        messages = conversation.messages()
-        length = model.config.max_position_embeddings
-        most = min(settings.max_tokens, length // 2)  # at least half of the context stays for reading
-        try:
-            prompt = prompt_ids(messages, tokenizer, length, most, form=form)
-        except ValueError as error:
-            raise Problem("problem.does_not_fit", limit=length - most) from error
+    def _stream(self, speaker: Speaker, conversation: Conversation, turn: Turn, settings: Settings) -> Iterator[Update]:
+        speech = speaker.reply(conversation.messages(), settings)
         start = time.monotonic()
 
         def update(state: str, bill: Bill | None = None) -> Update:
             elapsed = time.monotonic() - start
             total = bill and conversation.bill
-            return Update(turn.number, state, turn.tokens(), prompt.dropped, settings.seed, elapsed, bill, total)
+            return Update(
+                turn.number, state, turn.tokens(), speech.dropped, settings.seed, elapsed, bill, total,
+                speech.written, speech.stats, speech.remarks,
+            )  # fmt: skip
 
         told = 0.0  # so the first text is told at once
-        with self.scale.share(self.seconds_per_reply + 5) as share:
-            pieces = reply(
-                model, tokenizer, messages, settings.sampling, most, settings.seed, ALTERNATIVES, form=form
-            )  # fmt: skip
-            for piece in pieces:
+        most_seconds = self._seconds(speaker)
+        weighed = self.scale.share(most_seconds + 5) if speaker.where is None else nullcontext()
+        with closing(speech), weighed as share:
+            for piece in speech.pieces:
                 turn.add(piece)
                 now = time.monotonic()
                 if conversation.stop.is_set():
                     state = "stopped"
                     break
-                if now - start > self.seconds_per_reply:
-                    state = "time"
+                if now - start > most_seconds:
+                    state = "time" if speaker.where is None else "late"
                     break
                 if now - told >= SECONDS_BETWEEN_UPDATES:
                     told = now
                     yield update("running")
             else:
-                state = "length" if len(turn.steps) >= most else "done"
-            bill = self.scale.bill(share, len(prompt.ids), len(turn.steps))
+                state = speech.state or ("length" if len(turn.steps) >= speech.most else "done")
+            bill = self.scale.bill(share, speech.read, speech.written or len(turn.steps))
         conversation.bill += bill
         yield update(state, bill)
-
-
-def _row(opened: Opened, id: int, probability: float) -> dict[str, Any]:
-    tokenizer = opened.tokenizer
-    ends = id in opened.form.stop_ids or (id in opened.config.eos_token_ids and tokenizer.is_special(id))
-    return {"text": tokenizer.token_text(id), "ends": ends, "probability": round(probability, 6)}
 
 
 def read_message(text: object) -> str:

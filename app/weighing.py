@@ -11,6 +11,7 @@ from litellama.footprint.meter import Energy, together
 from litellama.footprint.sharing import Share, SharedMeter
 
 LARGE = "llama2-7b"
+ELSEWHERE = "@chat.energy_elsewhere"
 METHODS = {
     "RAPL": "chat.method_rapl", "NVML counter": "chat.method_nvml_counter", "NVML power": "chat.method_nvml_power",
     "CPU time x watts per core": "chat.method_cpu_time", "installed memory x watts per GB": "chat.method_memory",
@@ -63,8 +64,10 @@ class Scale:
         """Begin to weigh one reply; it counts as abandoned after `most_seconds`."""
         return self._meter.share(most_seconds)
 
-    def bill(self, share: Share, read: int, written: int) -> Bill:
-        """End to weigh a reply that read and wrote so many tokens."""
+    def bill(self, share: Share | None, read: int, written: int) -> Bill:
+        """End to weigh a reply that read and wrote so many tokens; without a share, one that was written elsewhere."""
+        if share is None:
+            return Bill(1, read, written, None, None, 1, ELSEWHERE)
         energy = share.close()
         large = None if self.record is None else text_energy(self.record, LARGE, read, written)
         return Bill(1, read, written, energy, large, int(energy is None), share.reason)

@@ -11,12 +11,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from litellama.chat_forms import Form, Side, is_chat_tokenizer, plain_form
 from litellama.chat_template import ChatTemplateError, read_template
 from litellama.config import ModelConfig
-from litellama.generate import Step, generate
+from litellama.generate import Generate, Step
+from litellama.generate import generate as generate_alone
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
 from litellama.tokenizer import SPECIAL_TOKENS, Tokenizer
@@ -142,18 +144,21 @@ def reply(
     *,
     form: Form | None = None,
     system: str | None = None,
+    generate: Generate | None = None,
 ) -> Iterator[Piece]:
     """Answer the last message, piece by piece; the pieces' texts joined are the reply.
 
     The oldest turns are left out if the conversation is too long. Raises `ValueError`, at once, if the last message
-    alone is too long or a setting is out of range. Closing the iterator stops the model.
+    alone is too long or a setting is out of range. Closing the iterator stops the model. `generate` makes the model's
+    steps where it isn't to be run for this reply alone, such as `litellama.engine.Engine.generate`.
     """
+    generate = partial(generate_alone, model) if generate is None else generate
     form = choose_form(tokenizer, model.config) if form is None else form
     context_length = model.config.max_position_embeddings
     reserve = min(max_new_tokens, context_length // 2)  # a long reply must not push out the question it answers
     prompt = prompt_ids(messages, tokenizer, context_length, reserve, form=form, system=system)
     steps = generate(
-        model, prompt.ids, sampling=sampling, max_new_tokens=max_new_tokens, seed=seed,
+        prompt.ids, sampling=sampling, max_new_tokens=max_new_tokens, seed=seed,
         stop_ids=stop_ids(model, tokenizer, form), alternatives=alternatives,
     )  # fmt: skip
     return spoken(steps, tokenizer, form.stops)
@@ -182,7 +187,18 @@ def stop_ids(model: LiteLlama, tokenizer: Tokenizer, form: Form | None = None) -
 
 
 def spoken(steps: Iterator[Step], tokenizer: Tokenizer, stops: tuple[str, ...]) -> Iterator[Piece]:
-    """Steps to text: whole characters only, without the leading space, ended before a stop string."""
+    """Steps to text: whole characters only, without the leading space, ended before a stop string.
+
+    With the pieces the steps are closed, so that the model stops, whatever else still holds them.
+    """
+    try:
+        yield from _pieces(steps, tokenizer, stops)
+    finally:
+        if (close := getattr(steps, "close", None)) is not None:
+            close()
+
+
+def _pieces(steps: Iterator[Step], tokenizer: Tokenizer, stops: tuple[str, ...]) -> Iterator[Piece]:
     decoder = tokenizer.stream()
     held = ""  # text that may turn out to be the beginning of a stop string
     begun = False

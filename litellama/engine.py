@@ -83,20 +83,24 @@ class Engine:
 
     def _work(self) -> None:
         """Serve until nobody is left. What goes wrong is told to all who were being served, and work goes on."""
-        batch = _Batch(self.model, self.slots)
+        batch: _Batch | None = None
         while True:
             with self._lock:
-                if not batch.busy and not self._waiting:
+                if not (self._waiting or (batch and batch.busy)):
                     self._working = False
                     return
             try:
+                batch = batch or _Batch(self.model, self.slots)
                 batch.take(self._waiting)
                 batch.read()
                 batch.step()
             except BaseException as wrong:
-                for conversation in batch.all():
+                for conversation in batch.all() if batch else self._everybody_waiting():
                     conversation.news.put(wrong)
-                batch = _Batch(self.model, self.slots)
+                batch = None
+
+    def _everybody_waiting(self) -> list[_Conversation]:
+        return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
 
 @dataclass(eq=False)
@@ -113,19 +117,18 @@ class _Conversation:
     left: bool = False
 
     def choose(self, logits: Tensor) -> bool:
-        """Take the next token by its scores (V) and tell the caller. False at the end, which is told too; so is what
-        went wrong, which is this caller's alone."""
+        """Take the next token by its scores (V) and tell the caller. False at the end, which is told too, as is what
+        goes wrong with this conversation alone."""
         try:
             id = self.sampling.choose(logits, self.generator, self.used)
+            if id not in self.stop_ids:
+                self.news.put(make_step(id, logits, self.alternatives))
+                self.used.append(id)
+                self.steps -= 1
+                if self.steps:
+                    return True
         except Exception as wrong:
             self.news.put(wrong)
-            return False
-        if id not in self.stop_ids:
-            self.news.put(make_step(id, logits, self.alternatives))
-            self.used.append(id)
-            self.steps -= 1
-            if self.steps:
-                return True
         self.news.put(None)
         return False
 
@@ -169,10 +172,10 @@ class _Batch:
         ids = self.reading.used[self.cache.length : self.cache.length + READ_AT_ONCE]
         logits = _read(self.model, ids, self.cache)
         if self.cache.length == len(self.reading.used):
-            conversation, self.reading = self.reading, None
-            if conversation.choose(logits):
+            if self.reading.choose(logits):
                 self.decoding.fill(self.decoding.open(), self.cache)
-                self.running.append(conversation)
+                self.running.append(self.reading)
+            self.reading = None
 
     def step(self) -> None:
         """One token for each conversation."""

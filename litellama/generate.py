@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -24,6 +25,21 @@ class Step:
     id: int
     probability: float
     alternatives: tuple[tuple[int, float], ...]
+
+
+class Generate(Protocol):
+    """`generate` of one model, by whatever means: alone, or together with others (`litellama.engine`)."""
+
+    def __call__(
+        self,
+        prompt_ids: Sequence[int],
+        *,
+        sampling: Sampling,
+        max_new_tokens: int,
+        seed: int,
+        stop_ids: Collection[int] = (),
+        alternatives: int = 0,
+    ) -> Iterator[Step]: ...
 
 
 def generate(

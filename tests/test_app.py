@@ -7,19 +7,24 @@ import math
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from torch import Tensor
 
 from app.__main__ import main, open_socket, parse_options
 from app.session import MOST_CONVERSATIONS, Session, read_message
 from app.settings import read_settings
+from app.speakers import LocalSpeaker, Speech
 from app.words import Problem
 from litellama.checkpoint import open_checkpoint
+from litellama.decoding import Decoding
 from tests.browser.app_server import Page, running_app
 
 SETTINGS = {"temperature": 0.7, "top_p": 0.95, "top_k": 0, "max_tokens": 20, "seed": 1}
@@ -43,6 +48,13 @@ def last(updates: Iterator[Any]) -> dict[str, Any]:
 
 def text(update: dict[str, Any]) -> str:
     return "".join(piece for piece, _ in update["tokens"])
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it never came about"
+        time.sleep(0.01)
 
 
 def test_same_seed_same_reply(session: Session) -> None:
@@ -85,6 +97,58 @@ def test_stop_ends_with_the_next_token(session: Session) -> None:
     session.stop("a")
     update = next(running).to_json()
     assert (update["state"], update["count"]) == ("stopped", 2)
+
+
+def test_pages_that_write_at_once_share_each_step(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And each reply is what it is alone."""
+    alone = [last(session.ask(page, f"{page}, where is the kite?", settings()))["tokens"] for page in "abc"]
+    widths: list[int] = []
+    go_on, step, engine = threading.Event(), Decoding.step, session.models.first.engine
+
+    def counted(self: Decoding, ids: list[int]) -> Tensor:
+        assert go_on.wait(20)
+        widths.append(len(ids))
+        return step(self, ids)
+
+    monkeypatch.setattr(Decoding, "step", counted)
+    with ThreadPoolExecutor() as pool:
+        replies = [pool.submit(lambda page: last(session.redo(page, None, settings())), page) for page in "abc"]
+        wait_until(lambda: len(engine._waiting) == 2)  # the third is in its first step
+        go_on.set()
+        assert [reply.result(20)["tokens"] for reply in replies] == alone
+    assert max(widths) == 3
+
+
+@pytest.mark.parametrize("how", ["closed", "stopped"])
+def test_who_no_longer_listens_leaves_the_batch(session: Session, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Whatever else still holds what it listened to."""
+    steps: list[int] = []
+    held: list[Speech] = []
+    go_on, step, reply = threading.Semaphore(0), Decoding.step, LocalSpeaker.reply
+
+    def kept(self: LocalSpeaker, *arguments: Any) -> Speech:
+        held.append(reply(self, *arguments))
+        return held[-1]
+
+    def slowly(self: Decoding, ids: list[int]) -> Tensor:
+        assert go_on.acquire(timeout=20)
+        steps.append(len(ids))
+        return step(self, ids)
+
+    monkeypatch.setattr(Decoding, "step", slowly)
+    monkeypatch.setattr(LocalSpeaker, "reply", kept)
+    engine = session.models.first.engine
+    running = session.ask("a", "hello", settings(temperature=0, max_tokens=60))
+    next(running)
+    if how == "closed":
+        running.close()  # type: ignore[attr-defined]
+    else:
+        session.stop("a")
+        go_on.release()
+        assert [update.state for update in running] == ["stopped"]
+    go_on.release(100)
+    wait_until(lambda: not engine._working)
+    assert len(steps) <= 2, "it went on for nobody"
 
 
 def test_wall_clock(tiny_checkpoint: Path) -> None:

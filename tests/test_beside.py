@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from app import beside as beside_module
 from app import models as models_module
 from app.beside import Beside
 from app.conversation import Update, Voice
+from app.engines import Engine
 from app.pairs import VOTES, Wish, read_wish
 from app.session import Session
 from app.settings import Settings, read_settings
@@ -31,6 +33,7 @@ from litellama.checkpoint import open_checkpoint, save_checkpoint
 from litellama.tokenizer import Tokenizer
 from tests.browser.app_server import Page, running_app
 from tests.conftest import TINY, random_model
+from tests.loopback import finish, loopback, speaking, word
 
 SENT = {"temperature": 0, "top_p": 1, "top_k": 0, "max_tokens": 12, "seed": 1}
 QUESTIONS = ("Tom found a red kite. Where is it?", "Who has the kite now?")
@@ -340,7 +343,7 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 
 def test_one_after_the_other(endless: Beside, talkers: Talkers) -> None:
     running, update = begin(endless, wish(in_turn=True))
-    assert update["turns"][0]["in_turn"]
+    assert update["turns"][0]["note"] == "beside.in_turn_note"
     assert talkers.begun == ["alpha"]
     assert update["turns"][0]["sides"][1] is None
     endless.stop("page")
@@ -425,6 +428,70 @@ def test_a_fault_of_the_lab_is_a_sentence_too(session: Session, caplog: pytest.L
     update = list(Beside(session.models, answer).ask("page", "Hello", wish()))[-1]
     assert "secret" not in json.dumps(update)
     assert {side["problem"]["key"] for side in update["turns"][0]["sides"]} == {"problem.unexpected"}
+
+
+# --- One of them elsewhere -------------------------------------------------------------------------------------------
+
+
+KITE = (word(" A", -0.1), word(" kite", -0.2), finish(prompt_tokens=9, completion_tokens=3))
+
+
+@contextmanager
+def with_one_elsewhere(shelf: Path, *pieces: bytes) -> Iterator[tuple[Session, str]]:
+    """A session, and the name of the model that says `pieces` on another server."""
+    with loopback(speaking(*pieces)) as server:
+        session = Session(open_checkpoint(shelf / "alpha"), shelf, engines=[Engine(server.address)])
+        (there,) = session.models.elsewhere()
+        yield session, there.name
+
+
+@pytest.mark.parametrize("in_turn", [False, True])
+@pytest.mark.parametrize("there", [0, 1])
+def test_one_of_them_runs_elsewhere(shelf: Path, there: int, in_turn: bool) -> None:
+    with with_one_elsewhere(shelf, *KITE) as (session, name):
+        where, here = name.split("/")[0], 1 - there
+        pair = (name, "alpha") if there == 0 else ("alpha", name)
+        update = ask(session, wish(*pair, in_turn=in_turn))
+        assert texts(update)[there] == "A kite"
+        assert texts(update)[here] == alone(session, "alpha", QUESTIONS[0])[0]
+        assert titles(update)[there] == f"small @ {where}"
+        assert titles(update)[here] == "Alpha"
+        assert update["turns"][0]["note"] == "beside.elsewhere_note", "they did not share this computer"
+        sides = update["turns"][0]["sides"]
+        assert (sides[there]["stats"], sides[here]["stats"]) == ("chat.stats_engine", "chat.stats")
+        assert sides[there]["bill"]["reason"] == "@chat.energy_elsewhere"
+        assert sides[there]["bill"]["energy"] is None
+        assert sides[here]["bill"]["reason"] != "@chat.energy_elsewhere"
+        for side, engine in ((there, where), (here, None)):
+            voice = session.beside.voice("page", update["round"], side)
+            assert session.alternatives_of(voice, 0, 0).get("engine") == engine
+
+
+@pytest.mark.parametrize("pieces", [KITE, (word(" A", -0.1), word(" kite", -0.2))])
+@pytest.mark.parametrize("side", [0, 1])
+def test_blind_does_not_tell_which_runs_elsewhere(
+    shelf: Path, dice: Callable[[int], None], side: int, pieces: tuple[bytes, ...]
+) -> None:
+    """Also where the other server broke off, which is said with its name only after the vote."""
+    dice(side)
+    with with_one_elsewhere(shelf, *pieces) as (session, name):
+        updates = list(session.beside.ask("page", QUESTIONS[0], wish("alpha", name, blind=True)))
+        there = 1 - side
+        told = json.dumps(updates)
+        for telling in (name, name.split("/")[0], "small", "engine", "elsewhere", "stats", "remarks", "broken"):
+            assert telling not in told
+        assert texts(updates[-1])[there] == "A kite"
+        assert updates[-1]["turns"][0]["sides"][there]["cut"] == (pieces is not KITE)
+        after = session.beside.vote("page", updates[-1]["round"], "a")
+        assert titles(after)[there] == f"small @ {name.split('/')[0]}"
+        assert states(after)[there] == ("done" if pieces is KITE else "broken")
+
+
+def test_two_models_here_do_not_wait_for_a_server_that_is_elsewhere(shelf: Path) -> None:
+    with with_one_elsewhere(shelf, *KITE) as (session, _):
+        server = session.models.engines[0]
+        server.refresh = lambda: pytest.fail("it was asked")  # type: ignore[method-assign]
+        assert ask(session, wish())["turns"][0]["note"] == "beside.at_once_note"
 
 
 # --- Blind -------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -232,6 +232,46 @@ def test_a_reply_streams_what_generation_makes(tiny_model: LiteLlama) -> None:
     assert all(len(piece.step.alternatives) == 10 for piece in pieces if piece.step)
     expected = TOKENIZER.decode([step.id for step in steps]).removeprefix(" ")
     assert "".join(piece.text for piece in pieces) == expected
+
+
+def test_the_steps_of_a_reply_may_be_made_elsewhere(tiny_model: LiteLlama) -> None:
+    settings = Sampling(1.0), 20, 3, 10
+    alone = list(reply(tiny_model, TOKENIZER, TALK, *settings))
+    asked: list[list[int]] = []
+
+    def elsewhere(prompt_ids: Sequence[int], **more: Any) -> Iterator[Step]:
+        asked.append(list(prompt_ids))
+        return generate(tiny_model, prompt_ids, **more)
+
+    assert list(reply(tiny_model, TOKENIZER, TALK, *settings, generate=elsewhere)) == alone
+    assert asked == [prompt_ids(TALK, TOKENIZER, 128, 20).ids]
+
+
+@pytest.mark.parametrize("text", ["on and on and on", "so.\nQ: and"])
+def test_who_closes_a_reply_or_reads_its_end_closes_its_steps(tiny_model: LiteLlama, text: str) -> None:
+    """Also when somebody else still holds them: a slot of an engine is freed by nothing else."""
+    held: list[Iterator[Step]] = []
+    closed: list[bool] = []
+
+    def endless(prompt_ids: Sequence[int], **more: Any) -> Iterator[Step]:
+        def steps() -> Iterator[Step]:
+            try:
+                while True:
+                    yield from steps_of(TOKENIZER, " " + text)
+            finally:
+                closed.append(True)
+
+        held.append(steps())
+        return held[-1]
+
+    form = choose_form(base_model_tokenizer(), TINY)  # its replies end before the next "Q:"
+    pieces = reply(tiny_model, TOKENIZER, TALK, Sampling(), 20, 3, form=form, generate=endless)
+    if "Q:" in text:
+        assert "".join(piece.text for piece in pieces) == "so."
+    else:
+        next(pieces)
+        pieces.close()  # type: ignore[attr-defined]
+    assert closed == [True]
 
 
 def test_a_reply_is_refused_before_it_begins(tiny_model: LiteLlama) -> None:

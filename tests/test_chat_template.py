@@ -17,8 +17,9 @@ from tokenizers import AddedToken
 from transformers import PreTrainedTokenizerFast
 
 from app.interventions import answer_with
-from app.session import Session, _row
+from app.session import Session
 from app.settings import read_settings
+from app.speakers import LocalSpeaker
 from litellama.__main__ import main
 from litellama.chat import Message, choose_form, prompt_ids, reply, spoken, stop_ids
 from litellama.chat_forms import Form, Gap
@@ -379,7 +380,8 @@ def test_chat_and_views_end_where_the_form_does(opened: Opened) -> None:
 def test_the_mark_that_would_end_a_reply_is_shown_as_its_end(opened: Opened, folders: dict[str, Folder]) -> None:
     one = folders["chatml"]
     chatml = replace(opened, tokenizer=one.tokenizer, chat_template=CHATML)
-    ends = {text for text in CHATML_MARKS if _row(chatml, one.tokenizer.special(text) or 0, 0.5)["ends"]}
+    steps = {text: Step(one.tokenizer.special(text) or 0, 0.5, ()) for text in CHATML_MARKS}
+    ends = {text for text, step in steps.items() if LocalSpeaker(chatml).alternatives(step)["chosen"]["ends"]}
     assert ends == {"<|im_end|>"}
 
 

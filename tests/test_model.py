@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from torch import Tensor
@@ -81,6 +82,16 @@ def test_reading_through_the_cache_changes_nothing(config: ModelConfig, chunks: 
     read = [model(chunk, cache=cache).logits for chunk in ids.split(chunks, dim=1)]
     torch.testing.assert_close(torch.cat(read, dim=1), model(ids).logits, atol=1e-5, rtol=1e-4)
     assert cache.length == 20
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_cache_takes_memory_only_where_it_is_filled(dtype: torch.dtype) -> None:
+    before = psutil.Process().memory_info().rss
+    cache = KVCache(BASE, 4000, 4000, dtype)
+    assert cache.keys.nbytes > 2**28
+    assert psutil.Process().memory_info().rss - before < 2**26
+    assert cache.keys.dtype == cache.values.dtype == dtype
+    assert not cache.keys[:, 7].any()
 
 
 def test_a_full_cache_says_so() -> None:

@@ -27,6 +27,7 @@ TINYTOWN_EXAMPLES = (
     ("chat.example_sum", "What is seven plus five?"),
     ("chat.example_outside", "What is the capital of France?"),
 )
+ELSEWHERE_EXAMPLES = TINYTOWN_EXAMPLES[:5]
 # Of any other model of its own the lab knows no more than that it goes on with what it reads.
 EXAMPLES = (
     ("chat.example_story", "Once upon a time there was a girl who"),
@@ -83,6 +84,11 @@ def build(session: Session) -> None:
             "text": {"examples": EXAMPLES, "why": "chat.welcome_other"},
             "template": {"examples": CONVERSING_EXAMPLES, "why": "chat.welcome_template"},
             "questions": {"examples": BASE_EXAMPLES, "why": "chat.welcome_base"},
+            "elsewhere": {
+                "examples": ELSEWHERE_EXAMPLES,
+                "why": "chat.welcome_engine",
+                "title": "chat.welcome_engine_title",
+            },
         },
         litellama=litellama_says(),
         record=session.scale.record_json(),

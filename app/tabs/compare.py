@@ -36,7 +36,7 @@ def build(session: Session) -> None:
         sent = sent_by(event)
         asked = {"request": sent.get("request")}
         try:
-            return asked | weigh(sent, _card(session.opened(page_key(session, event, request))))
+            return asked | weigh(sent, _card(session.opened_here(page_key(session, event, request))))
         except Problem as problem:
             return asked | {"problem": problem.to_json()}
 
@@ -46,6 +46,6 @@ def build(session: Session) -> None:
     )  # fmt: skip
 
 
-def _card(opened: Opened) -> dict[str, Any] | None:
+def _card(opened: Opened | None) -> dict[str, Any] | None:
     """What the row of the embedded model's shape says of its training, if the page's model has that shape."""
-    return opened.card if opened.config == preset("tinytown") else None
+    return opened.card if opened is not None and opened.config == preset("tinytown") else None

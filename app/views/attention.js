@@ -1,6 +1,7 @@
 // The Attention tab: a text's tokens, a small picture of every head, and one map looked at closely.
 // Sends 'look' and 'closer'; pictures come as bytes (their square roots), a map as 16-bit numbers.
 lab.attention = (element, trigger, props, watch) => {
+  lab.needsWeights(element);
   const find = (selector) => element.querySelector(selector);
   const box = find("textarea"), strip = find(".lab-look-tokens"), mosaic = find(".lab-look-mosaic"), canvas = find(".lab-look-map canvas");
   const ROLES = ["previous_token", "first_token", "same_token", "induction", "current_word"];

@@ -1,6 +1,7 @@
 // The Attribution tab: an answer, what each word of the prompt adds to it, and the test of that.
 // Sends 'read', 'explain', 'compare', 'cancel' and 'test'; all answers come back through `props.value`, marked with their action.
 lab.attribution = (element, trigger, props, watch) => {
+  lab.needsWeights(element);
   const find = (selector) => element.querySelector(selector);
   const box = find("textarea"), answer = find(".lab-why-answer"), words = find(".lab-why-words");
   const method = find(".lab-why-method"), unit = find(".lab-why-unit"), instead = find(".lab-why-instead");

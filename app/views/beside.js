@@ -65,7 +65,7 @@ lab.beside = ({ element, trigger, temperature, replies, switched, changed, again
     }
     const aloud = [];
     const articles = [...turns.children].slice(-update.turns.length);
-    update.turns.forEach(({ names, in_turn, sides }, index) => {
+    update.turns.forEach(({ names, note, sides }, index) => {
       const article = articles[index];
       article?.querySelectorAll(".lab-reply").forEach((reply, side) => {
         const heading = reply.querySelector(".lab-voice");
@@ -73,7 +73,7 @@ lab.beside = ({ element, trigger, temperature, replies, switched, changed, again
         if (sides[side] && writeSide(reply, sides[side])) aloud.push(`${heading.textContent}: ${spoken(reply)}`);
       });
       if (update.over || index < update.turns.length - 1) article?.classList.add("lab-done");
-      if (names && article?.classList.contains("lab-done")) lab.say(article.querySelector(".lab-beside-note"), in_turn ? "beside.in_turn_note" : "beside.at_once_note");
+      if (names && article?.classList.contains("lab-done")) lab.say(article.querySelector(".lab-beside-note"), note);
     });
     secret = update.hidden;
     return aloud;

@@ -265,9 +265,11 @@ lab.chat = (element, trigger, props, watch) => {
   find(".lab-stop").addEventListener("click", () => { stop(); box.focus(); });
   find(".lab-clear").addEventListener("click", clear);
   find(".lab-cancel").addEventListener("click", () => edit(false));
-  lab.withModel(({ tinytown, form, litellama, trouble }) => {
-    const { examples, why } = props.welcomes[tinytown ? "tinytown" : form];
-    lab.say(find(".lab-welcome-why"), trouble ? "chat.template_unread" : why, { trouble });
+  lab.withModel(({ tinytown, form, litellama, trouble, engine }) => {
+    const { examples, why, title } = props.welcomes[engine ? "elsewhere" : tinytown ? "tinytown" : form];
+    if (title) lab.say(find(".lab-welcome h2"), title);
+    if (engine) box.dataset.placeholder = "chat.message";  // it may speak other languages than English
+    lab.say(find(".lab-welcome-why"), trouble ? "chat.template_unread" : why, { trouble, where: engine });
     const known = find(".lab-welcome-known");
     if (litellama) known.append(lab.make("p", {}, ...replies.said([["chat.litellama"]])), lab.make("ul", {}, ...props.litellama.map(sourced)));
     for (const [caption, text] of examples) {
@@ -276,7 +278,7 @@ lab.chat = (element, trigger, props, watch) => {
       example.addEventListener("click", () => { send("ask", text, text); box.focus(); });
       find(".lab-examples").append(example);
     }
-    lab.translate(welcome);
+    lab.translate(element);
   });
 
   const sourced = ({ key, values, source }) => {

@@ -15,24 +15,30 @@ lab.header = (element, trigger, props) => {
     try {
       lab.models = await (await fetch(new URL("models.json", document.baseURI))).json();
       list();
+      const problems = await (await fetch(new URL("engines.json", document.baseURI))).json();
+      lab.withModel(({ problem }) => {  // what is said of this page's own model already needn't be said again
+        const news = problems.filter(({ english }) => english !== problem?.english);
+        tell(find(".lab-engines"), ...news.map(({ key, values }) => [key, values]));
+      });
     } catch { /* the list stays as it was */ }
   };
-  const complain = (...sentences) => {
-    const line = find(".lab-other-model");
+  const complain = (...sentences) => tell(find(".lab-other-model"), ...sentences);
+  const tell = (line, ...sentences) => {
     line.replaceChildren(...sentences.flatMap(([key, values]) => {
       const sentence = lab.make("span");
       lab.say(sentence, key, values);
       return [sentence, " "];
     }));
-    line.hidden = false;
+    line.hidden = !sentences.length;
   };
   lab.say(badge, "header.opening");
-  lab.withModel(({ title, parameters, verified, problem, corrected }) => {
+  lab.withModel(({ title, parameters, verified, engine, problem, corrected }) => {
     find(".lab-name").textContent = title;
-    lab.say(find(".lab-size"), "header.parameters", { count: parameters });
+    if (parameters !== null) lab.say(find(".lab-size"), "header.parameters", { count: parameters });
     badge.classList.toggle("lab-verified", verified);
-    lab.say(badge, verified ? "header.verified" : "header.unverified");
-    badge.dataset.title = verified ? "header.verified_why" : "header.unverified_why";
+    badge.classList.toggle("lab-elsewhere", Boolean(engine));
+    lab.say(badge, engine ? "header.engine" : verified ? "header.verified" : "header.unverified", { where: engine });
+    badge.dataset.title = engine ? "header.engine_why" : verified ? "header.verified_why" : "header.unverified_why";
     if (problem) complain([problem.key, problem.values], ...(problem.values.name === title ? [] : [["header.instead", { name: title }]]));
     const line = find(".lab-corrected");
     if (corrected) lab.say(line, corrected.instead ? "header.corrected" : "header.corrected_none", corrected);

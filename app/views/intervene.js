@@ -1,6 +1,7 @@
 // The Intervene tab: a button for each head, and the answer with some of them switched off.
 // Sends 'act' with its action (begin, change, worth, patch, few) and 'halt'.
 lab.intervene = (element, trigger, props, watch) => {
+  lab.needsWeights(element);
   const find = (selector) => element.querySelector(selector);
   const box = find("#act-text"), other = find("#act-other"), grid = find(".lab-act-grid");
   let shape = null;      // layers, heads, groups and the first answer

@@ -87,7 +87,7 @@ window.lab = window.lab || {};
       const namesake = titles.indexOf(model.title) !== titles.lastIndexOf(model.title);
       const shown = namesake ? `${model.title} (${model.name})` : model.title;
       const option = lab.make("option", { value: model.name }, shown);
-      if (!model.has_manifest) lab.say(option, "header.option_unverified", { name: shown });
+      if (!model.has_manifest && !model.engine) lab.say(option, "header.option_unverified", { name: shown });
       return option;
     }));
     choice.value = name;
@@ -98,6 +98,17 @@ window.lab = window.lab || {};
     address.searchParams.set("model", name);
     location.assign(address);
   };
+
+  // What looks inside a model says so instead, where the page's model runs elsewhere.
+  lab.needsWeights = (element) => lab.withModel(({ engine, title, here }) => {
+    if (!engine) return;
+    const why = lab.make("p"), use = lab.make("button", { type: "button", class: "lab-plain" });
+    lab.say(why, "problem.engine_weights", { name: title });
+    lab.say(use, "header.use", { name: here.title });
+    use.addEventListener("click", () => lab.chooseModel(here.name));
+    for (const child of element.children) child.hidden = true;
+    element.prepend(lab.make("div", { class: "lab-needs-weights" }, why, use));
+  });
 
   // A request sent in the very moment in which an earlier one ends can be left without an answer: Gradio's server has
   // closed the stream of answers, and its client takes it for open. The next request opens another, which brings that

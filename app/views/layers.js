@@ -1,5 +1,6 @@
 // The Layers tab: a table with a column for each token of the answer and a row for each layer.
 lab.layers = (element, trigger, props, watch) => {
+  lab.needsWeights(element);
   const find = (selector) => element.querySelector(selector);
   const box = find("textarea"), table = find("table");
   let shown = null, requests = 0, asked = null;

@@ -23,7 +23,7 @@ lab.replies = (record) => {
 
   const newToken = (index, probability) => {
     const token = lab.make("span", { class: "lab-token", role: "button", "data-token": index, "aria-haspopup": "dialog", tabindex: index ? -1 : 0 });
-    token.style.setProperty("--doubt", (1 - probability).toFixed(3));
+    if (probability !== null) token.style.setProperty("--doubt", (1 - probability).toFixed(3));
     return token;
   };
 
@@ -33,10 +33,10 @@ lab.replies = (record) => {
     addBill(reply, update.bill);
   };
 
-  const addStats = (reply, { state, count, per_second, seed, dropped }, more) => {
-    const parts = [["chat.stats", { count, per_second, seed }], ...more];
+  const addStats = (reply, { state, count, per_second, seed, dropped, stats, remarks }, more) => {
+    const parts = [...remarks, [stats, { count, per_second, seed }], ...more];
     if (!count) parts.unshift(["chat.nothing"]);
-    if (["stopped", "length", "time"].includes(state)) parts.unshift([`chat.state_${state}`]);
+    if (["stopped", "length", "time", "late", "broken"].includes(state)) parts.unshift([`chat.state_${state}`]);
     if (dropped) parts.push(["chat.dropped", { count: dropped }]);
     reply.querySelector(".lab-stats").append(...said(parts));
   };

@@ -1,6 +1,7 @@
 // The "Inside one step" tab: a text, one of its tokens, and the stations between it and the guess of the next token.
 // Sends 'walk', with a text or with a place, layer and head of the text read last.
 lab.step = (element, trigger, props, watch) => {
+  lab.needsWeights(element);
   const find = (selector) => element.querySelector(selector);
   const box = find("textarea"), rail = find(".lab-step-rail"), picture = find(".lab-step-picture"), cell = find(".lab-step-cell");
   let shown = null, station = 0, requests = 0, asked = null;

@@ -159,24 +159,6 @@ def test_a_message_that_cannot_be_used_comes_back(page: Page) -> None:
     expect(page.locator(".lab-verdict")).to_contain_text(EN["beside.voted_tie"])
 
 
-def test_stop_stops_both(page: Page, address: str) -> None:
-    page.goto(f"{address}?model=storybooks")
-    compare(page, max_tokens=400)
-    page.get_by_role("textbox").fill("Once upon a time")
-    for stop in (lambda: page.get_by_role("button", name="Stop").click(), lambda: page.keyboard.press("Escape")):
-        page.get_by_role("textbox").fill("Once upon a time")
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("switch")).to_be_disabled()
-        for number in (0, 1):
-            side(page, number).locator(".lab-token").first.wait_for(timeout=LONG)
-        stop()
-        for number in (0, 1):
-            expect(side(page, number).locator(".lab-stats")).to_contain_text(EN["chat.state_stopped"])
-            assert 0 < side(page, number).locator(".lab-token").count() < 400
-        expect(page.get_by_role("button", name="Send")).to_be_visible()
-        expect(page.get_by_role("switch")).to_be_enabled()
-
-
 def test_one_side_that_fails(page: Page) -> None:
     compare(page)
     page.evaluate("""() => {
