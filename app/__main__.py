@@ -128,10 +128,11 @@ def serve(listener: socket.socket, options: argparse.Namespace) -> None:
     # Imported only now: torch and Gradio take seconds, `--help` and a wrong option should not.
     from app.server import create_app
     from app.session import Session
-    from litellama.checkpoint import checkpoints_folder, open_checkpoint
+    from litellama.checkpoint import checkpoints_folder
+    from litellama.precision import open_for_use
 
     models = options.models or checkpoints_folder()
-    session = Session(open_checkpoint(options.checkpoint), models, engines=open_engines(options))
+    session = Session(open_for_use(options.checkpoint), models, engines=open_engines(options))
     session.models.elsewhere()  # asked before anybody waits for it
     app = create_app(session, downloads=options.host in LOOPBACK and not options.no_downloads)
     name = f"[{options.host}]" if ":" in options.host else options.host

@@ -21,11 +21,11 @@ from litellama.checkpoint import (
     Opened,
     is_whole,
     list_models,
-    open_checkpoint,
 )
 from litellama.config import is_litellama
 from litellama.engine import Engine as LocalEngine
 from litellama.memory import free_memory
+from litellama.precision import open_for_use
 
 MOST_BYTES = 2 * 10**9
 """Of weights held at once, besides the first model's; the one used last stays, however large."""
@@ -71,7 +71,8 @@ class Model:
 
     @property
     def bytes(self) -> int:
-        return sum(weight.nbytes for weight in self.opened.model.parameters())
+        model = self.opened.model  # weights that rest in a smaller form are buffers
+        return sum(weight.nbytes for weight in (*model.parameters(), *model.buffers()))
 
     @property
     def title(self) -> str:
@@ -205,7 +206,7 @@ class Models:
         self._make_room(found)
         stamp = _stamp(found.folder)  # before its files are read: if they change meanwhile, they are read again
         try:
-            model = Model(name, open_checkpoint(found.folder), stamp)
+            model = Model(name, open_for_use(found.folder), stamp)
         except (OSError, ValueError, RuntimeError, MemoryError) as error:
             log.warning("%s could not be opened: %s", name, error)
             raise Problem("problem.model_broken", name=found.title) from error

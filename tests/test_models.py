@@ -270,7 +270,7 @@ def test_a_forged_name_opens_nothing(
     session: Session, shelf: Path, forged: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(shelf / "beta", shelf / ".secret")
-    monkeypatch.setattr(models_module, "open_checkpoint", lambda folder: pytest.fail(f"{folder} was opened"))
+    monkeypatch.setattr(models_module, "open_for_use", lambda folder: pytest.fail(f"{folder} was opened"))
     session.choose("a", forged.format(shelf=shelf.name, folder=shelf))
     with pytest.raises(Problem, match="There is no model called") as problem:
         ask(session, "a")
@@ -294,7 +294,7 @@ class Opening:
         self.opened: list[str] = []
         self.begun, self.go = threading.Event(), threading.Event()
         self.go.set()
-        monkeypatch.setattr(models_module, "open_checkpoint", self)
+        monkeypatch.setattr(models_module, "open_for_use", self)
 
     def __call__(self, folder: Path) -> Any:
         self.opened.append(folder.name)
