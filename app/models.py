@@ -71,8 +71,10 @@ class Model:
 
     @property
     def bytes(self) -> int:
-        model = self.opened.model  # weights that rest in a smaller form are buffers
-        return sum(weight.nbytes for weight in (*model.parameters(), *model.buffers()))
+        """Of all weights; those that rest in a smaller form are buffers, some of them parts of a joined one."""
+        model = self.opened.model
+        resting = [one for name, one in model.named_buffers() if not name.endswith("rotary") and ".joined." not in name]
+        return sum(weight.nbytes for weight in (*model.parameters(), *resting))
 
     @property
     def title(self) -> str:
