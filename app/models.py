@@ -25,12 +25,12 @@ from litellama.checkpoint import (
 from litellama.config import is_litellama
 from litellama.engine import Engine as LocalEngine
 from litellama.memory import free_memory
-from litellama.precision import open_for_use
+from litellama.precision import SHARE_OF_FREE, open_for_use
+from litellama.quantize import resting_bytes
 
 MOST_BYTES = 2 * 10**9
 """Of weights held at once, besides the first model's; the one used last stays, however large."""
 
-SHARE_OF_FREE = 0.8
 BYTES_PER_PARAMETER = 4  # as float32
 STAMPED = (".json", ".safetensors", ".txt", ".jinja")  # files that opening reads
 LARGEST_CARD = 2**20  # bytes; only its name is wanted
@@ -71,10 +71,7 @@ class Model:
 
     @property
     def bytes(self) -> int:
-        """Of all weights; those that rest in a smaller form are buffers, some of them parts of a joined one."""
-        model = self.opened.model
-        resting = [one for name, one in model.named_buffers() if not name.endswith("rotary") and ".joined." not in name]
-        return sum(weight.nbytes for weight in (*model.parameters(), *resting))
+        return resting_bytes(self.opened.model)
 
     @property
     def title(self) -> str:

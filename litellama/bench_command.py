@@ -29,7 +29,7 @@ from litellama.generate import generate
 from litellama.model import LiteLlama, empty_model, rotary_frequencies
 from litellama.opening import open_checkpoint
 from litellama.precision import open_for_use
-from litellama.quantize import PRECISIONS, keep_weights
+from litellama.quantize import PRECISIONS, keep_weights, resting_bytes
 from litellama.sampling import Sampling
 from litellama.training.machine import machine
 
@@ -100,17 +100,11 @@ def measure(
         runs = [_run(kept, new_tokens) for _ in range(rounds + 1)][1:]  # the first one warms up
         reads, writes = zip(*runs, strict=True)
         yield Speed(
-            precision, bytes_of(kept), seconds, _spread(reads), _spread(writes),
+            precision, resting_bytes(kept), seconds, _spread(reads), _spread(writes),
             _perplexity(kept, judge) if judge else None,
         )  # fmt: skip
         del kept
         gc.collect()
-
-
-def bytes_of(model: LiteLlama) -> int:
-    """Bytes of the weights as they rest, each counted once."""
-    tensors = [*model.parameters(), *model.buffers()]
-    return sum({tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}.values())
 
 
 def _folder(checkpoint: str) -> Path:

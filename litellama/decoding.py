@@ -36,9 +36,10 @@ class Decoding:
         sign = torch.ones(size, device=model.device, dtype=model.dtype)
         sign[: size // 2] = -1
         self._cos, self._sin = cos, sin * sign  # (max_length, 1, D)
-        self._scratch = _Scratch(model)
-        # Under FSDP each process holds a part of every weight; they come together in the model's own forward alone.
-        self._in_parts = type(model.model.norm.weight.data) is not Tensor
+        self._eps = torch.full((1,), model.config.rms_norm_eps, device=model.device)
+        # Hooks, by which somebody looks on or interferes (and FSDP brings its parts of the weights together), are only
+        # called by the model's own forward.
+        self._hooked = any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
     def open(self) -> int:
         """Take a free slot; its number is how many were in use. Raises `ValueError` if there is none."""
@@ -81,7 +82,7 @@ class Decoding:
             raise ValueError(f"{len(ids)} tokens were given for {len(self.lengths)} slots in use; give one for each")
         if max(self.lengths) >= self.cache.max_length:
             raise ValueError(f"a slot is full with {self.cache.max_length} tokens; close it before the next step")
-        if self._in_parts:
+        if self._hooked:
             return torch.stack([self.read(slot, [id]) for slot, id in enumerate(ids)])
         model, device = self.model, self.model.device
         x = model.model.embed_tokens(torch.tensor(list(ids), device=device))  # (N, E)
@@ -90,14 +91,14 @@ class Decoding:
             assert isinstance(layer, Block)
             x = self._through(layer, index, x, places)
         self.lengths = [length + 1 for length in self.lengths]
-        logits = _multiply(_normed(x, model.model.norm, self._scratch), model.lm_head)
+        logits = _multiply(_normed(x, model.model.norm, self._eps), model.lm_head)
         return logits[:, : model.config.sampled_vocab_size]
 
     def _through(self, layer: Block, index: int, x: Tensor, places: _Places) -> Tensor:
         """x (N, E) through one block."""
         attention, rows = layer.self_attn, len(x)
         size = attention.head_dim
-        h = _normed(x, layer.input_layernorm, self._scratch)
+        h = _normed(x, layer.input_layernorm, self._eps)
         heads = _multiply_all(h, attention, ("q_proj", "k_proj", "v_proj")).view(rows, -1, size)  # (N, H + 2 G, D)
         groups = self.cache.keys.shape[2]
         turned = heads[:, :-groups]  # queries and keys, (N, H + G, D)
@@ -111,7 +112,7 @@ class Decoding:
             query, keys[:rows, :, :end], values[:rows, :, :end], attn_mask=places.mask
         )  # (N, G, H / G, D)
         x = x + _multiply(mixed.reshape(rows, -1), attention.o_proj)
-        h = _normed(x, layer.post_attention_layernorm, self._scratch)
+        h = _normed(x, layer.post_attention_layernorm, self._eps)
         gate, up = _multiply_all(h, layer.mlp, ("gate_proj", "up_proj")).chunk(2, dim=-1)
         return x + _multiply(F.silu(gate).mul_(up), layer.mlp.down_proj)
 
@@ -140,22 +141,15 @@ class _Places:
         cache[self.rows, :, self.positions] = new[0] if isinstance(self.rows, int) else new
 
 
-class _Scratch:
-    """Numbers that every norm needs."""
-
-    def __init__(self, model: LiteLlama) -> None:
-        config = model.config
-        self.eps = torch.full((1,), config.rms_norm_eps, device=model.device)
-        self.share = 1 / config.hidden_size
-
-
-def _normed(x: Tensor, norm: RMSNorm, scratch: _Scratch) -> Tensor:
+def _normed(x: Tensor, norm: RMSNorm, eps: Tensor) -> Tensor:
+    """x (N, E) through a norm; `eps` (1) is the norm's own, as a tensor."""
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-    factor = torch.addcmul(scratch.eps, length, length, value=scratch.share).rsqrt_()
+    factor = torch.addcmul(eps, length, length, value=1 / x.shape[1]).rsqrt_()  # 1 / sqrt(eps + mean of the squares)
     return (x * factor).to(x.dtype) * norm.weight
 
 
 def _multiply(x: Tensor, linear: nn.Module) -> Tensor:
+    """x (N, in) -> (N, out), without the detour through the module's own call."""
     if isinstance(linear, KeptLinear):
         return linear.multiply(x)
     if type(linear) is nn.Linear:

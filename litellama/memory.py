@@ -45,17 +45,15 @@ def free_memory(device: torch.device | str = "cpu") -> int | None:
     return int(psutil.virtual_memory().available)
 
 
-def no_room(config: ModelConfig, dtype: torch.dtype, free: int | None) -> str | None:
-    """Why the weights as `dtype` can't be had with `free` bytes, and which precision could; None if they can."""
-    needed = config.num_parameters * dtype.itemsize
+def no_room(config: ModelConfig, precision: str, free: int | None) -> str | None:
+    """Why the weights in `precision` can't be had with `free` bytes, and which one could; None if they can."""
+    needed = weight_bytes(config, precision)
     if free is None or needed <= free:
         return None
     smaller = {name: weight_bytes(config, name) for name in BITS}
     fitting = [f"{name} ({_gigabytes(size)})" for name, size in smaller.items() if size <= min(free, needed - 1)]
-    return (
-        f"its weights need {_gigabytes(needed)} of memory as {str(dtype).removeprefix('torch.')} and "
-        f"{_gigabytes(free)} are free; "
-        + (f"what would fit: {', '.join(fitting)}" if fitting else "not even int4 would fit; choose a smaller model")
+    return f"its weights need {_gigabytes(needed)} of memory as {precision} and {_gigabytes(free)} are free; " + (
+        f"what would fit: {', '.join(fitting)}" if fitting else "not even int4 would fit; choose a smaller model"
     )
 
 

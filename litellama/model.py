@@ -12,6 +12,7 @@ LLaMA 2: Touvron et al. 2023, https://arxiv.org/abs/2307.09288.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -104,7 +105,7 @@ class KVCache:
 
     def row(self, index: int, length: int) -> KVCache:
         """One sequence of the batch, of which `length` tokens are read: a cache that shares this one's memory."""
-        row = KVCache.__new__(KVCache)
+        row = copy.copy(self)
         row.keys, row.values, row.length = self.keys[:, index : index + 1], self.values[:, index : index + 1], length
         return row
 

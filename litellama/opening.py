@@ -76,14 +76,18 @@ class Opened:
 
 
 def open_checkpoint(
-    folder: str | Path, *, dtype: torch.dtype | None = torch.float32, device: torch.device | str = "cpu"
+    folder: str | Path,
+    *,
+    dtype: torch.dtype | None = torch.float32,
+    device: torch.device | str = "cpu",
+    precision: str | None = None,
 ) -> Opened:
     """Open our own or a foreign Llama folder, ready to use, with weights as `dtype` on `device`.
 
     With `dtype` None, or the one they are stored as, the weights are the file's own pages, mapped into memory: so don't
     overwrite it meanwhile (whoever saves here puts a new file in its place). Raises `CheckpointError` for a missing or
-    changed file, shapes that disagree with the config, weights that are not finite, or too little memory; names, shapes
-    and memory are looked at before any weight is read.
+    changed file, shapes that disagree with the config, weights that are not finite, or too little memory (`precision`:
+    for what they will rest in, if that is less); names, shapes and memory are looked at before any weight is read.
     """
     folder = existing_folder(Path(folder))
     with verifying(folder) as verified:
@@ -96,7 +100,7 @@ def open_checkpoint(
         except ValueError as wrong:
             raise CheckpointError(f"{folder.name}: {wrong}") from None
         card = read_json(folder / CARD) if (folder / CARD).exists() else None
-        model = read_model(folder, config, dtype, device)
+        model = read_model(folder, config, dtype, device, precision)
     said = [VERIFIED if verified else UNVERIFIED]
     said += [str(corrected)] if corrected else []
     if rows := config.padding_rows:

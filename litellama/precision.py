@@ -13,7 +13,7 @@ from litellama.config import ModelConfig
 from litellama.folder import CONFIG, existing_folder, read_json
 from litellama.memory import free_memory, weight_bytes
 from litellama.opening import Opened, open_checkpoint
-from litellama.quantize import PRECISIONS, keep_weights
+from litellama.quantize import PRECISIONS, WHOLE_NUMBERS, keep_weights
 
 AUTO = "auto"
 SMALL = 50_000_000  # parameters; below, float32 is quick enough and exact
@@ -27,11 +27,14 @@ def open_for_use(folder: str | Path, precision: str = AUTO) -> Opened:
     """
     folder = existing_folder(Path(folder))
     if precision == AUTO:
-        precision = choose_precision(ModelConfig.from_hf(read_json(folder / CONFIG)), free_memory())
+        config = read_json(folder / CONFIG)
+        precision = choose_precision(ModelConfig.from_hf(config), free_memory())
+        if precision == "float16" and "bfloat16" in (config.get("torch_dtype"), config.get("dtype")):
+            precision = "bfloat16"  # whose largest numbers float16 cannot hold; ask for float16 to try it
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; one of {AUTO}, {', '.join(PRECISIONS)} was expected")
-    whole_numbers = precision in ("int8", "int4")
-    opened = open_checkpoint(folder, dtype=None if whole_numbers else getattr(torch, precision))
+    dtype = None if precision in WHOLE_NUMBERS else getattr(torch, precision)
+    opened = open_checkpoint(folder, dtype=dtype, precision=precision)
     if precision == "float32":
         return opened
     keep_weights(opened.model, precision)

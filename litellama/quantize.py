@@ -23,7 +23,8 @@ from torch.nn import functional as F
 
 from litellama.model import Block, LiteLlama
 
-PRECISIONS = ("float32", "bfloat16", "float16", "int8", "int4")
+WHOLE_NUMBERS = ("int8", "int4")
+PRECISIONS = ("float32", "bfloat16", "float16", *WHOLE_NUMBERS)
 GROUP_SIZES = (64, 32)  # of 4-bit weights: the first that divides a row
 ROWS_OF_A_BLOCK = 64  # PyTorch's 4-bit kernel stores so many rows of a matrix together
 SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
@@ -34,12 +35,15 @@ def keep_weights(model: LiteLlama, precision: str) -> LiteLlama:
     """Let `model`'s matrices and embedding rest in `precision`, one of `PRECISIONS`, from now on; returns it.
 
     It then answers and explains but can no longer be trained or saved. Matrix by matrix, so that both forms of the
-    whole never stand in memory together. Raises `ValueError` for weights that a float16 cannot hold.
+    whole never stand in memory together. Raises `ValueError` for weights that a float16 cannot hold, and for 8 or 4
+    bits elsewhere than on a CPU.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; one of {', '.join(PRECISIONS)} was expected")
     if is_kept(model):
         raise ValueError("this model's weights rest in a smaller form already; open it anew to choose another")
+    if precision in WHOLE_NUMBERS and model.device.type != "cpu":
+        raise ValueError(f"the model lies on {model.device}; {precision} weights are for the CPU, open it there")
     if precision == "float32":
         return model.float()
     embedding = model.model.embed_tokens
@@ -54,7 +58,7 @@ def keep_weights(model: LiteLlama, precision: str) -> LiteLlama:
         parts: tuple[tuple[nn.Module, tuple[str, ...]], ...]
         parts = ((layer.self_attn, SAME_INPUT[0]), (layer.mlp, SAME_INPUT[1]))
         for part, together in parts:
-            if precision in ("int8", "int4"):
+            if precision in WHOLE_NUMBERS:
                 _join(part, together, make)
             for name, linear in list(part.named_children()):
                 if isinstance(linear, nn.Linear):
@@ -85,6 +89,13 @@ def _join(part: nn.Module, names: tuple[str, ...], make: Callable[[Tensor], Kept
         setattr(part, name, joined.rows(start, start + len(weight)))
         start += len(weight)
     part.joined = joined
+
+
+def resting_bytes(model: LiteLlama) -> int:
+    """Bytes of the weights as they rest, each counted once: rows of a joined matrix share its memory."""
+    weights = [*model.parameters(), *(buffer for name, buffer in model.named_buffers() if not name.endswith("rotary"))]
+    storages = {weight.untyped_storage().data_ptr(): weight.untyped_storage().nbytes() for weight in weights}
+    return sum(storages.values())
 
 
 class KeptEmbedding(nn.Module):

@@ -39,12 +39,17 @@ class _Stored:
 
 
 def read_model(
-    folder: Path, config: ModelConfig, dtype: torch.dtype | None, device: torch.device | str = "cpu"
+    folder: Path,
+    config: ModelConfig,
+    dtype: torch.dtype | None,
+    device: torch.device | str = "cpu",
+    precision: str | None = None,
 ) -> LiteLlama:
     """The model whose weights lie in `folder`, as `dtype` (None: as most of them are stored) on `device`.
 
-    Raises `CheckpointError` for files that are not sound, weights that the config doesn't ask for or that aren't
-    finite, and for too little memory.
+    `precision` is what they will rest in later, if that is less: there need only be room for that, since mapped pages
+    give way. Raises `CheckpointError` for files that are not sound, weights that the config doesn't ask for or that
+    aren't finite, and for too little memory.
     """
     stored: dict[str, _Stored] = {}
     for path in weight_paths(folder):
@@ -63,7 +68,7 @@ def read_model(
     _compare(folder.name, expected, stored)
     wanted = {name: stored[name] for name in expected}
     dtype = dtype or _prevalent(wanted)
-    if problem := no_room(config, dtype, free_memory(device)):
+    if problem := no_room(config, precision or str(dtype).removeprefix("torch."), free_memory(device)):
         raise CheckpointError(f"{folder.name} was not opened: {problem}")
     model.load_state_dict(_read_weights(wanted, dtype, torch.device(device)), strict=False, assign=True)
     if config.tie_word_embeddings:
@@ -129,11 +134,12 @@ def _compare(folder: str, expected: dict[str, tuple[int, ...]], stored: dict[str
 
 
 def _prevalent(stored: dict[str, _Stored]) -> torch.dtype:
-    """The type that most numbers are stored as."""
+    """The type that most numbers are stored as; nobody computes in float64."""
     counts: Counter[str] = Counter()
     for one in stored.values():
         counts[one.kind] += torch.Size(one.shape).numel()
-    return DTYPES[counts.most_common(1)[0][0]]
+    dtype = DTYPES[counts.most_common(1)[0][0]]
+    return torch.float32 if dtype == torch.float64 else dtype
 
 
 # --- Weights ---------------------------------------------------------------------------------------------------------

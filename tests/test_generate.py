@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from litellama.explain.heads import with_heads
 from litellama.generate import generate
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
@@ -102,3 +103,16 @@ def test_impossible_requests_are_refused_at_once(tiny_model: LiteLlama, change: 
     settings: dict[str, Any] = {"prompt": PROMPT, "sampling": GREEDY, "max_new_tokens": 1, "seed": 0} | change
     with pytest.raises(ValueError, match=says):
         generate(tiny_model, settings.pop("prompt"), **settings)  # not even asked for its first step
+
+
+def test_hooks_are_called_for_every_token() -> None:
+    """Who switches a head off, or looks on, means all of the answer and not only its first token."""
+    model = with_heads(random_model(TINY), torch.zeros(1, TINY.num_hidden_layers, TINY.num_attention_heads))
+    seen: list[int] = []
+    model.model.layers[0].mlp.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[1]))
+    found = [step.id for step in generate(model, [1, 2, 3], sampling=Sampling(greedy=True), max_new_tokens=6, seed=0)]
+    assert seen == [3, 1, 1, 1, 1, 1]
+    ids = [1, 2, 3]
+    for _ in range(6):
+        ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+    assert found == ids[3:]

@@ -9,12 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from litellama.checkpoint import open_checkpoint
+from app.session import Session
+from litellama import precision, weight_files
+from litellama.checkpoint import open_checkpoint, save_checkpoint
 from litellama.config import ModelConfig, preset
 from litellama.decoding import Decoding
-from litellama.model import LiteLlama
+from litellama.explain.attribution import METHODS
+from litellama.memory import weight_bytes
+from litellama.model import LiteLlama, empty_model
 from litellama.precision import choose_precision, open_for_use, quickest_16_bits
-from litellama.quantize import PRECISIONS, KeptLinear, Linear4, Linear8, Linear16, keep_weights
+from litellama.quantize import PRECISIONS, KeptLinear, Linear4, Linear8, Linear16, keep_weights, resting_bytes
 from tests.conftest import random_model
 
 TINYTOWN = Path(__file__).parents[1] / "checkpoints" / "tinytown"
@@ -122,12 +126,9 @@ def matrices(model: LiteLlama) -> list[nn.Module]:
 
 @pytest.mark.parametrize("name", PRECISIONS)
 def test_the_memory_is_what_is_said_beforehand(name: str) -> None:
-    from litellama.bench_command import bytes_of
-    from litellama.memory import weight_bytes
-
     kept = keep_weights(random_model(SHAPE), name)
     # Here the head rests like the layers, and parts of int4 have their own copies of their scales.
-    assert 0.8 * weight_bytes(SHAPE, name) <= bytes_of(kept) <= 1.1 * weight_bytes(SHAPE, name)
+    assert 0.8 * weight_bytes(SHAPE, name) <= resting_bytes(kept) <= 1.1 * weight_bytes(SHAPE, name)
 
 
 def test_a_model_for_which_four_bits_do_not_fit_keeps_sixteen() -> None:
@@ -144,6 +145,8 @@ def test_wrong_wishes_are_refused() -> None:
         keep_weights(random_model(SHAPE), "int3")
     with pytest.raises(ValueError, match="open it anew to choose another"):
         keep_weights(keep_weights(random_model(SHAPE), "int8"), "int4")
+    with pytest.raises(ValueError, match="lies on meta; int4 weights are for the CPU"):
+        keep_weights(empty_model(SHAPE), "int4")
     large = random_model(SHAPE)
     with torch.no_grad():
         large.lm_head.weight[0, 0] = 70_000.0
@@ -180,6 +183,46 @@ def test_auto_is_float32_for_tinytown_and_an_unknown_name_is_refused(tmp_path: P
     )
     with pytest.raises(ValueError, match="precision is 'tiny'; one of auto, float32"):
         open_for_use(TINYTOWN, "tiny")
+
+
+def test_four_bits_need_room_for_four_bits_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stored weights are mapped, and their pages give way to what they are turned into."""
+    room = weight_bytes(preset("tinytown"), "int4") * 2  # the real vocabulary is a little smaller than the preset's
+    monkeypatch.setattr(weight_files, "free_memory", lambda device: room)
+    assert isinstance(open_for_use(TINYTOWN, "int4").model.lm_head, KeptLinear)
+    with pytest.raises(ValueError, match=r"as float32 and .* are free; what would fit: .*int4"):
+        open_for_use(TINYTOWN, "float32")
+
+
+def test_what_is_stored_as_bfloat16_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_checkpoint(TINYTOWN)
+    with torch.no_grad():
+        opened.model.model.layers[0].mlp.up_proj.weight[0, 0] = 1e6
+    save_checkpoint(tmp_path / "wide", opened.model, opened.tokenizer, card={}, dtype=torch.bfloat16)
+    monkeypatch.setattr(precision, "SMALL", 0)
+    monkeypatch.setattr(precision, "quickest_16_bits", lambda: "float16")
+    assert "rest in bfloat16" in open_for_use(tmp_path / "wide").note
+    assert "rest in float16" in open_for_use(TINYTOWN).note
+
+
+# --- Every view ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SMALLER)
+def test_every_view_works_on_resting_weights(name: str) -> None:
+    session = Session(open_for_use(TINYTOWN, name))
+    text = "Tom hid a red ball under the bed. Where is the ball?"
+    assert list(session.look("page", text))[-1]["roles"]
+    assert session.guesses("page", text)
+    assert session.step("page", {"text": text})
+    start = session.read("page", text)["answer_start"]
+    wish = {"method": "ablation", "unit": "word", "start": start, "end": start + 2}
+    assert list(session.explain("page", wish))[-1]["state"] == "done"
+    assert len(list(session.compare("page"))[-1]["rows"]) == len(METHODS)
+    assert session.put_to_the_test("page")
+    assert list(session.intervene("page", "begin", {"text": text}))
+    assert list(session.intervene("page", "worth", {}))
+    assert list(session.intervene("page", "change", {"off": [[0, 0]]}))
 
 
 # --- The lean step ---------------------------------------------------------------------------------------------------
