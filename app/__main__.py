@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 if TYPE_CHECKING:
-    from app.engines import Engine
+    from app.engines import RemoteEngine
 
 DEFAULT_PORT = 7860
 PORTS_TO_TRY = 100
@@ -106,14 +106,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def open_engines(options: argparse.Namespace) -> list[Engine]:
+def open_engines(options: argparse.Namespace) -> list[RemoteEngine]:
     """The servers that were named, each with its key, if the environment holds one."""
-    from app.engines import Engine
+    from app.engines import RemoteEngine
 
     engines = []
     for number, address in enumerate(options.engine, 1):
         key = os.environ.get(KEY if number == 1 else f"{KEY}_{number}", "").strip()
-        engine = Engine(address, key or None, options.engine_model)
+        engine = RemoteEngine(address, key or None, options.engine_model)
         if not engine.caller.is_private:
             log.warning(
                 "%s is asked without encryption: whoever is on the way there can read what is asked and answered%s",

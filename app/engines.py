@@ -33,7 +33,7 @@ log = logging.getLogger("litellama.app")
 class RemoteModel:
     """A model of an engine. Its `name` is no folder's, since those hold no slash."""
 
-    engine: Engine
+    engine: RemoteEngine
     id: str
 
     @property
@@ -54,7 +54,7 @@ class RemoteModel:
         }  # fmt: skip
 
 
-class Engine:
+class RemoteEngine:
     """One server. Safe to be used by many threads."""
 
     def __init__(self, address: str, key: str | None = None, only: str | None = None) -> None:
@@ -120,7 +120,7 @@ class Talk:
     """A reply on its way here. It is read by a thread of its own, so that who listens can stop at any moment, also
     while the server is silent; closing it ends the connection, by which the server knows."""
 
-    def __init__(self, engine: Engine, body: dict[str, Any]) -> None:
+    def __init__(self, engine: RemoteEngine, body: dict[str, Any]) -> None:
         self._engine = engine
         self._body = body
         self._line = Line()

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from app.engines import Engine, RemoteModel
+from app.engines import RemoteEngine, RemoteModel
 from app.words import Problem
 from litellama.checkpoint import (
     CARD,
@@ -23,7 +23,7 @@ from litellama.checkpoint import (
     list_models,
 )
 from litellama.config import is_litellama
-from litellama.engine import Engine as LocalEngine
+from litellama.engine import Engine
 from litellama.memory import free_memory
 from litellama.precision import SHARE_OF_FREE, open_for_use
 from litellama.quantize import resting_bytes
@@ -65,9 +65,9 @@ class Model:
     stamp: str | None
 
     @cached_property
-    def engine(self) -> LocalEngine:
+    def engine(self) -> Engine:
         """Where all pages that chat with it have their tokens made, together."""
-        return LocalEngine(self.opened.model)
+        return Engine(self.opened.model)
 
     @property
     def bytes(self) -> int:
@@ -100,7 +100,7 @@ class Models:
         first: Opened,
         folder: Path | None = None,
         most_bytes: int = MOST_BYTES,
-        engines: Sequence[Engine] = (),
+        engines: Sequence[RemoteEngine] = (),
     ) -> None:
         self.first = Model(first.folder.resolve().name, first, _stamp(first.folder))
         self.folder = folder

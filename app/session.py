@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from app import attributions, interventions
 from app.beside import Beside
 from app.conversation import Conversation, Turn, Update, Voice
-from app.engines import Engine
+from app.engines import RemoteEngine
 from app.layers import lens_json
 from app.looks import Looks, look_at, move_window, overview, picture, roles_json
 from app.models import Model, Models
@@ -47,7 +47,7 @@ class Session:
         models: Path | None = None,
         *,
         seconds_per_reply: float = SECONDS_PER_REPLY,
-        engines: Sequence[Engine] = (),
+        engines: Sequence[RemoteEngine] = (),
     ) -> None:
         """`first` answers pages that choose no model; the checkpoints in the folder `models`, and what `engines` offer,
         can be chosen as well."""

@@ -23,7 +23,7 @@ from app import beside as beside_module
 from app import models as models_module
 from app.beside import Beside
 from app.conversation import Update, Voice
-from app.engines import Engine
+from app.engines import RemoteEngine
 from app.pairs import VOTES, Wish, read_wish
 from app.session import Session
 from app.settings import Settings, read_settings
@@ -440,7 +440,7 @@ KITE = (word(" A", -0.1), word(" kite", -0.2), finish(prompt_tokens=9, completio
 def with_one_elsewhere(shelf: Path, *pieces: bytes) -> Iterator[tuple[Session, str]]:
     """A session, and the name of the model that says `pieces` on another server."""
     with loopback(speaking(*pieces)) as server:
-        session = Session(open_checkpoint(shelf / "alpha"), shelf, engines=[Engine(server.address)])
+        session = Session(open_checkpoint(shelf / "alpha"), shelf, engines=[RemoteEngine(server.address)])
         (there,) = session.models.elsewhere()
         yield session, there.name
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import litellama.engine
+from litellama.decoding import Decoding
 from litellama.engine import Engine
 from litellama.generate import Step, generate
 from litellama.model import LiteLlama
@@ -139,6 +140,38 @@ def test_as_many_slots_as_there_is_room_for(model: LiteLlama, monkeypatch: pytes
     assert Engine(model, 2).slots == 2
     monkeypatch.setattr(litellama.engine, "MOST_CACHE_BYTES", 1)
     assert Engine(model).slots == 1
+
+
+def ask(engine: Engine, sampling: Sampling | None = None, most: int = 4) -> Iterator[Step]:
+    return engine.generate([1, 2], sampling=sampling or Sampling(temperature=0), max_new_tokens=most, seed=0)
+
+
+@pytest.mark.parametrize("broken", ["open", "fill", "step", "close"])
+def test_whatever_breaks_is_told(model: LiteLlama, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("out of memory")
+
+    engine = Engine(model)
+    with monkeypatch.context() as patch:
+        patch.setattr(Decoding, broken, fail)
+        if broken == "close":  # all its tokens are there by then
+            assert len(list(ask(engine))) == 4
+        else:
+            with pytest.raises(RuntimeError, match="out of memory"):
+                list(ask(engine))
+    assert len(list(ask(engine))) == 4
+
+
+def test_no_room_for_a_batch(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise MemoryError("no room")
+
+    engine = Engine(model)
+    with monkeypatch.context() as patch:
+        patch.setattr(litellama.engine, "Decoding", fail)
+        with pytest.raises(MemoryError, match="no room"):
+            list(ask(engine))
+    assert len(list(ask(engine))) == 4
 
 
 def workers() -> list[threading.Thread]:

@@ -21,7 +21,7 @@ from app import engines as engines_module
 from app import speakers as speakers_module
 from app.__main__ import open_engines, parse_options
 from app.callers import Caller, Line, read_address
-from app.engines import Engine
+from app.engines import RemoteEngine
 from app.session import Session
 from app.settings import read_settings
 from app.words import Problem
@@ -52,7 +52,7 @@ Answer = Callable[[Request, socket.socket], None]
 
 def session_with(tiny: Path, server: Loopback, **more: Any) -> Session:
     """A session whose page "a" has chosen the server's first model."""
-    session = Session(open_checkpoint(tiny), engines=[Engine(server.address, **more)])
+    session = Session(open_checkpoint(tiny), engines=[RemoteEngine(server.address, **more)])
     offered = session.models.elsewhere()
     if offered:
         session.choose("a", offered[0].name)
@@ -523,7 +523,7 @@ LISTS = [
 @pytest.mark.parametrize("body", LISTS)
 def test_a_list_that_is_none(body: str) -> None:
     with loopback(lambda request, to: to.sendall(whole(body))) as server:
-        engine = Engine(server.address)
+        engine = RemoteEngine(server.address)
         engine.refresh()
     assert engine.models() == []
     assert engine.problem is not None
@@ -533,7 +533,7 @@ def test_a_list_that_is_none(body: str) -> None:
 @pytest.mark.parametrize("name", [name for name in FAULTS if "stream" not in name and "word" not in name])
 def test_a_list_that_cannot_be_had(name: str) -> None:
     with loopback(lambda request, to: FAULTS[name][1](to) and None) as server:
-        engine = Engine(server.address)
+        engine = RemoteEngine(server.address)
         engine.refresh()
     assert engine.models() == []
     assert isinstance(engine.problem, Problem)
@@ -542,7 +542,7 @@ def test_a_list_that_cannot_be_had(name: str) -> None:
 def test_names_that_cannot_be_shown_are_left_out() -> None:
     ids = ("a", "a", "", "b\n", "c\u202e", "x" * 201, "d" * 200, *(f"m{number}" for number in range(300)))
     with loopback(speaking(offered=ids)) as server:
-        engine = Engine(server.address)
+        engine = RemoteEngine(server.address)
         engine.refresh()
     found = [model.id for model in engine.models()]
     assert found[:3] == ["a", "d" * 200, "m0"]
@@ -558,7 +558,7 @@ def test_a_list_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) ->
             time.sleep(0.02)
 
     with loopback(drip) as server:
-        engine = Engine(server.address)
+        engine = RemoteEngine(server.address)
         engine.refresh()
         assert server.hung_up.acquire(timeout=10)
     assert engine.problem is not None
@@ -568,7 +568,7 @@ def test_a_list_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) ->
 def test_it_is_asked_once_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines_module, "SECONDS_BETWEEN_LISTS", 60.0)
     with loopback(speaking()) as server:
-        engine = Engine(server.address)
+        engine = RemoteEngine(server.address)
         threads = [threading.Thread(target=engine.refresh) for _ in range(8)]
         for thread in threads:
             thread.start()
@@ -627,7 +627,7 @@ BAD = [
 @pytest.mark.parametrize("address", BAD)
 def test_what_is_no_address(address: str) -> None:
     with pytest.raises(ValueError, match=r"was expected|holds no user"):
-        Engine(address)
+        RemoteEngine(address)
 
 
 @pytest.mark.parametrize(
@@ -690,7 +690,7 @@ def test_the_key_goes_there_and_nowhere_else(
 @pytest.mark.parametrize("key", ["two words", "line\nbreak", "schlüssel", "\x00"])
 def test_what_is_no_key_is_not_repeated(key: str) -> None:
     with pytest.raises(ValueError, match="characters that no key can hold") as caught:
-        Engine("http://localhost:1", key)
+        RemoteEngine("http://localhost:1", key)
     assert key not in str(caught.value)
 
 

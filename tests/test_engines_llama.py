@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from app.__main__ import DEFAULT_CHECKPOINT
-from app.engines import Engine
+from app.engines import RemoteEngine
 from app.session import Session
 from app.settings import read_settings
 from app.words import Problem
@@ -82,7 +82,7 @@ def address(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 
 def session_with(address: str) -> Session:
-    session = Session(open_checkpoint(DEFAULT_CHECKPOINT), engines=[Engine(address)])
+    session = Session(open_checkpoint(DEFAULT_CHECKPOINT), engines=[RemoteEngine(address)])
     (offered,) = session.models.elsewhere()
     assert offered.title == f"tinytown @ {address.removeprefix('http://')}"
     session.choose("there", offered.name)
