@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+CANDIDATES = 128  # tokens looked at first for top-p
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -75,7 +77,13 @@ class Sampling:
 
 def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     """Only the fewest likeliest tokens whose probabilities reach `top_p`, scaled back to a sum of 1."""
-    ordered, ids = probabilities.sort(descending=True, stable=True)
+    # They are mostly among a few; to put all 50,304 tokens of LiteLlama in order took a sixth of a token's time.
+    least = probabilities.topk(min(CANDIDATES, len(probabilities))).values[-1]
+    candidates = (probabilities >= least).nonzero()[:, 0]  # equals are all in or all out
+    if probabilities[candidates].sum() < top_p:
+        candidates = torch.arange(len(probabilities))
+    ordered, places = probabilities[candidates].sort(descending=True, stable=True)
+    ids = candidates[places]
     reached_before = ordered.cumsum(-1) - ordered  # what the likelier ones have together; 0 for the first, so it stays
     kept = torch.where(reached_before < top_p, ordered, 0.0)
     return torch.zeros_like(probabilities).index_copy_(0, ids, kept / kept.sum())

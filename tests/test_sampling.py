@@ -104,3 +104,22 @@ def test_broken_logits_are_noticed(broken: float) -> None:
     for sampling in (Sampling(), Sampling(greedy=True)):
         with pytest.raises(ValueError, match="not numbers"):
             sampling.choose(torch.tensor([0.0, broken]), torch.Generator())
+
+
+@pytest.mark.parametrize("top_p", [0.05, 0.5, 0.9, 0.999, 1 - 1e-12])
+@pytest.mark.parametrize("spread", [0.0, 0.3, 3.0, 30.0])
+def test_top_p_of_a_large_vocabulary_is_as_if_all_were_put_in_order(top_p: float, spread: float) -> None:
+    """Flat or peaked, with many equals: the fewest that reach top-p, the lower id first among equals."""
+    logits = torch.randn(5000, generator=torch.Generator().manual_seed(0)).mul(spread).round(decimals=1)
+    found = Sampling(temperature=1.0, top_p=top_p).probabilities(logits)
+    fair = logits.double().softmax(-1)
+    order = sorted(range(len(fair)), key=lambda id: (-fair[id].item(), id))
+    reached, kept = 0.0, []
+    for id in order:
+        if reached >= top_p:
+            break
+        kept.append(id)
+        reached += fair[id].item()
+    assert abs(int((found > 0).sum()) - len(kept)) <= 1, "the sums differ in their last digits"
+    assert set(found.nonzero()[:, 0].tolist()) <= {*kept, order[min(len(kept), len(order) - 1)]}
+    assert found.sum().item() == pytest.approx(1)
