@@ -58,7 +58,9 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {module_name(path): path for top in ("litellama", "app") for path in sorted((ROOT / top).rglob("*.py"))}
+MODULES = {
+    module_name(path): path for top in ("litellama", "app", "lessons") for path in sorted((ROOT / top).rglob("*.py"))
+}
 
 
 def absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:
@@ -128,8 +130,12 @@ def test_plots_knows_no_sibling() -> None:
     assert not any(ours(names[module], "litellama") for module in names if unit(module) in ALONE)
 
 
-def test_nothing_imports_the_app() -> None:
-    wrong = [importer for importer, names in graph().items() if importer.startswith("litellama") and ours(names, "app")]
+def test_nothing_imports_the_app_or_the_lessons() -> None:
+    wrong = [
+        importer for importer, names in graph().items()
+        if (not importer.startswith("app.") and importer != "app" and ours(names, "app"))
+        or (not importer.startswith("lessons") and ours(names, "lessons"))
+    ]  # fmt: skip
     assert wrong == []
 
 
@@ -182,11 +188,11 @@ def third_party(top: str, within: str = "") -> Iterator[tuple[str, str]]:
     for importer, names in graph().items():
         for name in names if importer.split(".")[0] == top and importer.startswith(within) else ():
             first = name.split(".")[0]
-            if first not in sys.stdlib_module_names and first not in ("litellama", "app"):
+            if first not in sys.stdlib_module_names and first not in ("litellama", "app", "lessons"):
                 yield importer, canonicalize_name(DISTRIBUTION.get(first, first))
 
 
-@pytest.mark.parametrize(("top", "extra"), [("litellama", None), ("app", "app")])
+@pytest.mark.parametrize(("top", "extra"), [("litellama", None), ("app", "app"), ("lessons", "lessons")])
 def test_only_declared_packages_are_imported(project: dict[str, Any], top: str, extra: str | None) -> None:
     def declared(extra: str | None) -> set[str]:
         lines = project["dependencies"] + (project["optional-dependencies"][extra] if extra else [])
@@ -197,7 +203,10 @@ def test_only_declared_packages_are_imported(project: dict[str, Any], top: str, 
 
 
 def test_the_package_does_without_plotly() -> None:
-    assert [importer for importer, names in graph().items() if "litellama.plots" in names] == []
+    assert [
+        importer for importer, names in graph().items()
+        if "litellama.plots" in names and not importer.startswith("lessons.")
+    ] == []  # fmt: skip
 
 
 def test_core_is_small_and_the_extras_are_these(project: dict[str, Any]) -> None:

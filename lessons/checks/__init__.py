@@ -1,0 +1,1 @@
+"""The checks of the exercises, a module for each lesson: what is right, and a sentence for each way to be wrong."""

@@ -1,0 +1,34 @@
+"""The lab's models for lessons and their checks, each opened once."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from litellama.chat import Message, reply
+from litellama.checkpoint import checkpoints_folder
+from litellama.opening import Opened, open_checkpoint
+from litellama.sampling import Sampling
+
+GREEDY = Sampling(temperature=0)
+
+
+def device() -> str:
+    """Where lessons run: on the GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@cache
+def opened(name: str = "tinytown") -> Opened:
+    """One of the lab's checkpoints by its name, or a folder."""
+    folder = checkpoints_folder() / name
+    return open_checkpoint(folder if folder.is_dir() else Path(name), device=device())
+
+
+def ask(text: str, name: str = "tinytown", *, sampling: Sampling = GREEDY, seed: int = 0) -> str:
+    """What a model replies to one message; by itself it takes the likeliest token each time."""
+    model = opened(name)
+    said = reply(model.model, model.tokenizer, [Message("user", text)], sampling, 100, seed, form=model.form)
+    return "".join(piece.text for piece in said).strip()
