@@ -17,6 +17,7 @@ from IPython.display import HTML, Markdown, display
 from lessons.kit import progress
 from lessons.kit.asking import GREEDY, ask, device, opened
 from lessons.kit.checking import CHECKS, NotYet, Wrong, judge
+from lessons.kit.folders import ROOT, work_folder
 from lessons.kit.report import Numbered, Report, html_table, write_report
 from lessons.kit.words import WORDS
 from litellama.opening import Opened
@@ -25,9 +26,7 @@ from litellama.sampling import Sampling
 from litellama.training.machine import machine
 
 FAST = "LITELLAMA_LESSONS"  # set to "fast", trainings and measurements are short
-WORK = "LITELLAMA_LESSONS_WORK"  # where reports and progress go, if not into lessons/work
 PUPIL = "LITELLAMA_PUPIL"  # a name or pseudonym for report and progress
-ROOT = Path(__file__).resolve().parents[2]
 
 Kind = Literal["measured", "estimated", "published", "computed"]
 
@@ -52,7 +51,7 @@ class Lesson:
         self.fast = os.environ.get(FAST) == "fast"
         self.device = device()
         self.machine = machine(self.device)
-        self.folder = Path(os.environ.get(WORK) or ROOT / "lessons" / "work")
+        self.folder = work_folder()
         """Where this lesson may write: reports, progress, models that were trained."""
         self.pupil = os.environ.get(PUPIL, "")
         self.solved: set[str] = set()
