@@ -373,12 +373,6 @@ def _lines(source: str) -> list[str]:
 
 def _nbgrader(name: str, *, grade: bool) -> dict[str, Any]:
     """What nbgrader reads: a cell to be filled in (`solution`), or one that gives a point (`grade`)."""
-    tags = {
-        "grade": grade,
-        "grade_id": name,
-        "locked": grade,
-        "schema_version": 3,
-        "solution": not grade,
-        "task": False,
-    }
-    return tags | ({"points": 1} if grade else {})
+    name = name.replace(".", "-")  # it allows no dots
+    tags = {"grade_id": name, "grade": grade, "solution": not grade, "locked": grade, "task": False}
+    return tags | {"schema_version": 3} | ({"points": 1} if grade else {})

@@ -134,6 +134,16 @@ def test_a_learner_finds_no_solution_but_a_folded_one(source: Source) -> None:
                 assert "..." in text
 
 
+@each_lesson
+def test_exercises_bear_what_nbgrader_reads(source: Source) -> None:
+    cells = notebook(source, "en", "teacher")["cells"]
+    tags = [cell["metadata"]["nbgrader"] for cell in cells if "nbgrader" in cell["metadata"]]
+    names = [one["grade_id"] for one in tags]
+    assert len(set(names)) == len(names) == 2 * len(source.exercises)
+    assert all(re.fullmatch(r"[a-zA-Z0-9_\-]+", name) for name in names)  # as its schema asks
+    assert sum(one.get("points", 0) for one in tags if one["grade"]) == len(source.exercises)
+
+
 def test_the_list_of_lessons_leads_to_each() -> None:
     text = "".join("".join(cell["source"]) for cell in contents(LESSON_SOURCES)["cells"])
     links = re.findall(r"\]\((.+?\.ipynb)\)", text)
