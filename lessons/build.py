@@ -311,7 +311,8 @@ def _opening(source: Source, language: Language, audience: Audience) -> Iterator
         + "  \n".join(facts)
         + f"\n\n[{words['all']}]({up}start.ipynb)"
     )
-    yield _code(f'from lessons.kit import begin\n\nlesson = begin({header.number}, "{language}")')
+    beginning = f'lesson = begin({header.number}, "{language}", {texts["title"]!r})'
+    yield _code(f"from lessons.kit import begin\n\n{beginning}")
 
 
 def _closing(language: Language) -> Iterator[Notebook]:

@@ -31,10 +31,10 @@ PUPIL = "LITELLAMA_PUPIL"  # a name or pseudonym for report and progress
 Kind = Literal["measured", "estimated", "published", "computed"]
 
 
-def begin(number: int, language: Literal["en", "de"] = "en", *, seed: int = 0) -> Lesson:
+def begin(number: int, language: Literal["en", "de"] = "en", title: str = "", *, seed: int = 0) -> Lesson:
     """Start lesson `number`: seeds chance, and says which machine it runs on."""
     torch.manual_seed(seed)
-    lesson = Lesson(number, language)
+    lesson = Lesson(number, language, title)
     words = WORDS[language]
     said = [words["ready"].format(number=number, machine=lesson.machine)]
     said += [words["gpu" if lesson.device == "cuda" else "cpu"]]
@@ -46,7 +46,7 @@ def begin(number: int, language: Literal["en", "de"] = "en", *, seed: int = 0) -
 class Lesson:
     """A notebook's own helper; `begin` makes it."""
 
-    def __init__(self, number: int, language: Literal["en", "de"]) -> None:
+    def __init__(self, number: int, language: Literal["en", "de"], title: str = "") -> None:
         self.number, self.language = number, language
         self.fast = os.environ.get(FAST) == "fast"
         self.device = device()
@@ -55,7 +55,7 @@ class Lesson:
         """Where this lesson may write: reports, progress, models that were trained."""
         self.pupil = os.environ.get(PUPIL, "")
         self.solved: set[str] = set()
-        self._report = Report(number, language, self.machine, self.fast, self.pupil)
+        self._report = Report(number, title, language, self.machine, self.fast, self.pupil)
 
     def pick(self, *, fast: Any, full: Any) -> Any:
         """A number of steps, questions or seconds for the mode that the lesson runs in."""
