@@ -56,6 +56,9 @@ def test_the_counterfactual_is_about_the_other_group_alone() -> None:
         for one, other in zip(document.messages, twin.messages, strict=True):
             changed = {(a, b) for a, b in zip(one.content.split(), other.content.split(), strict=True) if a != b}
             assert all(pair[0].strip(".?!,")[0].isupper() or set(pair) == {"he", "she"} for pair in changed), changed
+        pronouns = [{"he", "she"} & set(one.messages[1].content.split()) for one in (document, twin)]
+        assert len(pronouns[0]) == len(pronouns[1])
+        assert not pronouns[0] & pronouns[1], "he becomes she"
         text, question = document.messages[1].content, document.questions[0]
         assert [text[start:end] for start, end in question.evidence] == [
             document.messages[3].content.split()[0], document.messages[2].content.removeprefix("Who ").rstrip("?")
