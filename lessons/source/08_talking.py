@@ -35,8 +35,9 @@ needs = "Lektion 2; du kannst eine Python-Funktion schreiben und weißt, was ein
 #
 # $$p_i = \frac{e^{z_i / T}}{\sum_j e^{z_j / T}}$$
 #
-# Here $z_i$ is the logit of token $i$ and $p_i$ its probability; the sum below goes over all tokens $j$. Without $T$
-# this is the *softmax*. Three temperatures for the same scores, of the token after a "Tom" at the beginning of a story:
+# Here $z_i$ is the logit of token $i$ and $p_i$ its probability; the sum below goes over all tokens $j$. With $T = 1$
+# this is the plain *softmax*. Three temperatures for the same scores, of the token after a "Tom" at the beginning of a
+# story:
 
 # %% [markdown] de
 # ## Ein Würfel mit 3.072 Seiten
@@ -48,8 +49,8 @@ needs = "Lektion 2; du kannst eine Python-Funktion schreiben und weißt, was ein
 # $$p_i = \frac{e^{z_i / T}}{\sum_j e^{z_j / T}}$$
 #
 # Dabei ist $z_i$ das Logit des Tokens $i$ und $p_i$ seine Wahrscheinlichkeit; die Summe unten läuft über alle Tokens
-# $j$. Ohne $T$ ist das die *Softmax*. Drei Temperaturen für dieselben Logits: Welches Token folgt am Anfang einer
-# Geschichte auf „Tom“? (TinyTown spricht nur Englisch.)
+# $j$. Mit $T = 1$ ist das die gewöhnliche *Softmax*. Drei Temperaturen für dieselben Logits: Welches Token folgt am
+# Anfang einer Geschichte auf „Tom“? (TinyTown spricht nur Englisch.)
 
 # %%
 import torch
@@ -119,8 +120,9 @@ print(T("equal to the library's", "gleich der Bibliothek"))
 
 # %% [markdown] de
 # Bei hoher Temperatur bekommen Tausende unpassender Tokens je ein wenig, zusammen aber viel. *Top-p* schneidet sie ab:
-# Es behält die wenigsten wahrscheinlichsten Tokens, die zusammen den Anteil $p$ erreichen. Auch das Token, mit dem die
-# Grenze überschritten wird, bleibt. (Die einfachere Schwester *top-k* behält die $k$ wahrscheinlichsten.)
+# Es behält so wenige der wahrscheinlichsten Tokens wie möglich, bis sie zusammen den Anteil $p$ erreichen. Auch das
+# Token, mit dem die Grenze überschritten wird, bleibt. (Die einfachere Schwester *top-k* behält die $k$
+# wahrscheinlichsten.)
 #
 # ### Aufgabe 8.2
 #
@@ -435,7 +437,7 @@ lesson.picture(
 #
 # Berechne aus `together`, das die gemessenen Geschwindigkeiten enthält (`together[16]` ist die von sechzehn):
 #
-# - `gain`: Wie viele Male so viele Tokens je Sekunde bekommen alle 16 zusammen wie jemand, der allein ist?
+# - `gain`: Wievielmal so viele Tokens je Sekunde bekommen alle 16 zusammen wie jemand, der allein ist?
 # - `left`: Welcher Anteil vom Tempo dessen, der allein ist, bleibt jedem der 16? (Eine Zahl, meist unter 1.)
 
 # %% exercise 8.5
@@ -529,14 +531,14 @@ print(T("largest difference:", "größter Unterschied:"), int(apart.max()))
 
 # %% [markdown] en
 # How good is the model afterwards? Judge it by *perplexity*: among how many equally likely tokens it seems to hesitate
-# on average, at words that it never saw in training. 1 is perfect; whoever only guesses reaches 3,072, the size of the
+# on average, in texts that it never saw in training. 1 is perfect; whoever only guesses reaches 3,072, the size of the
 # vocabulary. This cell rounds all matrices of TinyTown's layers with your function. (The embedding stays in 16 bits, as
 # it does in the library.)
 
 # %% [markdown] de
 # Wie gut ist das Modell danach noch? Das misst die *Perplexität*: zwischen wie vielen gleich wahrscheinlichen Tokens es
-# im Mittel zu schwanken scheint, und zwar bei Wörtern, die es im Training nie gesehen hat. 1 ist vollkommen; wer nur
-# rät, kommt auf 3.072, die Größe des Vokabulars. Diese Zelle rundet alle Matrizen der Schichten von TinyTown mit deiner
+# im Mittel zu schwanken scheint, und zwar in Texten, die es im Training nie gesehen hat. 1 ist vollkommen; wer nur rät,
+# kommt auf 3.072, die Größe des Vokabulars. Diese Zelle rundet alle Matrizen der Schichten von TinyTown mit deiner
 # Funktion. (Das Embedding bleibt wie in der Bibliothek in 16 Bit.)
 
 # %%
@@ -617,25 +619,25 @@ lesson.table(head, [[name, f"{size:.2f}", f"{value:.4f}"] for name, (size, value
 
 # %%
 def percent_worse(value):
-    return max((value / perplexity[32] - 1) * 100, 0.01)
+    return (value / perplexity[32] - 1) * 100
 
 
 shown = [8, 6, 5, 4, 3]
 quality = go.Figure()
 quality.add_scatter(
-    x=[megabytes[bits] for bits in shown], y=[percent_worse(perplexity[bits]) for bits in shown],
-    mode="lines+markers+text", text=[f"{bits} Bit" for bits in shown], textposition="top right",
-    name=T("one scale per row (yours)", "ein Maßstab je Zeile (deine)"),
+    x=[megabytes[bits] for bits in shown], y=[max(percent_worse(perplexity[bits]), 0.1) for bits in shown],
+    mode="lines+markers+text", text=shown, textposition="top right",
+    name=T("bits, one scale per row (yours)", "Bits, ein Maßstab je Zeile (deine)"),
 )  # fmt: skip
 quality.add_scatter(
-    x=[size for size, _ in library.values()], y=[percent_worse(value) for _, value in library.values()],
+    x=[size for size, _ in library.values()], y=[max(percent_worse(value), 0.1) for _, value in library.values()],
     mode="markers+text", text=list(library), name=T("library", "Bibliothek"), marker={"size": 11, "symbol": "diamond"},
-    textposition=["top center", "top center", "bottom center", "middle right", "middle right"],
+    textposition=["top center", "top center", "bottom center", "bottom right", "middle right"],
 )  # fmt: skip
 quality.update_layout(template="plotly_white", height=420, margin={"t": 20}, colorway=LINES, legend={"x": 0.5, "y": 1})
 quality.update_xaxes(title=T("MB of weights", "MB Gewichte"), range=[0, 13])
-worse = T("perplexity higher by (%, 0.01 stands for less)", "Perplexität höher um (%, 0,01 heißt: weniger)")
-quality.update_yaxes(title=worse, type="log", dtick=1, range=[-2.3, 2])
+worse = T("perplexity higher by (%; 0.1 and less: 0.1)", "Perplexität höher um (%; 0,1 und weniger: 0,1)")
+quality.update_yaxes(title=worse, type="log", dtick=1, range=[-1.4, 2])
 lesson.picture(
     quality,
     T(
@@ -656,12 +658,15 @@ for precision in ("float16", "int4"):
     lesson.result(f"LLaMA 2 70B, {precision}", gigabytes, "GB", kind="computed", how=how)
 
 # %% [markdown] en
-# This is how large models fit onto small computers. Differences below 0.1 % are chance: other sentences, and another
+# This is how large models fit onto small computers. But not with 2 bits: such a TinyTown is worse than somebody who
+# only guesses, because it is wrong and sure of it. Differences below 0.1 % are chance: other sentences, and another
 # precision comes first. Times and the last digits depend on the machine; that 3 bits are too few here does not.
 
 # %% [markdown] de
-# So passen große Modelle auf kleine Rechner. Unterschiede unter 0,1 % sind Zufall: Mit anderen Sätzen liegt eine andere
-# Genauigkeit vorn. Zeiten und die letzten Stellen hängen vom Rechner ab; dass 3 Bit hier zu wenige sind, nicht.
+# So passen große Modelle auf kleine Rechner. Mit 2 Bit aber nicht mehr: Dann ist TinyTown schlechter als jemand, der
+# nur rät, denn es irrt sich und ist sich dabei sicher. Unterschiede unter 0,1 % sind Zufall: Mit anderen Sätzen liegt
+# eine andere Genauigkeit vorn. Zeiten und die letzten Stellen hängen vom Rechner ab; dass 3 Bit hier zu wenige sind,
+# nicht.
 
 # %% test
 assert same
