@@ -6,6 +6,7 @@ import html
 import inspect
 import json
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,14 +16,15 @@ import torch
 from IPython.display import HTML, Markdown, display
 
 from lessons.kit import progress
-from lessons.kit.asking import GREEDY, ask, device, opened
+from lessons.kit.asking import GREEDY, ask, device, gpt2, opened
 from lessons.kit.checking import CHECKS, NotYet, Wrong, judge
 from lessons.kit.folders import ROOT, work_folder
 from lessons.kit.report import Numbered, Report, html_table, write_report
 from lessons.kit.words import WORDS
 from litellama.opening import Opened
-from litellama.plots import CONFIG
+from litellama.plots import CONFIG, token_boxes
 from litellama.sampling import Sampling
+from litellama.tokenizer import Tokenizer
 from litellama.training.machine import machine
 
 FAST = "LITELLAMA_LESSONS"  # set to "fast", trainings and measurements are short
@@ -67,6 +69,10 @@ class Lesson:
         self._report.models[model.folder.name] = model.card or {}
         return model
 
+    def gpt2(self) -> Tokenizer:
+        """GPT-2's tokenizer, a file of this repository: 50,257 tokens, which LiteLlama has too."""
+        return gpt2()
+
     def ask(self, text: str, name: str = "tinytown", *, sampling: Sampling = GREEDY, seed: int = 0) -> str:
         """What a model replies to one message; by itself it takes the likeliest token each time."""
         self.model(name)
@@ -99,6 +105,11 @@ class Lesson:
         )
         self._report.numbers.append(kept)
 
+    def tokens(self, tokenizer: Tokenizer, text: str | Sequence[int]) -> None:
+        """Show where a tokenizer cuts a text, or the tokens of some ids, each with its id."""
+        ids = tokenizer.encode(text) if isinstance(text, str) else list(text)
+        display(token_boxes([tokenizer.token_text(id) for id in ids], ids))
+
     def table(self, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Show a table; text and numbers stand as they are given."""
         display(HTML(html_table(head, rows)))
@@ -113,7 +124,7 @@ class Lesson:
         lines, start = inspect.getsourcelines(thing)
         path = Path(inspect.getsourcefile(thing) or "").resolve()
         where = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
-        code = inspect.cleandoc("".join(lines)) if lines[0].startswith(" ") else "".join(lines)
+        code = textwrap.dedent("".join(lines))
         display(Markdown(f"`{where}`, {WORDS[self.language]['line']} {start}:\n\n```python\n{code.rstrip()}\n```"))
 
     # --- Exercises ---------------------------------------------------------------------------------------------------
