@@ -77,7 +77,8 @@ things = {
         measured_by_others + "chatgpt-gpt-4o-typical-query.energy"
     ).number,
 }
-everyday = go.Figure(go.Bar(x=list(things.values()), y=list(things), orientation="h", marker_color=LINES[0]))
+dots = {"size": 14, "color": LINES[0]}
+everyday = go.Figure(go.Scatter(x=list(things.values()), y=list(things), mode="markers", marker=dots))
 everyday.update_layout(template="plotly_white", height=280, margin={"t": 20})
 everyday.update_xaxes(type="log", title=T("watt-hours (published)", "Wattstunden (veröffentlicht)"))
 everyday.update_yaxes(autorange="reversed", automargin=True)
@@ -285,10 +286,10 @@ lesson.check("11.4", milliseconds)
 # Zeit gegen Schichten ist eine Gerade, die nicht bei null beginnt. (Hier: 3 ms je Schicht, 2 ms einmalig.)
 
 # %% [markdown] en
-# The lab does the same for real models. In full mode this takes about a minute.
+# The lab does the same for real models. In full mode this takes up to a minute.
 
 # %% [markdown] de
-# Das Labor macht dasselbe mit echten Modellen. Im vollen Modus dauert das etwa eine Minute.
+# Das Labor macht dasselbe mit echten Modellen. Im vollen Modus dauert das bis zu einer Minute.
 
 # %%
 import torch
@@ -354,7 +355,7 @@ lesson.table(
         T("phone charges", "Handyladungen"),
     ],
     [
-        [name, f"{class_kwh(each, 25, 10, 190):.3g}", f"{class_kwh(each, 25, 10, 190) * 3.6e6 / phone.high:,.0f}"]
+        [name, f"{class_kwh(each, 25, 10, 190):.3g}", f"{class_kwh(each, 25, 10, 190) * 3.6e6 / phone.high:,.1f}"]
         for name, each in answers.items()
     ],
 )
@@ -398,7 +399,7 @@ training_tonnes = training_kwh * 380.9 / 1e6
 # %% check 11.6
 lesson.check("11.6", training_kwh, training_tonnes)
 lesson.result(
-    T("training of LLaMA 2 7B", "Training von LLaMA 2 7B"), training_kwh, "kWh", kind="computed",
+    T("training of LLaMA 2 7B", "Training von LLaMA 2 7B"), round(training_kwh), "kWh", kind="computed",
     how=T("from published hours, watts and PUE", "aus veröffentlichten Stunden, Watt und PUE"),
 )  # fmt: skip
 
@@ -418,7 +419,8 @@ places = sorted(grids().items(), key=lambda pair: pair[1].number)[::3]
 tonnes = {name: emissions(taken.joules, grid.number) / 1e6 for name, grid in places}
 stated = fact("1-2-llama-2-training-energy-carbon.llama-2-7b.training-emissions-stated")
 by_grid = go.Figure(go.Bar(x=list(tonnes.values()), y=list(tonnes), orientation="h", marker_color=LINES[0]))
-by_grid.add_vline(x=stated.number, line_color=LINES[1], annotation_text="Meta: 31.22 t")
+label = T("Meta states 31.22 t", "Meta gibt 31,22 t an")
+by_grid.add_vline(x=stated.number, line_color=LINES[1], annotation_text=label, annotation_position="bottom right")
 by_grid.update_layout(template="plotly_white", height=400, margin={"t": 30})
 by_grid.update_xaxes(
     title=T("tonnes of CO2e (computed from published figures)", "Tonnen CO2e (aus Veröffentlichtem berechnet)")
@@ -563,7 +565,7 @@ days = replies / (1_000_000 * 10)
 # %% check 11.8
 lesson.check("11.8", replies, days)
 lesson.result(
-    T("replies that cost as much as the training", "Antworten, die so viel kosten wie das Training"), replies,
+    T("replies that cost as much as the training", "Antworten, die so viel kosten wie das Training"), round(replies),
     kind="computed", how=T("from published figures", "aus veröffentlichten Zahlen"),
 )  # fmt: skip
 
