@@ -271,6 +271,18 @@ def test_a_number_needs_a_source(lesson: Lesson) -> None:
         lesson.result("loss", 1.0, kind="guessed")  # type: ignore[arg-type]
 
 
+def test_code_keeps_its_indentation(lesson: Lesson) -> None:
+    shown: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lessons.kit.lesson.display", shown.append)
+        lesson.code(Lesson.pick)
+        lesson.code(as_text)
+    assert "lessons/kit/lesson.py" in shown[0].data
+    assert "\ndef pick(" in shown[0].data
+    assert "\n    return fast if" in shown[0].data
+    assert "\ndef as_text(" in shown[1].data
+
+
 def test_a_class_sheet_has_a_line_for_each_pupil(tmp_path: Path) -> None:
     for pupil, tries in (("Mia", (False, True)), ("=Tom", (False,))):
         for right in tries:

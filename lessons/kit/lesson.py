@@ -6,6 +6,7 @@ import html
 import inspect
 import json
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -114,7 +115,7 @@ class Lesson:
         lines, start = inspect.getsourcelines(thing)
         path = Path(inspect.getsourcefile(thing) or "").resolve()
         where = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
-        code = inspect.cleandoc("".join(lines)) if lines[0].startswith(" ") else "".join(lines)
+        code = textwrap.dedent("".join(lines))  # a method stands to the right
         display(Markdown(f"`{where}`, {WORDS[self.language]['line']} {start}:\n\n```python\n{code.rstrip()}\n```"))
 
     # --- Exercises ---------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ things = {
 dots = {"size": 14, "color": LINES[0]}
 everyday = go.Figure(go.Scatter(x=list(things.values()), y=list(things), mode="markers", marker=dots))
 everyday.update_layout(template="plotly_white", height=280, margin={"t": 20})
-everyday.update_xaxes(type="log", title=T("watt-hours (published)", "Wattstunden (veröffentlicht)"))
+everyday.update_xaxes(type="log", dtick=1, title=T("watt-hours (published)", "Wattstunden (veröffentlicht)"))
 everyday.update_yaxes(autorange="reversed", automargin=True)
 lesson.show(everyday)
 
