@@ -231,8 +231,10 @@ def score_without(answer: Any) -> None:
             "beide ab.",
         )
     raise Wrong(
-        "These are other heads. Switch off exactly the two that have the role previous token in the picture of 9.3.",
-        "Das sind andere Köpfe. Schalte genau die zwei ab, die im Bild von 9.3 die Rolle voriges Token haben.",
+        "Another number was expected. Switch off exactly the two heads with the role previous token (9.3), and read "
+        "the score at [2, 4].",
+        "Da müsste eine andere Zahl stehen. Schalte genau die zwei Köpfe mit der Rolle voriges Token ab (9.3) und lies "
+        "den Wert bei [2, 4] ab.",
     )
 
 

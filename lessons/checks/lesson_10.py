@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from lessons.kit.asking import opened
-from lessons.kit.checking import Wrong, called, exercise
+from lessons.kit.checking import EMPTY, Wrong, called, exercise
 from litellama.chat import Message
 from litellama.explain.reading import Reading, Unit, read_chat
 from litellama.explain.scoring import Scorer, Target
@@ -156,6 +156,8 @@ def against(answer: Any) -> None:
 def shapley(answer: Any) -> None:
     nothing, only_a, only_b, both = -4.0, -3.0, 1.0, 6.0
     result = called(answer, nothing, only_a, only_b, both)
+    if isinstance(result, tuple | list) and ... in result:
+        raise EMPTY
     try:
         a, b = (float(part) for part in result)
     except (TypeError, ValueError):

@@ -94,7 +94,9 @@ print(T("The model goes on with:", "Das Modell schreibt weiter:"), riddle.text_o
 # andere Köpfe an, zum Beispiel 2.5 oder 6.6.
 
 # %%
-from litellama.explain.attention import attention_maps
+import torch
+
+from litellama.explain.attention import attention_maps, role_scores
 from litellama.plots import attention_map
 
 layer, head = 3, 5
@@ -196,10 +198,6 @@ def induction_score(weights, n):
 
 # %% check 9.2
 lesson.check("9.2", induction_score)
-
-import torch
-
-from litellama.explain.attention import role_scores
 
 twice = read_text(town.model, town.tokenizer, f" {words} {words}", max_new_tokens=1).ids[:17]
 maps = attention_maps(town.model, twice)
@@ -320,8 +318,8 @@ def turned(heads, strength=0.0):
 #
 # ### Exercise 9.4
 #
-# Switch both previous-token heads off. How large is the induction score of **head 3.5** then? Before, it was 0.60. (Its
-# place is `[2, 4]`, since Python counts from 0.)
+# Switch both previous-token heads off. How large is the induction score of **head 3.5** then? Before, it was 0.60:
+# `head_roles(town.model, town.tokenizer).scores["induction"][2, 4]`. (Python counts layers and heads from 0.)
 
 # %% [markdown] de
 # Die Zeile, auf die es ankommt, ist `heads = heads * scales[...]`. `turned([(6, 6), (1, 2)])` ist das Modell ohne die
@@ -330,14 +328,16 @@ def turned(heads, strength=0.0):
 # ### Aufgabe 9.4
 #
 # Schalte beide Köpfe mit der Rolle *voriges Token* ab. Wie groß ist dann der Induktionswert von **Kopf 3.5**? Vorher
-# war er 0,60. (Sein Platz ist `[2, 4]`, denn Python zählt ab 0.)
+# war er 0,60: `head_roles(town.model, town.tokenizer).scores["induction"][2, 4]`. (Python zählt Schichten und Köpfe ab
+# 0.)
 
 # %% exercise 9.4
 ### BEGIN SOLUTION
-#: changed = turned([(..., ...), (..., ...)])
+#: changed = ...
+#: score_without = ...
 changed = turned([(2, 5), (2, 6)])
-### END SOLUTION
 score_without = head_roles(changed, town.tokenizer).scores["induction"][2, 4]
+### END SOLUTION
 
 # %% check 9.4
 lesson.check("9.4", score_without)

@@ -73,7 +73,7 @@ WRONG: list[tuple[str, tuple[Any, ...], str]] = [
     ("9.4", (torch.tensor(0.32),), "Only one"),
     ("9.4", (torch.ones(6, 6),), "One number"),
     ("9.4", ("none",), "One number"),
-    ("9.4", (0.55,), "other heads"),
+    ("9.4", (0.55,), "exactly the two"),
     ("9.5", ([], QUESTION), "empty"),
     ("9.5", (EVERY, QUESTION), "three dots"),
     ("9.5", ([head for head in EVERY if head not in NEEDED], QUESTION), "*not* missed"),
