@@ -126,14 +126,21 @@ def curves(named: Mapping[str, Any], *, title: str = "", x: str = "", y: str = "
     return _framed(figure, title, first_on_top=False)
 
 
-def trust_table(methods: Mapping[str, Mapping[str, float]], *, title: str = "") -> go.Figure:
-    """How often each method's top word is right (pointing), best on top; `methods` as `trust --json` prints them."""
+def trust_table(
+    methods: Mapping[str, Mapping[str, float]], *, title: str = "", names: Mapping[str, str] | None = None
+) -> go.Figure:
+    """How often each method's top word is right (pointing), best on top; `methods` as `trust --json` prints them, with
+    whiskers where one has `low` and `high`. `names` are what to call them."""
     order = sorted(methods, key=lambda name: methods[name]["pointing"], reverse=True)
     facts = [methods[name] for name in order]
+    above, below = (
+        [abs(fact.get(end, fact["pointing"]) - fact["pointing"]) for fact in facts] for end in ("high", "low")
+    )
     bars = go.Bar(
-        x=[fact["pointing"] for fact in facts], y=[html.escape(name) for name in order], orientation="h",
-        marker_color=[LINES[3] if name == "random" else LINES[0] for name in order],
-        text=[f"{fact['pointing']:.0%}" for fact in facts],
+        x=[fact["pointing"] for fact in facts], y=[html.escape((names or {}).get(name, name)) for name in order],
+        orientation="h", marker_color=[LINES[3] if name == "random" else LINES[0] for name in order],
+        text=[f"{fact['pointing']:.0%}" for fact in facts], textposition="inside", insidetextanchor="start",
+        error_x={"array": above, "arrayminus": below, "visible": any(above + below)},
         customdata=[[fact["deletion_auc"], fact["seconds"]] for fact in facts],
         hovertemplate="%{y}: top word right %{x:.1%}<br>answer left %{customdata[0]:.1%}<br>%{customdata[1]:.2f} s"
         "<extra></extra>",

@@ -84,6 +84,17 @@ def test_the_table_of_trust_as_the_command_prints_it() -> None:
     assert list(bars.x) == sorted((method["pointing"] for method in card["trust"]["methods"].values()), reverse=True)
 
 
+def test_trust_has_whiskers_where_an_interval_is_known() -> None:
+    fact = {"pointing": 0.5, "deletion_auc": 0.2, "seconds": 1.0}
+    methods = {"random": fact, "ablation": fact | {"pointing": 0.75, "low": 0.5, "high": 1.0}}
+    (bars,) = plots.trust_table(methods, names={"ablation": "<i>"}).data
+    assert list(bars.y) == ["&lt;i&gt;", "random"]
+    assert list(bars.marker.color) == [plots.LINES[0], plots.LINES[3]]
+    assert (list(bars.error_x.array), list(bars.error_x.arrayminus)) == ([0.25, 0], [0.25, 0])
+    assert bars.error_x.visible
+    assert not plots.trust_table({"random": fact}).data[0].error_x.visible
+
+
 def test_costs_and_scores_as_the_command_prints_them() -> None:
     rows = [row(name, preset(name), RECORD) for name in ("litellama-460m", "llama2-7b")]
     rows[1]["joules_per_token"]["low"] = 15.0

@@ -77,6 +77,8 @@ def called(function: Any, *arguments: Any, **named: Any) -> Any:
     try:
         result = function(*arguments, **named)
     except Exception as error:
+        if "ellipsis" in str(error).lower():  # three dots are still in it
+            raise EMPTY from error
         said = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}".rstrip(": ")
         raise Wrong(
             f"`{name}` stopped with an error: {said}. Call it yourself in a new cell to see the line.",

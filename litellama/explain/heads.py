@@ -40,7 +40,8 @@ def with_heads(
             heads = inputs[0].unflatten(-1, (shape[1], -1))  # (N, T, H, D)
             heads = heads * scales[:, layer, None, :, None].to(heads)
             if patch is not None and patched is not None:
-                heads = torch.where(patched[:, layer, None, :, None], patch[layer].to(heads), heads)
+                chosen = patched[:, layer, None, :, None].to(heads.device)
+                heads = torch.where(chosen, patch[layer].to(heads), heads)
             return (heads.flatten(-2),)
 
         projection.register_forward_pre_hook(change)
