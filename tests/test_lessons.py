@@ -19,6 +19,7 @@ import pytest
 from nbclient import NotebookClient
 from typer.testing import CliRunner
 
+from app.page import TABS
 from lessons.__main__ import cli
 from lessons.build import (
     LANGUAGES,
@@ -85,6 +86,19 @@ def test_a_lesson_has_all_its_parts(source: Source) -> None:
     assert any("lesson.picture(" in cell.source for cell in source.cells)
     assert any(cell.role == "test" for cell in source.cells)
     assert all((LESSONS.parent / path).is_file() for path in source.header.code)
+
+
+def test_each_tab_of_the_app_names_its_lessons_and_they_name_it() -> None:
+    for language in LANGUAGES:
+        words = json.loads((LESSONS.parent / "app" / "strings" / f"{language}.json").read_text(encoding="utf-8"))
+        named = {
+            key.removesuffix(".lesson"): set(re.findall(r"\d+", text))
+            for key, text in words.items() if key.endswith(".lesson")
+        }  # fmt: skip
+        assert named.keys() == {tab.TITLE.removesuffix(".title") for tab in TABS}
+        for source in LESSON_SOURCES:
+            assert str(source.header.number) in named[source.header.tab], (language, source.name)
+        assert {int(number) for numbers in named.values() for number in numbers} == set(range(1, 14))
 
 
 @each_lesson
