@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import html
 import inspect
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import plotly.graph_objects as go
 import torch
@@ -17,12 +16,20 @@ from IPython.display import HTML, Markdown, display
 from lessons.kit import progress
 from lessons.kit.asking import GREEDY, ask, device, opened
 from lessons.kit.checking import CHECKS, NotYet, Wrong, judge
+from lessons.kit.figures import as_output
 from lessons.kit.report import Numbered, Report, html_table, write_report
 from lessons.kit.words import WORDS
+from litellama.checkpoint import checkpoints_folder
 from litellama.opening import Opened
-from litellama.plots import CONFIG
 from litellama.sampling import Sampling
 from litellama.training.machine import machine
+
+if TYPE_CHECKING:  # the trainings' imports take a second, which only lessons that train should wait
+    from lessons.kit.watching import Watched
+    from litellama.model import LiteLlama
+    from litellama.training.job import Job
+    from litellama.training.material import Material
+    from litellama.training.sweep import Measured, Order
 
 FAST = "LITELLAMA_LESSONS"  # set to "fast", trainings and measurements are short
 WORK = "LITELLAMA_LESSONS_WORK"  # where reports and progress go, if not into lessons/work
@@ -77,8 +84,7 @@ class Lesson:
 
     def show(self, figure: go.Figure) -> None:
         """Show a Plotly figure, offline and without a button that would send it anywhere."""
-        data = json.loads(figure.to_json()) | {"config": CONFIG}
-        display({"application/vnd.plotly.v1+json": data, "text/plain": repr(type(figure).__name__)}, raw=True)
+        display(as_output(figure), raw=True)
 
     def picture(self, figure: go.Figure, caption: str) -> None:
         """Show a figure and keep it for the report, with a sentence that says what is seen in it."""
@@ -116,6 +122,47 @@ class Lesson:
         where = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
         code = inspect.cleandoc("".join(lines)) if lines[0].startswith(" ") else "".join(lines)
         display(Markdown(f"`{where}`, {WORDS[self.language]['line']} {start}:\n\n```python\n{code.rstrip()}\n```"))
+
+    # --- Trainings ---------------------------------------------------------------------------------------------------
+
+    def untrained(self, job: Job) -> tuple[LiteLlama, Material]:
+        """A job's model before its first step, and what it is to read; `job.folder` then holds both ready for others
+        (`Job(material=...)`)."""
+        from lessons.kit import watching
+
+        return watching.untrained(job)
+
+    def watch(self, job: Job) -> Watched:
+        """Do a training, and see the loss fall. The stop button saves; the same cell then goes on. A job that is done,
+        or has changed, begins anew: `job.out` must lie in `lesson.folder`."""
+        from lessons.kit import watching
+
+        return watching.watch(job, self.folder, self.language)
+
+    def watch_all(self, jobs: Mapping[str, Job]) -> dict[str, Watched]:
+        """Do several trainings, one after another, their losses in one figure; else as `watch`."""
+        from lessons.kit import watching
+
+        return watching.watch_all(jobs, self.folder, self.language)
+
+    def sweep(self, order: Order) -> list[Measured]:
+        """Train a ladder of sizes, and see the points appear. The stop button saves; what is done stays done."""
+        from lessons.kit import watching
+
+        return watching.watch_sweep(order, self.folder, self.language)
+
+    def keep(self, watched: Watched, title: str) -> Path:
+        """Put a trained model where the app finds it, among the lab's checkpoints; in fast mode, which only tries
+        things out, into `lesson.folder`. Never in place of another model than one that this lesson has kept."""
+        from lessons.kit import watching
+
+        words = WORDS[self.language]
+        if watched.checkpoint is None:
+            raise NotYet(words["not_whole"])
+        shelf = self.folder / "checkpoints" if self.fast else checkpoints_folder()
+        folder = watching.keep(watched.checkpoint, shelf, title, self.number)
+        display(HTML(_card(words["kept"].format(folder=folder, name=folder.name))))
+        return folder
 
     # --- Exercises ---------------------------------------------------------------------------------------------------
 
