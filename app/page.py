@@ -8,15 +8,16 @@ import gradio as gr
 
 from app.downloads import OFFERS
 from app.session import Session
-from app.tabs import attention, attribution, chat, compare, intervene, layers, step, train
+from app.tabs import attention, attribution, chat, compare, intervene, layers, responsibility, step, train
 from app.views import scripts, template, view_address
 from app.words import FALLBACK, all_words
 
 # In the order the page shows them. Each has a `TITLE`, a key of the strings, and `build(session)`.
-TABS = (chat, attention, step, layers, attribution, intervene, compare, train)
+TABS = (chat, attention, step, layers, attribution, intervene, responsibility, compare, train)
 
 STYLES = tuple(
-    f"{name}.css" for name in "lab download beside attention attribution layers intervene step compare train".split()
+    f"{name}.css"
+    for name in "lab download beside attention attribution layers intervene responsibility step compare train".split()
 )
 
 

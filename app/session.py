@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from app import attributions, interventions
+from app import attributions, interventions, responsibility
 from app.beside import Beside
 from app.conversation import Conversation, Turn, Update, Voice
 from app.engines import RemoteEngine
@@ -59,6 +59,7 @@ class Session:
         self._lock = threading.Lock()
         self._looks = Looks()
         self._texts = attributions.Texts()
+        self._stops = responsibility.Stops()
         self._roles: WeakKeyDictionary[LiteLlama, HeadRoles] = WeakKeyDictionary()
 
     def choose(self, key: str, name: object) -> None:
@@ -100,6 +101,7 @@ class Session:
         self._texts.forget(key)
         self._texts.forget(f"{key}/intervene")
         self._texts.forget(f"{key}/step")
+        self._stops.end(key)
 
     def stop(self, key: str) -> None:
         """Let the running reply, or both of them, end with the token it is at."""
@@ -198,6 +200,21 @@ class Session:
             yield from interventions.few_that_suffice(model, text)
         else:
             raise Problem("problem.request")
+
+    def measure(self, key: str, action: object, sent: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The Responsibility tab's `action`: compare groups of words, or calibrate."""
+        opened = self.opened(key)
+        if action == "compare":
+            yield from responsibility.compare(opened, sent, self._stops.begin(key))
+        elif action == "calibrate":
+            text = {} if sent.get("text") is None else {"text": read_message(sent["text"])}
+            yield from responsibility.calibrate(opened, text, self._stops.begin(key))
+        else:
+            raise Problem("problem.request")
+
+    def end_measuring(self, key: str) -> None:
+        """Let the measurement under way, if there is one, end where it is."""
+        self._stops.end(key)
 
     def read(self, key: str, text: object) -> dict[str, Any]:
         """Read and answer `text`, whose answer is to be explained."""

@@ -1,4 +1,4 @@
-"""What a teacher does with lessons in a terminal: `python -m lessons sheet PUPILS/*/progress.csv`, or `... build`."""
+"""Lessons in a terminal: `python -m lessons lab` opens them, `sheet` gathers a class's progress, `build` makes them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,18 @@ import typer
 
 from lessons.build import build_all
 from lessons.kit.progress import class_sheet
+from lessons.lab import open_lab
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+
+
+@cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(
+    context: typer.Context,
+    teacher: Annotated[bool, typer.Option(help="Also copy the teachers' notebooks, with solutions and notes.")] = False,
+) -> None:
+    """Open the lessons in JupyterLab, as copies of one's own in my-lessons/. Further options are JupyterLab's."""
+    raise typer.Exit(open_lab(context.args, teacher=teacher))
 
 
 @cli.command()

@@ -311,7 +311,8 @@ def _opening(source: Source, language: Language, audience: Audience) -> Iterator
         + "  \n".join(facts)
         + f"\n\n[{words['all']}]({up}start.ipynb)"
     )
-    yield _code(f'from lessons.kit import begin\n\nlesson = begin({header.number}, "{language}")')
+    beginning = f'lesson = begin({header.number}, "{language}", {texts["title"]!r})'
+    yield _code(f"from lessons.kit import begin\n\n{beginning}")
 
 
 def _closing(language: Language) -> Iterator[Notebook]:
@@ -373,12 +374,6 @@ def _lines(source: str) -> list[str]:
 
 def _nbgrader(name: str, *, grade: bool) -> dict[str, Any]:
     """What nbgrader reads: a cell to be filled in (`solution`), or one that gives a point (`grade`)."""
-    tags = {
-        "grade": grade,
-        "grade_id": name,
-        "locked": grade,
-        "schema_version": 3,
-        "solution": not grade,
-        "task": False,
-    }
-    return tags | ({"points": 1} if grade else {})
+    name = name.replace(".", "-")  # it allows no dots
+    tags = {"grade_id": name, "grade": grade, "solution": not grade, "locked": grade, "task": False}
+    return tags | {"schema_version": 3} | ({"points": 1} if grade else {})

@@ -34,7 +34,8 @@ DEFAULT_CHECKPOINT = "tinytown"
 
 LATER = {"train": "litellama.training.commands", "evaluate": "litellama.training.commands",
          "sweep": "litellama.training.sweep_command",
-         "trust": "litellama.explain.commands", "compare": "litellama.footprint.commands",
+         "trust": "litellama.explain.commands", "probe": "litellama.responsibility.commands",
+         "compare": "litellama.footprint.commands",
          "export": "litellama.export.command", "convert": "litellama.conversion_command",
          "pack": "litellama.archive_commands", "unpack": "litellama.archive_commands",
          "download": "litellama.hub.commands", "bench": "litellama.bench_command"}  # fmt: skip

@@ -275,6 +275,58 @@ def scaling_law(
     return _framed(figure, title, first_on_top=False)
 
 
+def pair_differences(
+    differences: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]], *, title: str = ""
+) -> go.Figure:
+    """How much likelier each continuation is for one group than for the other, with its interval, beside a line of no
+    difference; hollow where the interval holds zero. `differences` as `probe --json` prints them, or several such lists
+    by name, such as before and after a repair."""
+    named = differences if isinstance(differences, Mapping) else {"": differences}
+    figure = go.Figure()
+    for number, (name, rows) in enumerate(named.items()):
+        colour, symbol = LINES[number % len(LINES)], ("circle", "square", "diamond", "cross")[number % 4]
+        values = [row["value"] for row in rows]
+        lows, highs = ([row["value"] if row[end] is None else row[end] for row in rows] for end in ("low", "high"))
+        clear = [row["low"] is not None and not row["low"] <= 0 <= row["high"] for row in rows]
+        figure.add_scatter(
+            x=values, y=[html.escape(f"{row['continuation']}: {row['one']} – {row['other']}") for row in rows],
+            mode="markers", name=html.escape(name),
+            marker={"color": colour, "size": 11, "line": {"color": colour, "width": 2},
+                    "symbol": [symbol if sure else f"{symbol}-open" for sure in clear]},
+            error_x={"array": numpy.subtract(highs, values), "arrayminus": numpy.subtract(values, lows)},
+            customdata=list(zip(lows, highs, strict=True)),
+            hovertemplate="%{y}<br>%{x:+.3f} (%{customdata[0]:+.3f} to %{customdata[1]:+.3f}), measured<extra></extra>",
+        )  # fmt: skip
+    figure.add_vline(x=0, line={"color": LINES[3], "dash": "dash"})
+    figure.update_xaxes(title="difference of mean shares, 95 % interval", tickformat="+.0%")
+    figure.update_layout(showlegend=len(named) > 1, scattermode="group")
+    return _framed(figure, title)
+
+
+def reliability_diagram(bins: Sequence[Mapping[str, Any]], *, title: str = "") -> go.Figure:
+    """How sure a model was against how often it was right, with intervals and the number of answers; on the dashed line
+    it would be calibrated. `bins` as `Reliability.to_json` gives them."""
+    held = [one for one in bins if one["count"]]
+    sure, right = [one["confidence"] for one in held], [one["right"]["value"] for one in held]
+    most = max((one["count"] for one in held), default=1)
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", line={"color": LINES[3], "dash": "dash"}, name="calibrated", hoverinfo="skip"
+    )
+    figure.add_scatter(
+        x=sure, y=right, mode="markers", name="measured",
+        marker={"color": LINES[0], "size": [8 + 16 * math.sqrt(one["count"] / most) for one in held]},
+        error_y={"array": [one["right"]["high"] - one["right"]["value"] for one in held],
+                 "arrayminus": [one["right"]["value"] - one["right"]["low"] for one in held]},
+        customdata=[[one["count"], one["right"]["low"], one["right"]["high"]] for one in held],
+        hovertemplate="%{x:.0%} sure, %{y:.0%} right (%{customdata[1]:.0%} to %{customdata[2]:.0%})"
+        "<br>%{customdata[0]} answers, measured<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(title="how sure the model was", tickformat=".0%", range=[-0.03, 1.03])
+    figure.update_yaxes(title="how often it was right", tickformat=".0%", range=[-0.03, 1.03])
+    return _framed(figure, title, first_on_top=False, square=True)
+
+
 @dataclass(frozen=True)
 class ShadedText:
     """Words shaded by their scores, shown by a notebook: teal speaks for the answer, orange (dashed) against it."""

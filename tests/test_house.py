@@ -31,7 +31,16 @@ LAYERS = [
     {"generate"},
     {"engine", "chat", "chat_forms", "chat_template"},
     {"weight_files", "opening", "checkpoint", "precision", "hub", "archive", "conversion"},
-    {"training", "explain", "footprint", "export", "archive_commands", "conversion_command", "bench_command"},
+    {
+        "training",
+        "explain",
+        "footprint",
+        "responsibility",
+        "export",
+        "archive_commands",
+        "conversion_command",
+        "bench_command",
+    },
     {"__main__"},
 ]
 OPTIONAL = {  # the extra that brings their imports
@@ -318,10 +327,9 @@ def test_pixi_tasks_run_real_programs(pixi: dict[str, Any]) -> None:
         module = command[2]
         if (ROOT / module).is_dir():
             assert (ROOT / module / "__main__.py").is_file(), name
-        elif module != "jupyterlab":  # of the lessons' extra, which the tests do without
+        else:
             assert importlib.util.find_spec(module), name
     assert programs == {"ruff", "mypy"}  # both pinned in the extra `dev`, which these tasks' environment holds
-    assert (ROOT / "lessons").is_dir()
 
 
 # --- what may be committed -------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import hashlib
 import importlib
 import inspect
 import json
@@ -38,6 +39,7 @@ from lessons.kit import begin
 from lessons.kit.checking import CHECKS, NotYet, Wrong, judge
 from lessons.kit.lesson import Lesson
 from lessons.kit.progress import Row, class_sheet, read, record
+from lessons.lab import own_copies
 
 LESSON_SOURCES = sources()
 NAMES = [source.name for source in LESSON_SOURCES]
@@ -61,7 +63,7 @@ def test_the_committed_notebooks_are_what_their_sources_give(tmp_path: Path) -> 
     committed = {
         path.relative_to(LESSONS): path.read_bytes()
         for path in LESSONS.rglob("*.ipynb")
-        if ".ipynb_checkpoints" not in path.parts and "work" not in path.relative_to(LESSONS).parts
+        if ".ipynb_checkpoints" not in path.parts
     }
     assert built.keys() == committed.keys()
     assert [path for path in built if built[path] != committed[path]] == [], "run `python -m lessons build`"
@@ -130,6 +132,16 @@ def test_a_learner_finds_no_solution_but_a_folded_one(source: Source) -> None:
                 text = unsolved(in_language(cell.source, language), language)
                 ast.parse(text)  # a learner can run it as it is
                 assert "..." in text
+
+
+@each_lesson
+def test_exercises_bear_what_nbgrader_reads(source: Source) -> None:
+    cells = notebook(source, "en", "teacher")["cells"]
+    tags = [cell["metadata"]["nbgrader"] for cell in cells if "nbgrader" in cell["metadata"]]
+    names = [one["grade_id"] for one in tags]
+    assert len(set(names)) == len(names) == 2 * len(source.exercises)
+    assert all(re.fullmatch(r"[a-zA-Z0-9_\-]+", name) for name in names)  # as its schema asks
+    assert sum(one.get("points", 0) for one in tags if one["grade"]) == len(source.exercises)
 
 
 def test_the_list_of_lessons_leads_to_each() -> None:
@@ -254,7 +266,7 @@ def lesson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lesson:
 def test_a_try_is_counted_and_the_report_holds_it(lesson: Lesson, tmp_path: Path) -> None:
     with pytest.raises(NotYet, match="other way round") as caught:
         lesson.check("1.4", 1 / 149.4)
-    assert caught.value._render_traceback_() == [str(caught.value)]
+    assert caught.value._render_traceback_()[0].split() == str(caught.value).split()
     lesson.check("1.4", 149.4)
     lesson.result("weights <i>", 1234567, kind="computed", how="counted")
     lesson.note("My sentence & mine.")
@@ -288,6 +300,23 @@ def test_a_class_sheet_has_a_line_for_each_pupil(tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(ValueError, match="no progress sheet"):
         class_sheet([tmp_path / "other.csv"], tmp_path / "x.csv")
+
+
+def test_learners_work_on_copies_that_are_never_overwritten(tmp_path: Path) -> None:
+    copied = own_copies(tmp_path)
+    assert tmp_path / "en" / "01_hello.ipynb" in copied
+    assert not (tmp_path / "teacher").exists()
+    own, other = tmp_path / "en" / "01_hello.ipynb", tmp_path / "de" / "01_hello.ipynb"
+    own.write_text("my work", encoding="utf-8")
+    known = json.loads((tmp_path / ".copies.json").read_text(encoding="utf-8"))
+    other.write_text("an older build", encoding="utf-8")
+    known["de/01_hello.ipynb"] = hashlib.sha256(b"an older build").hexdigest()
+    (tmp_path / ".copies.json").write_text(json.dumps(known), encoding="utf-8")
+    assert own_copies(tmp_path) == [other]
+    assert own.read_text(encoding="utf-8") == "my work"
+    assert other.read_bytes() == (LESSONS / "de" / "01_hello.ipynb").read_bytes()
+    assert own_copies(tmp_path) == []
+    assert tmp_path / "teacher" / "de" / "01_hello.ipynb" in own_copies(tmp_path, teacher=True)
 
 
 # --- Whole lessons ---------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from litellama.explain.scoring import Target
 from litellama.footprint.commands import row
 from litellama.footprint.scores import scores
 from litellama.model import LiteLlama
+from litellama.responsibility.calibration import reliability
 from litellama.tokenizer import Tokenizer
 from tests.conftest import RECORD
 
@@ -125,3 +126,32 @@ def test_wrong_shapes_are_named() -> None:
         plots.head_grid([1.0])
     with pytest.raises(ValueError, match="as many as the names"):
         plots.shaded_text(["a"], [1.0, 2.0])
+
+
+def test_differences_stand_beside_no_difference_hollow_where_they_may_be_none() -> None:
+    rows = [
+        {"continuation": NASTY, "one": "boys", "other": "girls", "value": 0.5, "low": 0.3, "high": 0.6},
+        {"continuation": "b", "one": "boys", "other": "girls", "value": -0.1, "low": -0.2, "high": 0.1},
+        {"continuation": "c", "one": "boys", "other": "girls", "value": 0.2, "low": None, "high": None},
+    ]
+    figure = plots.pair_differences(rows)
+    (dots,) = figure.data
+    assert list(dots.x) == [0.5, -0.1, 0.2]
+    numpy.testing.assert_allclose(dots.error_x.array, [0.1, 0.2, 0])
+    numpy.testing.assert_allclose(dots.error_x.arrayminus, [0.2, 0.1, 0])
+    assert list(dots.marker.symbol) == ["circle", "circle-open", "circle-open"]
+    assert figure.layout.shapes[0].x0 == figure.layout.shapes[0].x1 == 0
+    assert NASTY not in figure.to_json()
+    both = plots.pair_differences({"before": rows, "after": rows[:1]})
+    assert [trace.name for trace in both.data] == ["before", "after"]
+    assert plots.pair_differences([]).data[0].x is not None
+
+
+def test_a_reliability_diagram_shows_every_bin_that_holds_answers() -> None:
+    found = reliability([0.95, 0.95, 0.15], [True, False, False]).to_json()
+    line, dots = plots.reliability_diagram(found["bins"]).data
+    assert list(line.x) == list(line.y) == [0, 1]
+    numpy.testing.assert_allclose(dots.x, [0.15, 0.95])
+    numpy.testing.assert_allclose(dots.y, [0, 0.5])
+    assert [one[0] for one in dots.customdata] == [1, 2]
+    numpy.testing.assert_allclose(dots.error_y.array[1], found["bins"][9]["right"]["high"] - 0.5)

@@ -223,6 +223,13 @@ def test_every_view_works_on_resting_weights(name: str) -> None:
     assert list(session.intervene("page", "begin", {"text": text}))
     assert list(session.intervene("page", "worth", {}))
     assert list(session.intervene("page", "change", {"off": [[0, 0]]}))
+    probe = {
+        "sentences": ["One day {who}"],
+        "groups": [["a", ["Tom"]], ["b", ["Mia"]]],
+        "continuations": ["was", "had"],
+    }
+    assert list(session.measure("page", "compare", probe))[-1]["state"] == "done"
+    assert list(session.measure("page", "calibrate", {"text": text}))[-1]["state"] == "done"
 
 
 # --- The lean step ---------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ def count(answer: int) -> None:
 from __future__ import annotations
 
 import importlib
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +29,7 @@ class NotYet(AssertionError):
     """What a notebook shows of a `Wrong`: one sentence, without the lines of code that led there."""
 
     def _render_traceback_(self) -> list[str]:  # IPython asks for this
-        return [str(self)]
+        return ["\n".join(textwrap.wrap(str(self), 88))]  # JupyterLab would cut words at the edge
 
 
 def exercise(number: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

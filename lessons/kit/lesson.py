@@ -17,6 +17,7 @@ from lessons.kit import progress
 from lessons.kit.asking import GREEDY, ask, device, opened
 from lessons.kit.checking import CHECKS, NotYet, Wrong, judge
 from lessons.kit.figures import as_output
+from lessons.kit.folders import ROOT, work_folder
 from lessons.kit.report import Numbered, Report, html_table, write_report
 from lessons.kit.words import WORDS
 from litellama.checkpoint import checkpoints_folder
@@ -32,17 +33,15 @@ if TYPE_CHECKING:  # the trainings' imports take a second, which only lessons th
     from litellama.training.sweep import Measured, Order
 
 FAST = "LITELLAMA_LESSONS"  # set to "fast", trainings and measurements are short
-WORK = "LITELLAMA_LESSONS_WORK"  # where reports and progress go, if not into lessons/work
 PUPIL = "LITELLAMA_PUPIL"  # a name or pseudonym for report and progress
-ROOT = Path(__file__).resolve().parents[2]
 
 Kind = Literal["measured", "estimated", "published", "computed"]
 
 
-def begin(number: int, language: Literal["en", "de"] = "en", *, seed: int = 0) -> Lesson:
+def begin(number: int, language: Literal["en", "de"] = "en", title: str = "", *, seed: int = 0) -> Lesson:
     """Start lesson `number`: seeds chance, and says which machine it runs on."""
     torch.manual_seed(seed)
-    lesson = Lesson(number, language)
+    lesson = Lesson(number, language, title)
     words = WORDS[language]
     said = [words["ready"].format(number=number, machine=lesson.machine)]
     said += [words["gpu" if lesson.device == "cuda" else "cpu"]]
@@ -54,16 +53,16 @@ def begin(number: int, language: Literal["en", "de"] = "en", *, seed: int = 0) -
 class Lesson:
     """A notebook's own helper; `begin` makes it."""
 
-    def __init__(self, number: int, language: Literal["en", "de"]) -> None:
+    def __init__(self, number: int, language: Literal["en", "de"], title: str = "") -> None:
         self.number, self.language = number, language
         self.fast = os.environ.get(FAST) == "fast"
         self.device = device()
         self.machine = machine(self.device)
-        self.folder = Path(os.environ.get(WORK) or ROOT / "lessons" / "work")
+        self.folder = work_folder()
         """Where this lesson may write: reports, progress, models that were trained."""
         self.pupil = os.environ.get(PUPIL, "")
         self.solved: set[str] = set()
-        self._report = Report(number, language, self.machine, self.fast, self.pupil)
+        self._report = Report(number, title, language, self.machine, self.fast, self.pupil)
 
     def pick(self, *, fast: Any, full: Any) -> Any:
         """A number of steps, questions or seconds for the mode that the lesson runs in."""

@@ -34,7 +34,8 @@ h1 { font-size: 24px } h2 { font-size: 18px; margin-top: 28px }
 table { border-collapse: collapse; width: 100% }
 td, th { text-align: left; vertical-align: top; padding: 4px 10px 4px 0; border-bottom: 1px solid #d5dae1 }
 figure { margin: 16px 0; break-inside: avoid } figcaption { font-style: italic }
-@media print { body { margin: 0; max-width: none } }
+h2, h3 { break-after: avoid }
+@media print { body { margin: 0; max-width: none } .modebar { display: none !important } }
 """
 
 
@@ -52,6 +53,7 @@ class Report:
     """Where a lesson runs, and what it has kept so far."""
 
     number: int
+    title: str
     language: str
     machine: str
     fast: bool
@@ -74,7 +76,7 @@ def write_report(folder: Path, report: Report, tries: Sequence[Row], *, pdf: boo
 
 def _page(report: Report, tries: Sequence[Row]) -> str:
     words = WORDS[report.language]
-    title = f"LiteLlama Lab · {words['report']} · {report.number}"
+    title = " · ".join(filter(None, ["LiteLlama Lab", words["report"], str(report.number), report.title]))
     facts = [
         (words["name"], report.pupil),
         (words["date"], datetime.now().strftime("%Y-%m-%d %H:%M")),

@@ -1,8 +1,8 @@
 """Take the README's pictures: `python -m tests.browser.screenshot chat docs/chat.png`.
 
-The first word says what is shown: chat, beside, attention, step, layers, attribution, intervene, compare, train; or
-costs, years and scores, which are later parts of the Compare tab. A third word gives another look: light, dark, phone,
-german or german-phone.
+The first word says what is shown: chat, beside, attention, step, layers, attribution, intervene, responsibility,
+compare, train; or costs, years and scores, which are later parts of the Compare tab. A third word gives another look:
+light, dark, phone, german or german-phone.
 """
 
 from __future__ import annotations
@@ -94,6 +94,15 @@ def intervene(page: Page) -> None:
     page.locator(".lab-act-cancel").wait_for(state="hidden", timeout=LONG)
 
 
+def responsibility(page: Page) -> None:
+    """What TinyTown says of moods, and how sure it is of its answers."""
+    page.locator(".lab-fair-probe").select_option("moods")
+    page.locator(".lab-fair-form .lab-send").click()
+    page.locator(".lab-fair-picture svg").wait_for(timeout=LONG)
+    page.locator(".lab-sure-form .lab-send").click()
+    page.locator(".lab-sure-picture svg").wait_for(timeout=LONG)
+
+
 def compare(page: Page) -> Locator:
     page.locator("#lab-compare tbody tr").nth(3).get_by_role("button").nth(2).click(timeout=LONG)
     return page.locator(".lab-compare-part-size")
@@ -122,8 +131,8 @@ def train(page: Page) -> None:
 # What each does before the picture is taken; it may give the part of the page that is to be seen.
 SHOWN: dict[str, Callable[[Page], Locator | None]] = {
     "chat": chat, "beside": beside, "attention": attention, "step": step, "layers": layers, "attribution": attribution,
-    "intervene": intervene, "compare": compare, "costs": costs, "years": years, "scores": scores,
-    "train": train,
+    "intervene": intervene, "responsibility": responsibility, "compare": compare, "costs": costs, "years": years,
+    "scores": scores, "train": train,
 }  # fmt: skip
 IN_COMPARE = ("compare", "costs", "years", "scores")
 

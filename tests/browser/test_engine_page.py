@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 EN, DE = all_words()["en"], all_words()["de"]
 HOSTILE = "<img src=x onerror='window.pwned=1'>"
 WORDS = ["Tom", " found", " a", " red", " kite", " near", " the", " old", " tree", "."]
-VIEWS = ("attention", "step", "layers", "attribution", "intervene")
+VIEWS = ("attention", "step", "layers", "attribution", "intervene", "responsibility")
 
 
 def answer(request: Request, connection: socket.socket) -> None:

@@ -1,0 +1,45 @@
+"""The Responsibility tab: whom a model treats otherwise than others, and whether it is as right as it is sure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from app.responsibility import ready_probes
+from app.session import Session
+from app.tabs import page_key, sent_by
+from app.views import scripts, template
+from app.words import Problem
+
+TITLE = "responsibility.title"
+
+
+def build(session: Session) -> None:
+    """Lay the tab out and wire it: 'measure' does what its `action` says, 'enough' ends that."""
+    view = gr.HTML(
+        None,
+        html_template=template("responsibility.html"),
+        head=scripts("lab.js", "numbers.js", "takeaway.js", "responsibility-drawings.js", "responsibility.js"),
+        js_on_load="lab.responsibility(element, lab.surely(trigger), props, watch);  // triggers 'measure' 'enough'",
+        apply_default_css=False,
+        elem_id="lab-responsibility",
+        probes=ready_probes(),
+    )
+
+    def measure(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
+        sent = sent_by(event)
+        asked = {"request": sent.get("request"), "action": sent.get("action")}
+        try:
+            for news in session.measure(page_key(session, event, request), sent.get("action"), sent):
+                yield asked | news
+        except Problem as problem:
+            yield asked | {"problem": problem.to_json()}
+
+    def enough(request: gr.Request) -> None:
+        session.end_measuring(request.session_hash or "")
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
+    view.measure(measure, outputs=view, api_name="measure", concurrency_id="look", concurrency_limit=1, **quiet)
+    view.enough(enough, api_name="enough", concurrency_limit=None, **quiet)
