@@ -30,6 +30,7 @@ LADDER_WORDS = {
     "extrapolated": "{name}, extrapolated",
     "parameters": "parameters, embedding and head included",
     "loss": "held-out loss, nats per token",
+    "thousands": ",",
 }
 """What `scaling_law` says in its legend and on its axes."""
 
@@ -248,13 +249,14 @@ def scaling_law(
     for number, budget in enumerate(sorted({run["budget"] for run in runs})):
         chosen = sorted((run for run in runs if run["budget"] == budget), key=lambda run: run["parameters"])
         colour, symbol = LINES[number % len(LINES)], ("circle", "square", "diamond", "cross")[number % 4]
+        read = f"{budget:,}".replace(",", words["thousands"])
         if law is not None:
-            fitted = words["fitted"].format(tokens=f"{budget:,}")
+            fitted = words["fitted"].format(tokens=read)
             curve(smallest, largest, chosen[0]["tokens"], fitted, {"color": colour, "width": 2})
         figure.add_scatter(
             x=[run["parameters"] for run in chosen], y=[run["loss"] for run in chosen],
             mode="markers" if law is not None else "markers+lines", line={"color": colour, "width": 1},
-            name=words["measured"].format(tokens=f"{budget:,}"),
+            name=words["measured"].format(tokens=read),
             marker={"color": colour, "size": 9, "symbol": symbol}, text=[html.escape(run["size"]) for run in chosen],
             hovertemplate="%{text}<br>%{x:,}: %{y:.4f}<extra></extra>",
         )  # fmt: skip

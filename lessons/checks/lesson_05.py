@@ -12,27 +12,13 @@ import torch
 from torch import Tensor
 
 from lessons.kit.checking import Wrong, called, exercise
+from lessons.kit.numbers import near, number
 from litellama.config import preset
 
 VOCABULARY = 1024
 LEAST, MOST = 100_000, 1_500_000
 TOKENS_PER_WEIGHT = 20
 LAST = 5  # steps whose mean is a training's loss at its end
-
-
-def number(answer: Any) -> float:
-    """A learner's number, whatever library it comes from. Raises `Wrong` for what is none."""
-    try:
-        value = math.nan if isinstance(answer, str | bool) else float(answer)
-    except (TypeError, ValueError, RuntimeError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise Wrong("A number was expected.", "Gesucht ist eine Zahl.")
-    return value
-
-
-def near(value: float, right: float, share: float = 1e-3) -> bool:
-    return abs(value - right) <= share * abs(right)
 
 
 @exercise("5.1")

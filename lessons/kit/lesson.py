@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html
 import inspect
+import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +24,7 @@ from lessons.kit.report import Numbered, Report, html_table, write_report
 from lessons.kit.words import WORDS
 from litellama.checkpoint import checkpoints_folder
 from litellama.opening import Opened
+from litellama.plots import scaling_law
 from litellama.sampling import Sampling
 from litellama.training.machine import machine
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:  # the trainings' imports take a second, which only lessons th
     from litellama.model import LiteLlama
     from litellama.training.job import Job
     from litellama.training.material import Material
+    from litellama.training.scaling import ScalingLaw
     from litellama.training.sweep import Measured, Order
 
 FAST = "LITELLAMA_LESSONS"  # set to "fast", trainings and measurements are short
@@ -68,6 +72,10 @@ class Lesson:
         """A number of steps, questions or seconds for the mode that the lesson runs in."""
         return fast if self.fast else full
 
+    def data(self, name: str) -> Any:
+        """Measurements that come with the lessons, by the name of their file in `lessons/data`."""
+        return json.loads((ROOT / "lessons" / "data" / f"{name}.json").read_text(encoding="utf-8"))
+
     def model(self, name: str = "tinytown") -> Opened:
         """One of the lab's checkpoints by its name, or a folder: its `.model`, `.tokenizer`, `.config`, `.card`."""
         model = opened(name)
@@ -83,6 +91,8 @@ class Lesson:
 
     def show(self, figure: go.Figure) -> None:
         """Show a Plotly figure, offline and without a button that would send it anywhere."""
+        if self.language == "de":
+            figure.update_layout(separators=",.")
         display(as_output(figure), raw=True)
 
     def picture(self, figure: go.Figure, caption: str) -> None:
@@ -95,15 +105,18 @@ class Lesson:
         """Show a number with where it comes from, and keep it for the report. A number is rounded to four digits."""
         if kind not in ("measured", "estimated", "published", "computed"):
             raise ValueError(f"kind is {kind!r}; measured, estimated, published or computed was expected")
-        shown = value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-        if self.language == "de" and not isinstance(value, str):
-            shown = shown.translate(str.maketrans(",.", ".,"))
+        shown = value if isinstance(value, str) else self.digits(value)
         source = ", ".join(part for part in (WORDS[self.language][kind], how) if part)
         kept = Numbered(what, f"{shown} {unit}".strip(), source)
         display(
             HTML(f"<p>{html.escape(what)}: <b>{html.escape(kept.value)}</b> <small>({html.escape(source)})</small>")
         )
         self._report.numbers.append(kept)
+
+    def digits(self, value: float) -> str:
+        """A number as people write it: whole ones with all digits, others rounded to four."""
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+        return shown.translate(str.maketrans(",.", ".,")) if self.language == "de" else shown
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Show a table; text and numbers stand as they are given."""
@@ -162,6 +175,11 @@ class Lesson:
         folder = watching.keep(watched.checkpoint, shelf, title, self.number)
         display(HTML(_card(words["kept"].format(folder=folder, name=folder.name))))
         return folder
+
+    def ladder(self, runs: Sequence[Measured], law: ScalingLaw | None = None, **more: Any) -> go.Figure:
+        """`litellama.plots.scaling_law` in the lesson's language."""
+        fitted = None if law is None else asdict(law)
+        return scaling_law([asdict(run) for run in runs], fitted, words=WORDS[self.language]["ladder"], **more)
 
     # --- Exercises ---------------------------------------------------------------------------------------------------
 

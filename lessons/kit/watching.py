@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import plotly.graph_objects as go
 import torch
-from IPython.display import HTML, DisplayHandle, display
+from IPython.display import HTML, DisplayHandle
 
 from lessons.kit.figures import as_output
 from lessons.kit.words import WORDS
@@ -306,8 +306,9 @@ class _Display:
     def __init__(self, draw: Callable[[], go.Figure], tell: Callable[[], str]) -> None:
         self._draw, self._tell = draw, tell
         self._drawn = 0.0
-        self._text: DisplayHandle = display(HTML(self._line()), display_id=True)
-        self._figure: DisplayHandle = display(as_output(self._draw()), raw=True, display_id=True)
+        self._text, self._figure = DisplayHandle(), DisplayHandle()
+        self._text.display(HTML(self._line()))
+        self._figure.display(as_output(self._draw()), raw=True)
 
     def sometimes(self) -> None:
         """Draw if the last drawing is old enough: each one costs a moment of the training."""

@@ -29,6 +29,7 @@ WORDS: dict[str, dict[str, Any]] = {
             "measured": "{tokens} tokens, measured", "fitted": "{tokens} tokens, fitted",
             "law": "the law at {tokens} tokens, extrapolated", "extrapolated": "{name}, extrapolated",
             "parameters": "parameters, embedding and head included", "loss": "held-out loss, nats per token",
+            "thousands": ",",
         },
         "not_whole": "This model was not trained to its end. Run the cell of its training again first.",
         "kept": "Your model lies in {folder}. The app shows it in its list of models as {name}.",
@@ -59,6 +60,7 @@ WORDS: dict[str, dict[str, Any]] = {
             "measured": "{tokens} Tokens, gemessen", "fitted": "{tokens} Tokens, angepasst",
             "law": "das Gesetz bei {tokens} Tokens, hochgerechnet", "extrapolated": "{name}, hochgerechnet",
             "parameters": "Parameter, mit Embedding und Ausgabe", "loss": "zurückgehaltener Loss, nat pro Token",
+            "thousands": ".",
         },
         "not_whole": "Dieses Modell ist nicht zu Ende trainiert. Führe zuerst die Zelle mit seinem Training noch "
         "einmal aus.",

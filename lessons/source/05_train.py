@@ -504,14 +504,14 @@ from litellama.training.planning import ARITHMETIC, LLAMA2
 
 lite, llama2 = fact(ARITHMETIC), fact(f"{LLAMA2}llama-2-7b.training-tokens")
 rows = [
-    [T("yours, so far", "deines, bisher"), first.tokens, first.parameters, T("measured", "gemessen")],
-    ["LiteLlama-460M", lite.number, PRESETS["litellama-460m"].num_parameters, lite.source.title],
-    ["LLaMA 2 7B", llama2.number, PRESETS["llama2-7b"].num_parameters, llama2.source.title],
+    (T("yours, so far", "deines, bisher"), first.tokens, first.parameters, T("measured", "gemessen")),
+    ("LiteLlama-460M", int(lite.number), PRESETS["litellama-460m"].num_parameters, lite.source.title),
+    ("LLaMA 2 7B", int(llama2.number), PRESETS["llama2-7b"].num_parameters, llama2.source.title),
 ]
 lesson.table(
     [T("model", "Modell"), "Tokens", T("weights", "Gewichte"), T("tokens per weight", "Tokens pro Gewicht"),
      T("source", "Quelle")],
-    [[name, f"{read:.3g}", f"{weights:.3g}", f"{read / weights:.2g}", source] for name, read, weights, source in rows],
+    [[name, *map(lesson.digits, (read, weights, read / weights)), source] for name, read, weights, source in rows],
 )  # fmt: skip
 lesson.result(
     T("Training speed of the first model", "Trainingstempo des ersten Modells"), first.tokens_per_second,
@@ -608,8 +608,8 @@ lesson.picture(
         x=T("step", "Schritt"), y=T("loss (nats per token)", "Loss (nat pro Token)"), title=my_name,
     ),
     T(
-        f"How a model with {mine.parameters:,} weights learnt on my own computer.",
-        f"Wie ein Modell mit {mine.parameters} Gewichten auf meinem eigenen Rechner gelernt hat.",
+        f"How a model with {lesson.digits(mine.parameters)} weights learnt on my own computer.",
+        f"Wie ein Modell mit {lesson.digits(mine.parameters)} Gewichten auf meinem eigenen Rechner gelernt hat.",
     ),
 )  # fmt: skip
 lesson.result(T("Held-out loss of my model", "Zurückgehaltener Loss meines Modells"), mine.held[-1][1], "nat")
@@ -629,7 +629,8 @@ lesson.result(T("Held-out loss of my model", "Zurückgehaltener Loss meines Mode
 # %%
 kept = lesson.keep(mine, my_name)
 lesson.table(
-    [T("file", "Datei"), T("bytes", "Byte")], [[path.name, path.stat().st_size] for path in sorted(kept.iterdir())]
+    [T("file", "Datei"), T("bytes", "Byte")],
+    [[path.name, lesson.digits(path.stat().st_size)] for path in sorted(kept.iterdir())],
 )
 
 # %% [markdown] en

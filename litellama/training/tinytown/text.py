@@ -24,8 +24,10 @@ def story_text(count: int, *, seed: int = 0, tellings: float = 0.0) -> str:
         raise ValueError(f"{count} stories were asked for; at least 1 was expected")
     rng = random.Random(f"text/{seed}")
     kinds = list(TELLINGS)
-    stories = []
-    for _ in range(count):
+    stories: list[str] = []
+    while len(stories) < count:
         kind = rng.choice(kinds) if rng.random() < tellings else ""
-        stories.append(write_story(Cast(rng, made_up_names=0.0), rng.randint(1, LONGEST), kind).text)
+        story = write_story(Cast(rng, made_up_names=0.0), rng.randint(1, LONGEST), kind)
+        if story.facts:
+            stories.append(story.text)
     return f"\n{SEPARATOR}\n".join(stories) + "\n"
