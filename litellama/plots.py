@@ -36,6 +36,7 @@ LADDER_WORDS = {
 
 MOST_POINTS = 200  # of a curve; more would only slow the page
 LINES = ("rgb(15,107,96)", "rgb(214,111,8)", "rgb(6,63,92)", "rgb(91,100,114)", "rgb(160,60,110)")
+BOXES = ("#cfe4e0", "#f8dcc0", "#ccdbe6")  # three, so that neighbours differ
 
 
 def attention_map(tokens: Sequence[str], weights: Any, *, title: str = "") -> go.Figure:
@@ -352,6 +353,35 @@ def shaded_text(words: Sequence[str], scores: Any) -> ShadedText:
     """The prompt, each word shaded by what it adds to the answer."""
     (values,) = _table([_numbers(scores)], 1, len(words))
     return ShadedText(tuple(words), tuple(values.tolist()))
+
+
+@dataclass(frozen=True)
+class TokenBoxes:
+    """A text's tokens as a row of boxes, each with its id below, shown by a notebook."""
+
+    tokens: tuple[str, ...]
+    ids: tuple[int, ...]
+
+    def _repr_html_(self) -> str:
+        boxes = []
+        for number, (token, id) in enumerate(zip(self.tokens, self.ids, strict=True)):
+            style = (
+                f"display:inline-block;text-align:center;margin:2px 1px;padding:2px 0;color:#1d2530;"
+                f"background:{BOXES[number % len(BOXES)]}"
+            )
+            text = html.escape(token.replace("\n", "↵"))
+            boxes.append(
+                f'<span style="{style}"><span style="white-space:pre;font-size:16px">{text}</span>'
+                f'<br><span style="font-size:11px;padding:0 3px">{id}</span></span>'
+            )
+        return f'<p style="line-height:1.3">{"".join(boxes)}</p>'
+
+
+def token_boxes(tokens: Sequence[str], ids: Sequence[int]) -> TokenBoxes:
+    """Where a tokenizer cuts a text: `tokens` as a reader sees them, leading spaces included, and their ids."""
+    if len(tokens) != len(ids):
+        raise ValueError(f"there are {len(tokens)} tokens and {len(ids)} ids; one id for each token was expected")
+    return TokenBoxes(tuple(tokens), tuple(ids))
 
 
 def _numbers(values: Any) -> numpy.ndarray[Any, Any]:

@@ -40,6 +40,7 @@ from lessons.kit.checking import CHECKS, NotYet, Wrong, judge
 from lessons.kit.lesson import Lesson
 from lessons.kit.progress import Row, class_sheet, read, record
 from lessons.lab import own_copies
+from litellama.tokenizer import Tokenizer
 
 LESSON_SOURCES = sources()
 NAMES = [source.name for source in LESSON_SOURCES]
@@ -281,6 +282,24 @@ def test_a_try_is_counted_and_the_report_holds_it(lesson: Lesson, tmp_path: Path
 def test_a_number_needs_a_source(lesson: Lesson) -> None:
     with pytest.raises(ValueError, match="measured, estimated, published or computed"):
         lesson.result("loss", 1.0, kind="guessed")  # type: ignore[arg-type]
+
+
+def test_code_is_shown_as_it_stands_with_its_place(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("lessons.kit.lesson.display", lambda page: shown.append(page.data))
+    lesson.code(Tokenizer.encode)
+    assert re.match(r"`litellama/tokenizer.py`, line \d+:\n\n```python\ndef encode\(", shown[0])
+    assert '\n    """Ids of plain text' in shown[0], "a method's lines keep their indentation"
+
+
+def test_tokens_are_shown_in_boxes(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("lessons.kit.lesson.display", lambda boxes: shown.append(boxes._repr_html_()))
+    lesson.tokens(lesson.gpt2(), " strawberry")
+    lesson.tokens(lesson.gpt2(), [50256])
+    assert " strawberry<" in shown[0]
+    assert "41236" in shown[0]
+    assert "&lt;|endoftext|&gt;" in shown[1], "ids may be special, text never is"
 
 
 def test_a_class_sheet_has_a_line_for_each_pupil(tmp_path: Path) -> None:

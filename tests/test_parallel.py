@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from litellama.checkpoint import open_checkpoint
+from litellama.training.launch import ROOT, launch, launch_command
 from litellama.training.parallel import ALONE
 from litellama.training.state import states
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parents[1]
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 WORDS = "the red kite flew over a quiet town while Mia and Tom looked for their small grey llama".split()
 
 
@@ -33,56 +30,40 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def command(out: Path, corpus: Path, *options: str, processes: int = 1) -> list[str]:
-    launch = [*TORCHRUN, "-m"] if processes == 2 else ["-m"]
-    settings = (
-        "--preset litellama-1m --rows-per-batch 4 --length 32 --save-every 2 --looks 1 --float32 --device cpu "
-        "--learning-rate 3e-3"
-    )
-    return [
-        sys.executable, *launch, "litellama", "train", "--out", str(out), "--corpus", str(corpus), *settings.split(),
-        *options,
-    ]  # fmt: skip
+SETTINGS = (
+    "--preset litellama-1m --rows-per-batch 4 --length 32 --save-every 2 --looks 1 --float32 --device cpu "
+    "--learning-rate 3e-3 "
+)
 
 
-def train(out: Path, corpus: Path, *options: str, processes: int = 1) -> list[float]:
+def train(out: Path, corpus: Path, options: str, processes: int = 1) -> list[float]:
     """The losses, after the process or the processes have ended well."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command(out, corpus, *options, processes=processes), cwd=ROOT, env=environment, capture_output=True, text=True,
-        timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return losses(out)
-
-
-def losses(out: Path) -> list[float]:
-    lines = (out.with_name(out.name + "-training") / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [news["loss"] for news in map(json.loads, lines) if news["news"] == "Stepped"]
+    news = launch(out, corpus, SETTINGS + options, processes=processes)
+    return [one["loss"] for one in news if one["news"] == "Stepped"]
 
 
 @pytest.fixture(scope="module")
 def alone(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
-    return train(tmp_path_factory.mktemp("alone") / "one", corpus, "--steps", "6")
+    return train(tmp_path_factory.mktemp("alone") / "one", corpus, "--steps 6")
 
 
 @pytest.mark.parametrize("spread", ["ddp", "fsdp"])
 def test_two_processes_train_as_one_does(spread: str, corpus: Path, alone: list[float], tmp_path: Path) -> None:
     """And a training that two began, one can end."""
-    together = train(tmp_path / "two", corpus, "--steps", "6", "--spread", spread, processes=2)
+    together = train(tmp_path / "two", corpus, f"--steps 6 --spread {spread}", processes=2)
     assert together == pytest.approx(alone, rel=2e-4)
     parts = list(states(tmp_path / "two-training")[0].glob("part-*.safetensors"))
     assert len(parts) == (2 if spread == "fsdp" else 1), "with fsdp each process saves its own rows"
     assert open_checkpoint(tmp_path / "two").verified
     assert go_back(tmp_path / "two") == 4
-    ended = train(tmp_path / "two", corpus, "--steps", "6", "--resume")
+    ended = train(tmp_path / "two", corpus, "--steps 6 --resume")
     assert ended == pytest.approx(alone, rel=2e-4)
 
 
 def test_what_one_process_began_two_can_end(corpus: Path, alone: list[float], tmp_path: Path) -> None:
-    train(tmp_path / "one", corpus, "--steps", "6")
+    train(tmp_path / "one", corpus, "--steps 6")
     assert go_back(tmp_path / "one") == 4
-    ended = train(tmp_path / "one", corpus, "--steps", "6", "--resume", "--spread", "fsdp", processes=2)
+    ended = train(tmp_path / "one", corpus, "--steps 6 --resume --spread fsdp", processes=2)
     assert ended == pytest.approx(alone, rel=2e-4)
 
 
@@ -96,7 +77,7 @@ def go_back(out: Path) -> int:
 def test_one_killed_process_ends_them_all_with_an_error(corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     launched = subprocess.Popen(
-        command(out, corpus, "--steps", "100000", processes=2), cwd=ROOT, stdout=subprocess.DEVNULL,
+        launch_command(out, corpus, SETTINGS + "--steps 100000", processes=2), cwd=ROOT, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     try:
@@ -115,7 +96,7 @@ def test_one_killed_process_ends_them_all_with_an_error(corpus: Path, tmp_path: 
         launched.kill()
     before = states(tmp_path / "killed-training")[0]
     step = int(before.name.removeprefix("state-"))
-    assert len(train(out, corpus, "--steps", str(step + 2), "--resume")) >= 2
+    assert len(train(out, corpus, f"--steps {step + 2} --resume")) >= 2
 
 
 def children(pid: int) -> list[int]:
@@ -124,6 +105,13 @@ def children(pid: int) -> list[int]:
     if not text.exists():
         pytest.skip("this machine does not say which process started which")
     return [int(child) for child in text.read_text().split()]
+
+
+def test_a_training_that_cannot_begin_says_why(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"ended with code 1: (.|\s)*no-such-preset"):
+        launch(tmp_path / "none", corpus, "--preset no-such-preset --steps 1")
+    with pytest.raises(ValueError, match="processes is 0"):
+        launch_command(tmp_path / "none", corpus, "", processes=0)
 
 
 def test_alone_nothing_is_asked_of_others() -> None:

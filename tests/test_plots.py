@@ -115,6 +115,13 @@ def test_text_is_never_html() -> None:
     for figure in figures_of(NASTY):
         assert "<img" not in figure.to_json().replace("\\u003c", "<")
     assert "<img" not in plots.shaded_text([NASTY], [1.0])._repr_html_()
+    assert "<img" not in plots.token_boxes([NASTY], [1])._repr_html_()
+
+
+def test_each_token_stands_in_a_box_with_its_id() -> None:
+    page = plots.token_boxes([" the", " cat\n"], [5, 17])._repr_html_()
+    assert page.count("display:inline-block") == 2
+    assert page.index("> the<") < page.index(">5<") < page.index("> cat↵<") < page.index(">17<")
 
 
 def test_wrong_shapes_are_named() -> None:
@@ -126,6 +133,8 @@ def test_wrong_shapes_are_named() -> None:
         plots.head_grid([1.0])
     with pytest.raises(ValueError, match="as many as the names"):
         plots.shaded_text(["a"], [1.0, 2.0])
+    with pytest.raises(ValueError, match="one id for each token"):
+        plots.token_boxes(["a"], [1, 2])
 
 
 def test_differences_stand_beside_no_difference_hollow_where_they_may_be_none() -> None:

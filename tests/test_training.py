@@ -19,10 +19,11 @@ from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
 from litellama.training.commands import evaluate as evaluate_command
 from litellama.training.data import ANSWER, STEPS_PER_BLOCK, TOLD_STORY, USER, Batch, TinyTownBatches, encode_row
-from litellama.training.evaluation import HELD_OUT_SPLITS, Score, evaluate
+from litellama.training.evaluation import HELD_OUT_SPLITS, Score, evaluate, held_out_batches
 from litellama.training.loop import train
 from litellama.training.objective import Objective
 from litellama.training.optimizers import learning_rate
+from litellama.training.perplexity import held_out_loss
 from litellama.training.recipe import Recipe
 from litellama.training.replicas import Replicas
 from litellama.training.tinytown.corpus import make_document
@@ -294,6 +295,19 @@ def test_the_evaluation_repeats_itself(config: ModelConfig, tokenizer: Tokenizer
     assert score_of(model, tokenizer, 6).documents == 6
     with pytest.raises(ValueError, match="at least 3"):
         score_of(model, tokenizer, 2)
+
+
+def test_the_documents_of_the_evaluation_come_as_batches_too(config: ModelConfig, tokenizer: Tokenizer) -> None:
+    torch.manual_seed(0)
+    model = LiteLlama(config)
+    found = held_out_batches(tokenizer, config, 51)
+    assert [len(batch.input_ids) for batch in found] == [16, 16, 16, 3]
+    lengths = [batch.input_ids.shape[1] for batch in found]
+    assert lengths == sorted(lengths)
+    answers = [Batch(b.input_ids, b.targets, (b.weights == ANSWER).float()) for b in found]
+    assert held_out_loss(model, answers).loss == pytest.approx(score_of(model, tokenizer, 51).loss, abs=1e-4)
+    with pytest.raises(ValueError, match="at least 3"):
+        held_out_batches(tokenizer, config, 2)
 
 
 def test_the_command_line_trains_resumes_and_evaluates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

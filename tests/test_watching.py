@@ -145,15 +145,17 @@ def test_a_kept_model_takes_no_other_ones_place(lesson: Lesson, job: Job, tmp_pa
     seen = lesson.watch(job)
     kept = lesson.keep(seen, "Mein Lama!")
     assert lesson.folder in kept.parents
-    assert open_checkpoint(kept).card is not None
+    card = open_checkpoint(kept).card
+    assert card is not None
+    assert (card["name"], card["lesson"], card["steps"]) == ("Mein Lama!", 5, 6)
     shelf = tmp_path / "shelf"
-    others = shelf / "Mein-Lama"
+    others = shelf / "mein-lama"
     others.mkdir(parents=True)
     (others / "card.json").write_text(json.dumps({"name": "dear to somebody"}), encoding="utf-8")
-    first = keep(job.out, shelf, "Mein-Lama", 5)
+    first = keep(job.out, shelf, "Mein Lama", 5)
     assert first != others
-    assert keep(job.out, shelf, "Mein-Lama", 5) == first, "the same lesson's own is replaced"
-    assert keep(job.out, shelf, "Mein-Lama", 13) not in (first, others)
+    assert keep(job.out, shelf, "Mein Lama", 5) == first, "the same lesson's own is replaced"
+    assert keep(job.out, shelf, "Mein Lama", 13) not in (first, others)
     assert json.loads((others / "card.json").read_text(encoding="utf-8")) == {"name": "dear to somebody"}
     assert first.name in [row["name"] for row in list_models(shelf)]
 

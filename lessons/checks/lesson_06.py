@@ -141,32 +141,32 @@ def prediction(answer: Any, points: Sequence[Point]) -> None:
     value = number(answer)
     largest, most = max(one.parameters for one in points), max(one.tokens for one in points)
     kept = [one for one in points if one.parameters < largest]
-    if near(value, fit(kept).loss(largest, most), 0.002):
+    if near(value, fit(kept).loss(largest, most), 5e-4):
         return
-    if near(value, fit(points).loss(largest, most), 0.002):
-        raise Wrong(
-            "The law has seen what it foretells: it was fitted to all runs. Leave out those of the largest size.",
-            "Das Gesetz hat schon gesehen, was es vorhersagt: Es wurde an alle Trainings angepasst. Lass die der "
-            "größten Größe weg.",
-        )
     if any(near(value, one.loss, 1e-6) for one in points):
         raise Wrong(
             "That was measured. Let the law foretell it: `fit(...).loss(largest, most)`.",
             "Das ist gemessen. Lass es das Gesetz vorhersagen: `fit(...).loss(largest, most)`.",
         )
+    if near(value, fit(points).loss(largest, most), 5e-4):
+        raise Wrong(
+            "The law has seen what it foretells: it was fitted to all runs. Leave out those of the largest size.",
+            "Das Gesetz hat schon gesehen, was es vorhersagt: Es wurde an alle Trainings angepasst. Lass die der "
+            "größten Größe weg.",
+        )
     others = [one for one in points if one.parameters > min(one.parameters for one in points)]
     only_most = [one for one in points if (one.parameters, one.tokens) != (largest, most)]
-    if near(value, fit(only_most).loss(largest, most), 0.002):
+    if near(value, fit(only_most).loss(largest, most), 5e-4):
         raise Wrong(
             "You left out one run only. Leave out all of the largest size, `point.parameters < largest`.",
             "Du hast nur ein Training weggelassen. Lass alle der größten Größe weg: `point.parameters < largest`.",
         )
-    if near(value, fit(others).loss(largest, most), 0.002):
+    if near(value, fit(others).loss(largest, most), 5e-4):
         raise Wrong(
             "You left out the smallest size. Leave out the largest.",
             "Du hast die kleinste Größe weggelassen. Lass die größte weg.",
         )
-    if any(near(value, fit(kept).loss(one.parameters, one.tokens), 0.002) for one in points):
+    if any(near(value, fit(kept).loss(one.parameters, one.tokens), 5e-4) for one in points):
         raise Wrong(
             "The right law, asked about another size or another number of tokens. Ask for `largest` and `most`.",
             "Das richtige Gesetz, aber nach einer anderen Größe oder Tokenzahl gefragt. Frage nach `largest` und "

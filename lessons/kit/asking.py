@@ -11,6 +11,7 @@ from litellama.chat import Message, reply
 from litellama.checkpoint import checkpoints_folder
 from litellama.opening import Opened, open_checkpoint
 from litellama.sampling import Sampling
+from litellama.tokenizer import Tokenizer
 
 GREEDY = Sampling(temperature=0)
 
@@ -25,6 +26,12 @@ def opened(name: str = "tinytown") -> Opened:
     """One of the lab's checkpoints by its name, or a folder."""
     folder = checkpoints_folder() / name
     return open_checkpoint(folder if folder.is_dir() else Path(name), device=device())
+
+
+@cache
+def gpt2() -> Tokenizer:
+    """GPT-2's tokenizer, which LiteLlama has too. Of its models the repository holds nothing else."""
+    return Tokenizer.load(Path(__file__).resolve().parents[2] / "tests" / "data" / "gpt2-tokenizer.json")
 
 
 def ask(text: str, name: str = "tinytown", *, sampling: Sampling = GREEDY, seed: int = 0) -> str:

@@ -6,6 +6,7 @@ import html
 import inspect
 import json
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 from IPython.display import HTML, Markdown, display
 
 from lessons.kit import progress
-from lessons.kit.asking import GREEDY, ask, device, opened
+from lessons.kit.asking import GREEDY, ask, device, gpt2, opened
 from lessons.kit.checking import CHECKS, NotYet, Wrong, judge
 from lessons.kit.figures import as_output
 from lessons.kit.folders import ROOT, work_folder
@@ -24,8 +25,9 @@ from lessons.kit.report import Numbered, Report, html_table, write_report
 from lessons.kit.words import WORDS
 from litellama.checkpoint import checkpoints_folder
 from litellama.opening import Opened
-from litellama.plots import scaling_law
+from litellama.plots import scaling_law, token_boxes
 from litellama.sampling import Sampling
+from litellama.tokenizer import Tokenizer
 from litellama.training.machine import machine
 
 if TYPE_CHECKING:  # the trainings' imports take a second, which only lessons that train should wait
@@ -82,6 +84,10 @@ class Lesson:
         self._report.models[model.folder.name] = model.card or {}
         return model
 
+    def gpt2(self) -> Tokenizer:
+        """GPT-2's tokenizer, a file of this repository: 50,257 tokens, which LiteLlama has too."""
+        return gpt2()
+
     def ask(self, text: str, name: str = "tinytown", *, sampling: Sampling = GREEDY, seed: int = 0) -> str:
         """What a model replies to one message; by itself it takes the likeliest token each time."""
         self.model(name)
@@ -118,6 +124,11 @@ class Lesson:
         shown = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
         return shown.translate(str.maketrans(",.", ".,")) if self.language == "de" else shown
 
+    def tokens(self, tokenizer: Tokenizer, text: str | Sequence[int]) -> None:
+        """Show where a tokenizer cuts a text, or the tokens of some ids, each with its id."""
+        ids = tokenizer.encode(text) if isinstance(text, str) else list(text)
+        display(token_boxes([tokenizer.token_text(id) for id in ids], ids))
+
     def table(self, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Show a table; text and numbers stand as they are given."""
         display(HTML(html_table(head, rows)))
@@ -132,7 +143,7 @@ class Lesson:
         lines, start = inspect.getsourcelines(thing)
         path = Path(inspect.getsourcefile(thing) or "").resolve()
         where = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
-        code = inspect.cleandoc("".join(lines)) if lines[0].startswith(" ") else "".join(lines)
+        code = textwrap.dedent("".join(lines))
         display(Markdown(f"`{where}`, {WORDS[self.language]['line']} {start}:\n\n```python\n{code.rstrip()}\n```"))
 
     # --- Trainings ---------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ APPLICATIONS = (  # where they lie if they are not on the path
     "C:/Program Files (x86)/Microsoft/Edge/Application/msedge.exe",
 )
 CARD_FACTS = ("name", "parameters", "licence", "license", "corpus", "data", "description", "trained_on", "hours")
+SENTENCE = 40  # characters
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 760px; margin: 24px auto; padding: 0 16px; color: #1d2530 }
 h1 { font-size: 24px } h2 { font-size: 18px; margin-top: 28px }
@@ -118,7 +119,11 @@ def html_table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
     """A table in which texts and numbers stand as they are given."""
 
     def line(cells: Sequence[object], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+        return "<tr>" + "".join(f"<{tag}{align(cell)}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+    def align(cell: object) -> str:
+        """JupyterLab sets all cells flush right, which is hard to read where a cell holds sentences."""
+        return ' style="text-align:left"' if isinstance(cell, str) and len(cell) > SENTENCE else ""
 
     return f"<table>{line(head, 'th') if head else ''}{''.join(line(row, 'td') for row in rows)}</table>"
 

@@ -284,6 +284,7 @@ def keep(checkpoint: Path, shelf: Path, title: str, lesson: int) -> Path:
         found, number = f"{wanted}-{number}", number + 1
     shelf.mkdir(parents=True, exist_ok=True)
     card = (opened.card or {}) | {"name": title.strip() or found, "lesson": lesson}
+    card.pop("command", None)  # none made it
     save_checkpoint(shelf / found, opened.model, opened.tokenizer, card=card, dtype=torch.float16)
     return shelf / found
 

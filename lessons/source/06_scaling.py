@@ -136,12 +136,14 @@ read, losses = [run.tokens for run in runs], [run.loss for run in runs]
 a, b = fit_power_law(read[:3], losses[:3])
 foretold = [a * tokens**-b for tokens in read]
 line = go.Figure()
-line.add_scatter(x=read, y=foretold, name=T("straight line", "Gerade"), line={"color": LINES[1], "dash": "dash"})
-line.add_scatter(x=read[:3], y=losses[:3], name=T("given", "gegeben"), mode="markers", marker={"size": 10})
 line.add_scatter(
-    x=read[3:], y=losses[3:], name=T("measured later", "später gemessen"), mode="markers",
-    marker={"size": 11, "symbol": "diamond"},
-)  # fmt: skip
+    x=read, y=foretold, name=T("straight line", "Gerade"), mode="lines", line={"color": LINES[1], "dash": "dash"}
+)
+for name, part, symbol in ((T("given", "gegeben"), slice(0, 3), 0), (T("not seen", "nicht gesehen"), slice(3, 5), 2)):
+    line.add_scatter(
+        x=read[part], y=losses[part], name=name, mode="markers",
+        marker={"size": 11, "symbol": symbol, "color": LINES[symbol]},
+    )  # fmt: skip
 line.update_layout(template="plotly_white")
 line.update_xaxes(type="log", title=T("tokens read", "gelesene Tokens"))
 line.update_yaxes(type="log", title="Loss (nat)")
@@ -384,13 +386,11 @@ lesson.result(T("What came", "Wirklich"), came, "nat", how=given["machine"])
 # %%
 small_law = fit([point for point in points if point.parameters < largest])
 law = fit(points)
+fitted = {T("without the largest size", "ohne die größte Größe"): small_law, T("all 20", "alle 20"): law}
 lesson.table(
     ["", "E", "α", "β"],
-    [
-        [T("without the largest size", "ohne die größte Größe"), *(f"{x:.2f}" for x in (small_law.E, small_law.alpha, small_law.beta))],
-        [T("all 20", "alle 20"), *(f"{x:.2f}" for x in (law.E, law.alpha, law.beta))],
-    ],
-)  # fmt: skip
+    [[name, *(lesson.digits(round(x, 2)) for x in (one.E, one.alpha, one.beta))] for name, one in fitted.items()],
+)
 
 # %% [markdown] en
 # Without the largest size the fit finds hardly any floor, so it expects that the loss goes on falling as before. But
@@ -502,8 +502,8 @@ for name, (parameters, tokens) in targets.items():
         "loss": laws[0].loss(parameters, tokens.number),
     })  # fmt: skip
 lesson.table(
-    [T("carried on to", "weitergeführt bis"), "Loss", T("from", "von"), T("to", "bis"), T("times larger", "Male größer")],
-    [[one["name"], *(f"{one[key]:.2f}" for key in ("loss", "low", "high")),
+    [T("carried on to", "weitergeführt bis"), "Loss", T("from", "von"), T("to", "bis"), T("times your largest", "Vielfaches deiner größten")],
+    [[one["name"], *(lesson.digits(round(one[key], 2)) for key in ("loss", "low", "high")),
       lesson.digits(round(one["parameters"] / max(run.parameters for run in own)))] for one in far],
 )  # fmt: skip
 
@@ -518,7 +518,11 @@ lesson.picture(
     ),
 )
 for name, value in (("E", laws[0].E), ("alpha", laws[0].alpha), ("beta", laws[0].beta)):
-    lesson.result(name, value, how=T("fitted to my own ladder", "an meine eigene Leiter angepasst"))
+    lesson.result(name, value, kind="computed", how=T("fitted to my own ladder", "an meine eigene Leiter angepasst"))
+lesson.result(
+    T("Distance of my trainings from the law, on average", "Mittlerer Abstand meiner Trainings vom Gesetz"),
+    100 * laws[0].residual, "%",
+)  # fmt: skip
 
 # %% [markdown] en
 # Your figures differ from those of your neighbours: another machine rounds in another order, and so short a ladder
@@ -602,7 +606,8 @@ def bits_per_byte(loss, bytes_per_token):
 
 # %% check 6.7
 lesson.check("6.7", bits_per_byte)
-print("A", bits_per_byte(2.9, 4.2), "B", bits_per_byte(2.3, 3.0))
+both = {"A": bits_per_byte(2.9, 4.2), "B": bits_per_byte(2.3, 3.0)}
+lesson.table(["", T("bits per byte", "Bit pro Byte")], [[name, lesson.digits(bits)] for name, bits in both.items()])
 
 # %% [markdown] en
 # A is better, although its loss per token is larger.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
+from litellama.config import ModelConfig
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 from litellama.training.data import ANSWER, Batch, Row, collate, encode_row
@@ -56,10 +57,7 @@ def evaluate(
     """
     judged: list[Judged] = []
     losses: list[torch.Tensor] = []
-    todo = [(split, f"{seed}/{number}") for number in range(documents // 3) for split in HELD_OUT_SPLITS]
-    if not todo:
-        raise ValueError(f"{documents} documents were asked for; the evaluation takes at least 3")
-    todo.sort()
+    todo = _held_out(documents, seed)
     was_training = model.training
     model.eval()
     for start in range(0, len(todo), ROWS_AT_ONCE):
@@ -67,6 +65,24 @@ def evaluate(
         yield min(start + ROWS_AT_ONCE, len(todo))
     model.train(was_training)
     yield _score(judged, torch.cat(losses).mean().item(), len(todo))
+
+
+def held_out_batches(tokenizer: Tokenizer, shape: ModelConfig, documents: int, seed: int = 0) -> list[Batch]:
+    """The documents that `evaluate` asks about as batches for `perplexity.held_out_loss`; short ones come first.
+
+    `shape` is the model's, which the documents' answers about the model are true of.
+    """
+    rows = [encode_row(make_document(key, split, shape), tokenizer) for split, key in _held_out(documents, seed)]
+    rows.sort(key=lambda row: len(row.ids))
+    return [collate(rows[start : start + ROWS_AT_ONCE], pad_id=0) for start in range(0, len(rows), ROWS_AT_ONCE)]
+
+
+def _held_out(documents: int, seed: int) -> list[tuple[Split, str]]:
+    """Split and seed of each document; as many of each split."""
+    keys = [(split, f"{seed}/{number}") for split in HELD_OUT_SPLITS for number in range(documents // 3)]
+    if not keys:
+        raise ValueError(f"{documents} documents were asked for; the evaluation takes at least 3")
+    return sorted(keys)
 
 
 def _judge(

@@ -12,7 +12,7 @@ from litellama.training.scaling import Point, ScalingLaw, fit
 
 LAW = ScalingLaw(E=1.0, A=60.0, alpha=0.5, B=90.0, beta=0.4)
 POINTS = [
-    Point(n, d, LAW.loss(n, d) * (1 + 0.01 * math.sin(n + d)))
+    Point(n, d, LAW.loss(n, d) * (1 + 0.03 * math.sin(n + d)) * (1.1 if n > 200_000 else 1))
     for n in (10_000.0, 30_000.0, 90_000.0, 270_000.0)
     for d in (50_000.0, 200_000.0, 800_000.0)
 ]
