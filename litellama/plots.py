@@ -23,6 +23,18 @@ CONFIG = {"displaylogo": False, "showSendToCloud": False, "toImageButtonOptions"
 
 SHARES = [[0, "#ffffff"], [0.25, "rgb(131,159,174)"], [0.5, "rgb(80,119,139)"], [1, "rgb(6,63,92)"]]
 SIGNED = [[0, "rgb(15,107,96)"], [0.5, "#ffffff"], [1, "rgb(214,111,8)"]]
+LADDER_WORDS = {
+    "measured": "{tokens} tokens, measured",
+    "fitted": "{tokens} tokens, fitted",
+    "law": "the law at {tokens} tokens, extrapolated",
+    "extrapolated": "{name}, extrapolated",
+    "parameters": "parameters, embedding and head included",
+    "loss": "held-out loss, nats per token",
+    "thousands": ",",
+}
+"""What `scaling_law` says in its legend and on its axes."""
+
+MOST_POINTS = 200  # of a curve; more would only slow the page
 LINES = ("rgb(15,107,96)", "rgb(214,111,8)", "rgb(6,63,92)", "rgb(91,100,114)", "rgb(160,60,110)")
 BOXES = ("#cfe4e0", "#f8dcc0", "#ccdbe6")  # three, so that neighbours differ
 
@@ -126,6 +138,29 @@ def curves(named: Mapping[str, Any], *, title: str = "", x: str = "", y: str = "
     return _framed(figure, title, first_on_top=False)
 
 
+def loss_curves(named: Mapping[str, Sequence[Any]], *, title: str = "", x: str = "step", y: str = "loss") -> go.Figure:
+    """How losses fell, step by step: each line a loss for every step (long ones as means, 200 at most), or pairs (step,
+    loss) of those that were measured now and then, which are marked."""
+    figure = go.Figure()
+    for number, (name, values) in enumerate(named.items()):
+        pairs = _numbers(values)
+        seldom = pairs.ndim == 2
+        if not seldom:
+            width = math.ceil(len(pairs) / MOST_POINTS) or 1
+            ends = numpy.arange(width, len(pairs) + 1, width)
+            pairs = numpy.array([(end, pairs[end - width : end].mean()) for end in ends]).reshape(-1, 2)
+        figure.add_scatter(
+            x=pairs[:, 0], y=pairs[:, 1], name=html.escape(name), mode="lines+markers" if seldom else "lines",
+            line={
+                "color": LINES[number % len(LINES)], "width": 2, "dash": ("solid", "dash", "dot", "dashdot")[number % 4]
+            },
+            marker={"size": 7, "symbol": ("circle", "square", "diamond", "cross")[number % 4]},
+        )  # fmt: skip
+    figure.update_xaxes(title=x)
+    figure.update_yaxes(title=y)
+    return _framed(figure, title, first_on_top=False)
+
+
 def trust_table(
     methods: Mapping[str, Mapping[str, float]], *, title: str = "", names: Mapping[str, str] | None = None
 ) -> go.Figure:
@@ -201,45 +236,52 @@ def worth(models: Sequence[Mapping[str, Any]], above_chance: Mapping[str, float]
 
 def scaling_law(
     runs: Sequence[Mapping[str, Any]],
-    law: Mapping[str, float],
-    extrapolated: Sequence[Mapping[str, Any]],
+    law: Mapping[str, float] | None = None,
+    extrapolated: Sequence[Mapping[str, Any]] = (),
     *,
     title: str = "",
+    words: Mapping[str, str] = LADDER_WORDS,
 ) -> go.Figure:
-    """Loss against parameters, both by powers of ten: for each token budget the runs and the law's curve; hollow, with
-    their ranges, the models that nobody measured here. All three as `sweep --json` prints them."""
+    """Loss against parameters, both by powers of ten: for each token budget the runs and the law's curve, or without a
+    law a line through the runs; hollow, with their ranges, the models that nobody measured here. All three as
+    `sweep --json` prints them; `words` in another language if wanted."""
     figure = go.Figure()
 
     def curve(low: float, high: float, tokens: float, name: str, line: Mapping[str, Any]) -> None:
+        assert law is not None
         sizes = numpy.geomspace(low, high, 60)
         losses = law["E"] + law["A"] * sizes ** -law["alpha"] + law["B"] * tokens ** -law["beta"]
         figure.add_scatter(x=sizes, y=losses, name=name, mode="lines", line=line, hoverinfo="skip")
 
-    smallest, largest = min(run["parameters"] for run in runs), max(run["parameters"] for run in runs)
+    smallest, largest = (pick((run["parameters"] for run in runs), default=1) for pick in (min, max))
     for number, budget in enumerate(sorted({run["budget"] for run in runs})):
-        chosen = [run for run in runs if run["budget"] == budget]
+        chosen = sorted((run for run in runs if run["budget"] == budget), key=lambda run: run["parameters"])
         colour, symbol = LINES[number % len(LINES)], ("circle", "square", "diamond", "cross")[number % 4]
-        curve(smallest, largest, chosen[0]["tokens"], f"{budget:,} tokens, fitted", {"color": colour, "width": 2})
+        read = f"{budget:,}".replace(",", words["thousands"])
+        if law is not None:
+            fitted = words["fitted"].format(tokens=read)
+            curve(smallest, largest, chosen[0]["tokens"], fitted, {"color": colour, "width": 2})
         figure.add_scatter(
-            x=[run["parameters"] for run in chosen], y=[run["loss"] for run in chosen], mode="markers",
-            name=f"{budget:,} tokens, measured", marker={"color": colour, "size": 9, "symbol": symbol},
-            text=[html.escape(run["size"]) for run in chosen],
-            hovertemplate="%{text}<br>%{x:,} parameters: %{y:.4f}, measured<extra></extra>",
+            x=[run["parameters"] for run in chosen], y=[run["loss"] for run in chosen],
+            mode="markers" if law is not None else "markers+lines", line={"color": colour, "width": 1},
+            name=words["measured"].format(tokens=read),
+            marker={"color": colour, "size": 9, "symbol": symbol}, text=[html.escape(run["size"]) for run in chosen],
+            hovertemplate="%{text}<br>%{x:,}: %{y:.4f}<extra></extra>",
         )  # fmt: skip
     for number, one in enumerate(extrapolated):
         colour, name = LINES[number % len(LINES)], html.escape(one["name"])
         dotted = {"color": colour, "width": 1, "dash": "dot"}
-        curve(largest, one["parameters"], one["tokens"], f"the law at {one['tokens']:.3g} tokens, extrapolated", dotted)
+        curve(largest, one["parameters"], one["tokens"], words["law"].format(tokens=f"{one['tokens']:.3g}"), dotted)
+        label = words["extrapolated"].format(name=name)
         figure.add_scatter(
-            x=[one["parameters"]], y=[one["loss"]], name=f"{name}, extrapolated", mode="markers",
+            x=[one["parameters"]], y=[one["loss"]], name=label, mode="markers",
             marker={"color": colour, "size": 12, "symbol": ("circle", "square", "diamond")[number % 3] + "-open"},
             error_y={"array": [one["high"] - one["loss"]], "arrayminus": [one["loss"] - one["low"]]},
             customdata=[[one["low"], one["high"]]],
-            hovertemplate=f"{name}: %{{y:.2f}} (%{{customdata[0]:.2f}} to %{{customdata[1]:.2f}}), extrapolated"
-            "<extra></extra>",
+            hovertemplate=f"{label}: %{{y:.2f}} (%{{customdata[0]:.2f}}–%{{customdata[1]:.2f}})<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(type="log", title="parameters, embedding and head included")
-    figure.update_yaxes(type="log", title="held-out loss, nats per token")
+    figure.update_xaxes(type="log", title=words["parameters"])
+    figure.update_yaxes(type="log", title=words["loss"])
     return _framed(figure, title, first_on_top=False)
 
 

@@ -175,3 +175,33 @@ def test_a_reliability_diagram_shows_every_bin_that_holds_answers() -> None:
     numpy.testing.assert_allclose(dots.y, [0, 0.5])
     assert [one[0] for one in dots.customdata] == [1, 2]
     numpy.testing.assert_allclose(dots.error_y.array[1], found["bins"][9]["right"]["high"] - 0.5)
+
+
+def test_loss_curves_are_short_and_true() -> None:
+    losses = [8 - number / 100 for number in range(500)]
+    figure = plots.loss_curves({NASTY: losses, "held out": [(10, 5.0), (20, 4.5)]})
+    line, held = figure.data
+    assert len(line.x) == len(line.y) == 166
+    assert list(line.x[:2]) == [3, 6]
+    assert line.y[0] == pytest.approx(sum(losses[:3]) / 3)
+    assert list(held.x) == [10, 20]
+    assert list(held.y) == [5.0, 4.5]
+    assert held.mode == "lines+markers"
+    assert "<" not in line.name
+    assert list(plots.loss_curves({"short": [3.0, 2.0]}).data[0].y) == [3.0, 2.0]
+    assert len(plots.loss_curves({"none yet": []}).data) == 1
+
+
+def test_a_ladder_without_a_law_is_drawn_as_lines_in_any_language() -> None:
+    runs = [
+        {"size": name, "parameters": n, "budget": 64_000, "tokens": 64_000, "loss": loss}
+        for name, n, loss in (("large", 300, 2.0), ("small", 100, 3.0))
+    ]
+    words = plots.LADDER_WORDS | {"measured": "{tokens} Tokens", "thousands": ".", "loss": "Verlust"}
+    figure = plots.scaling_law(runs, words=words)
+    (dots,) = figure.data
+    assert dots.name == "64.000 Tokens"
+    assert list(dots.x) == [100, 300]
+    assert dots.mode == "markers+lines"
+    assert figure.layout.yaxis.title.text == "Verlust"
+    assert not plots.scaling_law([]).data

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 import re
+from pathlib import Path
 
 import pytest
 
 from litellama.config import preset
+from litellama.training.corpora import read_corpus
+from litellama.training.documents import Part
 from litellama.training.tinytown import talk, words
 from litellama.training.tinytown.corpus import SPLITS, Document, about, add_slips, make_document
 from litellama.training.tinytown.questions import PHRASES, Question, all_questions
 from litellama.training.tinytown.story import Cast, Story, _bind, is_held_out, parse, write_story
 from litellama.training.tinytown.tellings import TELLINGS
+from litellama.training.tinytown.text import story_text
 
 LOOK_UPS = ("colour", "colour by owner", "which is", "who has", "what has", "where who", "likes", "how many", "feels")
 
@@ -267,3 +271,16 @@ def test_slips_never_touch_a_name_the_model_would_have_to_guess() -> None:
     rng = random.Random(0)
     for _ in range(500):
         assert "Zorbina" in add_slips("Where is Zorbina?", rng)
+
+
+def test_stories_as_plain_text(tmp_path: Path) -> None:
+    path = tmp_path / "stories.txt"
+    path.write_text(story_text(40, tellings=0.5), encoding="utf-8")
+    documents = [item for item in read_corpus(path) if isinstance(item, Part)]
+    assert len(documents) == 40
+    assert all(part.ends for part in documents)
+    assert story_text(40, tellings=0.5) == path.read_text(encoding="utf-8")
+    assert story_text(40, seed=1) != story_text(40)
+    assert len(story_text(300, tellings=1.0)) > 1.3 * len(story_text(300)), "a plot takes more words"
+    with pytest.raises(ValueError, match="at least 1"):
+        story_text(0)

@@ -7,9 +7,10 @@ import inspect
 import json
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import plotly.graph_objects as go
 import torch
@@ -18,14 +19,24 @@ from IPython.display import HTML, Markdown, display
 from lessons.kit import progress
 from lessons.kit.asking import GREEDY, ask, device, gpt2, opened
 from lessons.kit.checking import CHECKS, NotYet, Wrong, judge
+from lessons.kit.figures import as_output
 from lessons.kit.folders import ROOT, work_folder
 from lessons.kit.report import Numbered, Report, html_table, write_report
 from lessons.kit.words import WORDS
+from litellama.checkpoint import checkpoints_folder
 from litellama.opening import Opened
-from litellama.plots import CONFIG, token_boxes
+from litellama.plots import scaling_law, token_boxes
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
 from litellama.training.machine import machine
+
+if TYPE_CHECKING:  # the trainings' imports take a second, which only lessons that train should wait
+    from lessons.kit.watching import Watched
+    from litellama.model import LiteLlama
+    from litellama.training.job import Job
+    from litellama.training.material import Material
+    from litellama.training.scaling import ScalingLaw
+    from litellama.training.sweep import Measured, Order
 
 FAST = "LITELLAMA_LESSONS"  # set to "fast", trainings and measurements are short
 PUPIL = "LITELLAMA_PUPIL"  # a name or pseudonym for report and progress
@@ -63,6 +74,10 @@ class Lesson:
         """A number of steps, questions or seconds for the mode that the lesson runs in."""
         return fast if self.fast else full
 
+    def data(self, name: str) -> Any:
+        """Measurements that come with the lessons, by the name of their file in `lessons/data`."""
+        return json.loads((ROOT / "lessons" / "data" / f"{name}.json").read_text(encoding="utf-8"))
+
     def model(self, name: str = "tinytown") -> Opened:
         """One of the lab's checkpoints by its name, or a folder: its `.model`, `.tokenizer`, `.config`, `.card`."""
         model = opened(name)
@@ -82,8 +97,9 @@ class Lesson:
 
     def show(self, figure: go.Figure) -> None:
         """Show a Plotly figure, offline and without a button that would send it anywhere."""
-        data = json.loads(figure.to_json()) | {"config": CONFIG}
-        display({"application/vnd.plotly.v1+json": data, "text/plain": repr(type(figure).__name__)}, raw=True)
+        if self.language == "de":
+            figure.update_layout(separators=",.")
+        display(as_output(figure), raw=True)
 
     def picture(self, figure: go.Figure, caption: str) -> None:
         """Show a figure and keep it for the report, with a sentence that says what is seen in it."""
@@ -95,15 +111,18 @@ class Lesson:
         """Show a number with where it comes from, and keep it for the report. A number is rounded to four digits."""
         if kind not in ("measured", "estimated", "published", "computed"):
             raise ValueError(f"kind is {kind!r}; measured, estimated, published or computed was expected")
-        shown = value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-        if self.language == "de" and not isinstance(value, str):
-            shown = shown.translate(str.maketrans(",.", ".,"))
+        shown = value if isinstance(value, str) else self.digits(value)
         source = ", ".join(part for part in (WORDS[self.language][kind], how) if part)
         kept = Numbered(what, f"{shown} {unit}".strip(), source)
         display(
             HTML(f"<p>{html.escape(what)}: <b>{html.escape(kept.value)}</b> <small>({html.escape(source)})</small>")
         )
         self._report.numbers.append(kept)
+
+    def digits(self, value: float) -> str:
+        """A number as people write it: whole ones with all digits, others rounded to four."""
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+        return shown.translate(str.maketrans(",.", ".,")) if self.language == "de" else shown
 
     def tokens(self, tokenizer: Tokenizer, text: str | Sequence[int]) -> None:
         """Show where a tokenizer cuts a text, or the tokens of some ids, each with its id."""
@@ -126,6 +145,52 @@ class Lesson:
         where = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
         code = textwrap.dedent("".join(lines))
         display(Markdown(f"`{where}`, {WORDS[self.language]['line']} {start}:\n\n```python\n{code.rstrip()}\n```"))
+
+    # --- Trainings ---------------------------------------------------------------------------------------------------
+
+    def untrained(self, job: Job) -> tuple[LiteLlama, Material]:
+        """A job's model before its first step, and what it is to read; `job.folder` then holds both ready for others
+        (`Job(material=...)`)."""
+        from lessons.kit import watching
+
+        return watching.untrained(job)
+
+    def watch(self, job: Job) -> Watched:
+        """Do a training, and see the loss fall. The stop button saves; the same cell then goes on. A job that is done,
+        or has changed, begins anew: `job.out` must lie in `lesson.folder`."""
+        from lessons.kit import watching
+
+        return watching.watch(job, self.folder, self.language)
+
+    def watch_all(self, jobs: Mapping[str, Job]) -> dict[str, Watched]:
+        """Do several trainings, one after another, their losses in one figure; else as `watch`."""
+        from lessons.kit import watching
+
+        return watching.watch_all(jobs, self.folder, self.language)
+
+    def sweep(self, order: Order) -> list[Measured]:
+        """Train a ladder of sizes, and see the points appear. The stop button saves; what is done stays done."""
+        from lessons.kit import watching
+
+        return watching.watch_sweep(order, self.folder, self.language)
+
+    def keep(self, watched: Watched, title: str) -> Path:
+        """Put a trained model where the app finds it, among the lab's checkpoints; in fast mode, which only tries
+        things out, into `lesson.folder`. Never in place of another model than one that this lesson has kept."""
+        from lessons.kit import watching
+
+        words = WORDS[self.language]
+        if watched.checkpoint is None:
+            raise NotYet(words["not_whole"])
+        shelf = self.folder / "checkpoints" if self.fast else checkpoints_folder()
+        folder = watching.keep(watched.checkpoint, shelf, title, self.number)
+        display(HTML(_card(words["kept"].format(folder=folder, name=folder.name))))
+        return folder
+
+    def ladder(self, runs: Sequence[Measured], law: ScalingLaw | None = None, **more: Any) -> go.Figure:
+        """`litellama.plots.scaling_law` in the lesson's language."""
+        fitted = None if law is None else asdict(law)
+        return scaling_law([asdict(run) for run in runs], fitted, words=WORDS[self.language]["ladder"], **more)
 
     # --- Exercises ---------------------------------------------------------------------------------------------------
 

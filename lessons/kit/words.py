@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-WORDS = {
+from typing import Any
+
+WORDS: dict[str, dict[str, Any]] = {
     "en": {
         "ready": "Lesson {number} runs on {machine}.",
         "gpu": "It uses the GPU; figures of speed and energy differ from those on a processor.",
@@ -17,6 +19,20 @@ WORDS = {
         "name": "Name", "exercises": "Exercises", "exercise": "Exercise", "done": "Right", "tries": "Tries",
         "yes": "yes", "no": "not yet", "numbers": "Numbers", "what": "What", "value": "Value", "how": "How it is known",
         "pictures": "Pictures", "notes": "Notes", "models": "Models", "line": "line",
+        "preparing": "Preparing ...", "step": "step", "steps_done": "step {step} of {steps}", "loss_now": "loss {loss}",
+        "speed": "{speed} tokens per second", "left": "about {seconds} s left",
+        "stopped": "stopped and saved; run this cell again to go on",
+        "diverged": "the loss is no number any more: the training has broken down",
+        "training_loss": "what it reads", "held_out_loss": "held out", "loss_axis": "loss (nats per token)",
+        "runs_done": "training {number} of {runs}: {size}, {tokens} tokens",
+        "ladder": {
+            "measured": "{tokens} tokens, measured", "fitted": "{tokens} tokens, fitted",
+            "law": "the law at {tokens} tokens, extrapolated", "extrapolated": "{name}, extrapolated",
+            "parameters": "parameters, embedding and head included", "loss": "held-out loss, nats per token",
+            "thousands": ",",
+        },
+        "not_whole": "This model was not trained to its end. Run the cell of its training again first.",
+        "kept": "Your model lies in {folder}. The app shows it in its list of models as {name}.",
     },
     "de": {
         "ready": "Lektion {number} läuft auf {machine}.",
@@ -34,5 +50,20 @@ WORDS = {
         "name": "Name", "exercises": "Aufgaben", "exercise": "Aufgabe", "done": "Richtig", "tries": "Versuche",
         "yes": "ja", "no": "noch nicht", "numbers": "Zahlen", "what": "Was", "value": "Wert",
         "how": "Woher die Zahl stammt", "pictures": "Bilder", "notes": "Notizen", "models": "Modelle", "line": "Zeile",
+        "preparing": "Wird vorbereitet ...", "step": "Schritt", "steps_done": "Schritt {step} von {steps}",
+        "loss_now": "Loss {loss}", "speed": "{speed} Tokens pro Sekunde", "left": "noch etwa {seconds} s",
+        "stopped": "angehalten und gespeichert; führe die Zelle noch einmal aus, dann geht es weiter",
+        "diverged": "der Loss ist keine Zahl mehr: Das Training ist zusammengebrochen",
+        "training_loss": "was es liest", "held_out_loss": "zurückgehalten", "loss_axis": "Loss (nat pro Token)",
+        "runs_done": "Training {number} von {runs}: {size}, {tokens} Tokens",
+        "ladder": {
+            "measured": "{tokens} Tokens, gemessen", "fitted": "{tokens} Tokens, angepasst",
+            "law": "das Gesetz bei {tokens} Tokens, hochgerechnet", "extrapolated": "{name}, hochgerechnet",
+            "parameters": "Parameter, mit Embedding und Ausgabe", "loss": "zurückgehaltener Loss, nat pro Token",
+            "thousands": ".",
+        },
+        "not_whole": "Dieses Modell ist nicht zu Ende trainiert. Führe zuerst die Zelle mit seinem Training noch "
+        "einmal aus.",
+        "kept": "Dein Modell liegt in {folder}. Die App zeigt es in ihrer Liste der Modelle als {name}.",
     },
 }  # fmt: skip
