@@ -31,7 +31,7 @@ LAYERS = [
     {"generate"},
     {"engine", "chat", "chat_forms", "chat_template"},
     {"weight_files", "opening", "checkpoint", "precision", "hub", "archive", "conversion"},
-    {"training", "explain", "footprint", "export", "archive_commands", "conversion_command", "bench_command"},
+    {"training", "explain", "footprint", "export", "archive_commands", "conversion_command", "bench_command", "doctor"},
     {"__main__"},
 ]
 OPTIONAL = {  # the extra that brings their imports
