@@ -29,8 +29,8 @@ RECENTLY = 10.0  # seconds over which tokens per second are taken
 
 @dataclass
 class Pupil:
-    """One pupil, by the name or pseudonym they chose. `joules` is None while no energy is known, and `estimated` if not all of it
-    was measured."""
+    """One pupil, by the name or pseudonym they chose. `joules` is None while no energy is known, and `estimated` if
+    not all of it was measured."""
 
     number: int
     name: str
@@ -200,7 +200,8 @@ class Classroom:
             "pupils": pupils, "here": sum(pupil["here"] for pupil in pupils),
             "writing": sum(pupil["writing"] for pupil in pupils), "tokens_per_second": round(tokens / RECENTLY, 1),
             "replies": sum(pupil["replies"] for pupil in pupils), "tokens": sum(pupil["tokens"] for pupil in pupils),
-            "watt_hours": _watt_hours(sum(joules) if joules else None), "estimated": estimated, "orders": self.orders.to_json(),
+            "watt_hours": _watt_hours(sum(joules) if joules else None), "estimated": estimated,
+            "orders": self.orders.to_json(),
         }  # fmt: skip
 
     def results(self) -> str:

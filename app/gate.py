@@ -23,7 +23,7 @@ from app.words import FALLBACK, Problem, all_words
 COOKIE = "litellama-class"
 SECONDS_FOR_A_WRONG_PASSWORD = 1.0
 MOST_GUESSES_AT_ONCE = 20  # more wait for one another: so many passwords a second can be tried, whoever tries
-ROUTES = ("/enter", "/teacher", "/teacher.json", "/class.json", "/results.csv")
+ROUTES = ("/enter", "/teacher", "/teacher.json", "/room.json", "/results.csv")
 """What the gate answers itself; `app.doors` must let them pass."""
 
 VIEWS = Path(__file__).parent / "views"
@@ -58,7 +58,7 @@ class Gate:
             ("GET", "/enter"): self._ask_pupil, ("POST", "/enter"): self._enter,
             ("GET", "/teacher"): self._teacher_page, ("POST", "/teacher"): self._enter_as_teacher,
             ("GET", "/teacher.json"): self._overview, ("POST", "/teacher.json"): self._order,
-            ("GET", "/class.json"): self._news, ("GET", "/results.csv"): self._results,
+            ("GET", "/room.json"): self._news, ("GET", "/results.csv"): self._results,
         }  # fmt: skip
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -143,7 +143,7 @@ class Gate:
     async def _results(self, request: Request, cookie: str) -> Response:
         if not self.room.is_teacher(cookie):
             return PlainTextResponse("This page is the teacher's.", 401)
-        headers = {"content-disposition": 'attachment; filename="class.csv"'}
+        headers = {"content-disposition": 'attachment; filename="results.csv"'}
         return Response(self.room.results(), media_type="text/csv", headers=headers)
 
     # --- The form ----------------------------------------------------------------------------------------------------
@@ -163,7 +163,11 @@ class Gate:
 async def _fields(request: Request) -> dict[str, str]:
     """A form's fields, as a browser sends them. Anything else gives none."""
     body = (await request.body()).decode("utf-8", "replace")
-    return {name: values[0] for name, values in parse_qs(body, keep_blank_values=True, max_num_fields=8).items()}
+    try:
+        fields = parse_qs(body, keep_blank_values=True, max_num_fields=8)
+    except ValueError:
+        return {}
+    return {name: values[0] for name, values in fields.items()}
 
 
 def _form(who: str, request: Request, problem: Problem | None = None, name: str = "") -> Response:

@@ -25,7 +25,7 @@ lab.classroom = (element) => {
   });
   const ask = async () => {
     try {
-      const answer = await fetch(new URL("class.json", document.baseURI));
+      const answer = await fetch(new URL("room.json", document.baseURI));
       if (answer.status === 401) return location.reload();  // the class is over: the gate asks anew
       show(await answer.json());
     } catch { /* the next try may reach it */ }
