@@ -20,7 +20,7 @@ from typing import Any
 
 from app.words import Problem
 
-MOST_PUPILS = 120
+MOST_PUPILS = 150
 LONGEST_NAME = 24
 LONGEST_TEXT = 1000  # of the teacher's message and prompt
 AWAY = 15.0  # seconds without a sign of life after which a pupil counts as away

@@ -5,7 +5,8 @@
     python -m tests.benchmarks.classroom crowd     three times as many as there are seats           (120 pages)
     python -m tests.benchmarks.classroom soak      as pace, for --minutes; memory at its begin and end
 
-Each page joins the queue and listens to its stream of events, as Gradio's page does; every message is another one.
+Each page is a pupil's in `--classroom`, joins the queue and listens to its stream of events as Gradio's page does, and
+asks for the teacher's news every 2.5 s; every message is another one.
 Told are: the time to the first *text*, the gap between two updates, the time to the end, tokens per second of all
 together, every reply that failed or was refused, how quickly other requests are answered meanwhile, and the server's
 memory. The load itself takes processor time too: about a tenth of a core here.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import secrets
 import statistics
@@ -38,6 +40,7 @@ COLOURS = "red blue green yellow black white brown orange".split()
 THINGS = "ball hat kite cup book lamp key coat drum box".split()
 PLACES = "under the bed|in the garden|behind the door|on the table|in the park|near the lake".split("|")
 SETTINGS = {"temperature": 0.7, "top_p": 0.95, "top_k": 0, "max_tokens": 200, "seed": None}
+PASSWORD = "red-kite"
 PATIENCE = 60.0  # seconds after which a reply counts as lost
 
 
@@ -68,10 +71,29 @@ def message(chance: random.Random) -> str:
 class Pupil:
     """One open page."""
 
-    def __init__(self, client: httpx.AsyncClient, ask: int, number: int) -> None:
-        self.client, self.ask = client, ask
+    def __init__(self, client: httpx.AsyncClient, number: int) -> None:
+        self.client = client
+        self.number = number
         self.chance = random.Random(number)
         self.session = secrets.token_hex(8)
+        self.headers: dict[str, str] = {}
+        self.ask = -1
+
+    async def come_in(self, address: str) -> None:
+        """Say the password, and load what the page loads first."""
+        fields = {"name": f"Pupil {self.number}", "password": PASSWORD}
+        entered = await self.client.post("/enter", data=fields, headers={"origin": address.rstrip("/")})
+        assert entered.status_code == 303, entered.text
+        self.headers = {"cookie": entered.headers["set-cookie"].split(";")[0]}
+        self.client.cookies.clear()  # one client stands for many browsers
+        functions = (await self.client.get("/config", headers=self.headers)).raise_for_status().json()["dependencies"]
+        self.ask = next(function["id"] for function in functions if function["api_name"] == "ask")
+
+    async def hear_news(self, over: asyncio.Event) -> None:
+        await asyncio.sleep(self.chance.uniform(0, 2.5))
+        while not over.is_set():
+            (await self.client.get("/room.json", headers=self.headers)).raise_for_status()
+            await asyncio.sleep(2.5)
 
     async def send(self) -> Reply:
         """Write one message and wait for its reply."""
@@ -88,13 +110,13 @@ class Pupil:
     async def _send(self, reply: Reply, start: float) -> None:
         sent = {"request": "1", "text": message(self.chance), "settings": SETTINGS, "model": None}
         body = {"data": [], "event_data": sent, "fn_index": self.ask, "session_hash": self.session}
-        joined = await self.client.post("/gradio_api/queue/join", json=body)
+        joined = await self.client.post("/gradio_api/queue/join", json=body, headers=self.headers)
         if joined.status_code != 200:
             reply.refused = f"{joined.status_code} {joined.text[:80]}"
             return
         told, last, value = joined.json()["event_id"], start, None
         params = {"session_hash": self.session}
-        async with self.client.stream("GET", "/gradio_api/queue/data", params=params) as stream:
+        async with self.client.stream("GET", "/gradio_api/queue/data", params=params, headers=self.headers) as stream:
             async for line in stream.aiter_lines():
                 if not line.startswith("data:"):
                     continue
@@ -121,13 +143,13 @@ class Pupil:
                     return
 
 
-async def other_requests(client: httpx.AsyncClient, over: asyncio.Event) -> list[float]:
+async def other_requests(pupil: Pupil, over: asyncio.Event) -> list[float]:
     """How long the page and its list of models take meanwhile, asked twice a second."""
     times = []
     while not over.is_set():
         for path in ("/", "/models.json"):
             start = time.monotonic()
-            (await client.get(path)).raise_for_status()
+            (await pupil.client.get(path, headers=pupil.headers)).raise_for_status()
             times.append(time.monotonic() - start)
         await asyncio.sleep(0.5)
     return times
@@ -137,11 +159,12 @@ async def play(address: str, pages: int, seconds: float, think: float) -> tuple[
     """Let `pages` write: once if `seconds` is 0, else for so long, a message each `think` seconds on average."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=pages)
     async with httpx.AsyncClient(base_url=address, timeout=PATIENCE, limits=limits) as client:
-        functions = (await client.get("/config")).json()["dependencies"]
-        ask = next(function["id"] for function in functions if function["api_name"] == "ask")
-        pupils = [Pupil(client, ask, number) for number in range(pages)]
+        pupils = [Pupil(client, number) for number in range(pages)]
+        for pupil in pupils:
+            await pupil.come_in(address)
         over, start = asyncio.Event(), time.monotonic()
-        beside = asyncio.create_task(other_requests(client, over))
+        beside = asyncio.create_task(other_requests(pupils[0], over))
+        news = [asyncio.create_task(pupil.hear_news(over)) for pupil in pupils]
 
         async def write(pupil: Pupil) -> list[Reply]:
             if not seconds:
@@ -157,6 +180,7 @@ async def play(address: str, pages: int, seconds: float, think: float) -> tuple[
         replies = [reply for part in await asyncio.gather(*map(write, pupils)) for reply in part]
         took = time.monotonic() - start
         over.set()
+        await asyncio.gather(*news)
         return replies, await beside, took
 
 
@@ -203,7 +227,13 @@ def main() -> int:
     options = parser.parse_args()
     pages = options.pages or (120 if options.play == "crowd" else 40)
     seconds = {"rush": 0, "crowd": 0, "pace": 120, "soak": 60 * options.minutes}[options.play]
-    with tempfile.TemporaryDirectory() as folder, running_app(options.checkpoint, Path(folder) / "log") as address:
+    os.environ |= {"LITELLAMA_CLASS_PASSWORD": PASSWORD, "LITELLAMA_TEACHER_PASSWORD": "blue-hat"}
+    in_class = ("--classroom", "--host", "127.0.0.1")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_app(options.checkpoint, Path(folder) / "log", *in_class) as address,
+    ):
+        address = address.removesuffix("teacher")
         server = server_of(address)
         asyncio.run(play(address, 1, 0, 0))  # the first reply of all loads what the others find loaded
         before = server.memory_info().rss
