@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from app.engines import RemoteEngine
+    from app.session import Session
 
 DEFAULT_PORT = 7860
 PORTS_TO_TRY = 100
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 KEY = "LITELLAMA_ENGINE_KEY"
+CLASS_PASSWORD, TEACHER_PASSWORD = "LITELLAMA_CLASS_PASSWORD", "LITELLAMA_TEACHER_PASSWORD"
 DEFAULT_CHECKPOINT = Path(__file__).parent.parent / "checkpoints" / "tinytown"
 
 log = logging.getLogger("litellama.app")
@@ -27,7 +31,7 @@ log = logging.getLogger("litellama.app")
 
 def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m app", description="LiteLlama Lab in your browser.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; this machine's own only")
+    parser.add_argument("--host", help="address to listen on: this machine's own, or any of it for --classroom")
     parser.add_argument("--port", type=int, help=f"port to listen on (default: {DEFAULT_PORT} or the next free one)")
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
     parser.add_argument("--checkpoint", type=Path, default=DEFAULT_CHECKPOINT, help="folder of the first model")
@@ -40,12 +44,25 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
         f"environment, the second one's from {KEY}_2, and so on",
     )  # fmt: skip
     parser.add_argument("--engine-model", metavar="NAME", help="the only model of the engine that is to be offered")
+    parser.add_argument(
+        "--classroom", action="store_true",
+        help="let a class use this machine over the network, with a password (new each time, or from "
+        f"{CLASS_PASSWORD}) and a page for the teacher (password: new, or from {TEACHER_PASSWORD})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--public-name", action="append", default=[], metavar="NAME",
+        help="of a class: a name that pupils reach it by through an encrypting server (TLS) in front of it",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
-    if options.host not in LOOPBACK:
+    if options.host is None:
+        options.host = "0.0.0.0" if options.classroom and not options.public_name else LOOPBACK[0]
+    if options.host not in LOOPBACK and not options.classroom:
         parser.error(
             f"--host is {options.host}; other machines could then use the lab, and it has no password. "
-            f"Choose one of {', '.join(LOOPBACK)}"
+            f"Choose one of {', '.join(LOOPBACK)}, or --classroom"
         )
+    if options.public_name and not options.classroom:
+        parser.error("--public-name is for a class; give --classroom too")
     if options.models is not None and not options.models.is_dir():
         parser.error(f"--models is {options.models}; a folder that holds checkpoint folders was expected")
     if options.engine_model is not None and len(options.engine) != 1:
@@ -76,14 +93,17 @@ def open_socket(host: str, port: int | None) -> socket.socket:
 class Announcer(uvicorn.Server):
     """A server that says where it is as soon as it can be reached."""
 
-    def __init__(self, config: uvicorn.Config, address: str, open_browser: bool) -> None:
+    def __init__(self, config: uvicorn.Config, address: str, open_browser: bool, said: str = "") -> None:
         super().__init__(config)
+        self.said = said
         self.address = address
         self.open_browser = open_browser
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         print(f"LiteLlama Lab is at {self.address}  (Ctrl+C ends it)", flush=True)
+        if self.said:
+            print(self.said, flush=True)
         if self.open_browser:
             webbrowser.open(self.address)
 
@@ -123,6 +143,23 @@ def open_engines(options: argparse.Namespace) -> list[RemoteEngine]:
     return engines
 
 
+def open_classroom(session: Session, options: argparse.Namespace, port: int) -> tuple[FastAPI, str, str]:
+    """The app for a class, the teacher's address, and what the terminal shows. Passwords are never logged."""
+    from app.addresses import class_begins, host_names, lan_addresses, new_password
+    from app.classroom import Classroom
+    from app.server import create_app
+
+    password = os.environ.get(CLASS_PASSWORD, "").strip() or new_password()
+    teacher_password = os.environ.get(TEACHER_PASSWORD, "").strip() or new_password()
+    here = [] if options.host in LOOPBACK else lan_addresses()
+    hosts = [*LOOPBACK, *here, *(host_names() if here else []), *(name.casefold() for name in options.public_name)]
+    app = create_app(session, room=Classroom(password, teacher_password), hosts=hosts, secure=bool(options.public_name))
+    local = f"http://{LOOPBACK[0]}:{port}/"
+    addresses = [f"https://{name}/" for name in options.public_name] or [f"http://{name}:{port}/" for name in here]
+    said = class_begins(addresses or [local], password, teacher_password, bool(options.public_name))
+    return app, f"{local}teacher", said
+
+
 def serve(listener: socket.socket, options: argparse.Namespace) -> None:
     """Open the model and answer on `listener` until the process is told to stop."""
     # Imported only now: torch and Gradio take seconds, `--help` and a wrong option should not.
@@ -134,17 +171,22 @@ def serve(listener: socket.socket, options: argparse.Namespace) -> None:
     models = options.models or checkpoints_folder()
     session = Session(open_for_use(options.checkpoint), models, engines=open_engines(options))
     session.models.elsewhere()  # asked before anybody waits for it
-    app = create_app(session, downloads=options.host in LOOPBACK and not options.no_downloads)
-    name = f"[{options.host}]" if ":" in options.host else options.host
-    address = f"http://{name}:{listener.getsockname()[1]}/"
+    port = listener.getsockname()[1]
+    if options.classroom:
+        app, address, said = open_classroom(session, options, port)
+    else:
+        app, said = create_app(session, downloads=not options.no_downloads), ""
+        name = f"[{options.host}]" if ":" in options.host else options.host
+        address = f"http://{name}:{port}/"
     # A second for what is being answered; an open page's heartbeat would otherwise keep the server for ever.
     config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1)
     try:
-        Announcer(config, address, not options.no_browser).run(sockets=[listener])
+        Announcer(config, address, not options.no_browser, said).run(sockets=[listener])
     finally:
         if app.state.downloads is not None:
             app.state.downloads.close()
-        app.state.trainings.close()
+        if app.state.trainings is not None:
+            app.state.trainings.close()
 
 
 if __name__ == "__main__":

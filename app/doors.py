@@ -29,7 +29,7 @@ HEADERS = (
     (b"content-security-policy", b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; "
      b"base-uri 'self'; form-action 'self'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # with "no-referrer" a form would not say its origin
     (b"cross-origin-resource-policy", b"same-origin"),
 )  # fmt: skip
 
@@ -37,14 +37,18 @@ HEADERS = (
 class Doors:
     """ASGI middleware: 400 for a forged Host or Origin, 404 for a shut route, 413 for a large body.
 
-    `uploads` are the routes that a file may be sent to, and the most bytes of each. Only a page of the lab itself may,
+    `more` routes are open. `uploads` are those that a file may be sent to, and the most bytes of each. Only a page of
+    the lab itself may,
     by a script: by its Origin and as `FILE`.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Sequence[str], uploads: Mapping[str, int]) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: Sequence[str], uploads: Mapping[str, int], more: Sequence[str] = ()
+    ) -> None:
         self.app = app
         self.hosts = frozenset(hosts)
         self.uploads = uploads
+        self.open = frozenset((*OPEN, *more))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,7 +79,7 @@ class Doors:
         elif MODEL_FILE.fullmatch(path) and method == "GET":
             if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
                 return PlainTextResponse("Another site's page may not use the lab.", 400)
-        elif not (path in OPEN or path.startswith(OPEN_FOLDERS)) or ".." in path:
+        elif not (path in self.open or path.startswith(OPEN_FOLDERS)) or ".." in path:
             return PlainTextResponse("There is nothing here.", 404)
         length, largest = headers.get("content-length", "0"), self._largest_body(scope)
         if not length.isdecimal() or int(length) > largest:

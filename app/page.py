@@ -8,7 +8,7 @@ import gradio as gr
 
 from app.downloads import OFFERS
 from app.session import Session
-from app.tabs import attention, attribution, chat, compare, intervene, layers, responsibility, step, train
+from app.tabs import attention, attribution, chat, compare, intervene, layers, page_of, responsibility, step, train
 from app.views import scripts, template, view_address
 from app.words import FALLBACK, all_words
 
@@ -17,27 +17,30 @@ TABS = (chat, attention, step, layers, attribution, intervene, responsibility, c
 
 STYLES = tuple(
     f"{name}.css"
-    for name in "lab download beside attention attribution layers intervene responsibility step compare train".split()
+    for name in (
+        "lab download beside attention attribution layers intervene responsibility step compare train classroom"
+    ).split()
 )
 
 
-def build_page(session: Session, downloads: bool = False) -> gr.Blocks:
+def build_page(session: Session, downloads: bool = False, classroom: bool = False) -> gr.Blocks:
     """The header, and a tab for each of `TABS`, relabelled when the language is switched. With `downloads` the header
-    has a button to fetch models with."""
-    words = all_words()
+    has a button to fetch models with. A class has no Train tab: a training would take the others' processor."""
+    words, tabs = all_words(), tuple(tab for tab in TABS if not (classroom and tab is train))
     with gr.Blocks(title="LiteLlama Lab", fill_width=True, delete_cache=(600, 3600), analytics_enabled=False) as page:
         header = gr.HTML(
             None,
             html_template=template("header.html"),
-            head=scripts("lab.js", "download.js", "header.js"),
+            head=scripts("lab.js", "download.js", "classroom.js", "header.js"),
             js_on_load="lab.header(element, trigger, props);  // triggers 'language' 'nudge'",
             apply_default_css=False,
             elem_id="lab-header",
+            classroom=classroom,
             offers=[offer.to_json() for offer in OFFERS] if downloads else [],
         )
         rooms = []
         with gr.Tabs(elem_id="lab-tabs"):
-            for tab in TABS:
+            for tab in tabs:
                 with gr.Tab(words[FALLBACK][tab.TITLE]) as room:
                     tab.build(session)
                 rooms.append(room)
@@ -45,13 +48,13 @@ def build_page(session: Session, downloads: bool = False) -> gr.Blocks:
         def relabel(event: gr.EventData) -> dict[gr.Tab, Any]:
             language = event._data.get("language") if isinstance(event._data, dict) else None
             chosen = words.get(str(language), words[FALLBACK])
-            return {room: gr.update(label=chosen[tab.TITLE]) for room, tab in zip(rooms, TABS, strict=True)}
+            return {room: gr.update(label=chosen[tab.TITLE]) for room, tab in zip(rooms, tabs, strict=True)}
 
         def nudge() -> None:
             """Answered, and nothing else: see `lab.surely`."""
 
         def leave(request: gr.Request) -> None:
-            session.leave(request.session_hash or "")
+            session.leave(page_of(request))
 
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         header.language(relabel, outputs=rooms, api_name="language", **quiet)

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from app import attributions, interventions, responsibility
 from app.beside import Beside
+from app.classroom import Classroom
 from app.conversation import Conversation, Turn, Update, Voice
 from app.engines import RemoteEngine
 from app.layers import lens_json
@@ -55,6 +56,8 @@ class Session:
         self.seconds_per_reply = seconds_per_reply
         self.scale = Scale()
         self.beside = Beside(self.models, self.answer)
+        self.room: Classroom | None = None
+        """The class that uses this server, if one does; see `app.classroom`."""
         self._pages: OrderedDict[str, Voice] = OrderedDict()
         self._lock = threading.Lock()
         self._looks = Looks()
@@ -89,6 +92,13 @@ class Session:
         page = self._page(key)
         page.conversation.stop.set()
         page.conversation = Conversation()
+
+    def forget_all(self) -> None:
+        """Forget all of every page, also of those that are open."""
+        with self._lock:
+            keys = list(self._pages)
+        for key in keys:
+            self.leave(key)
 
     def leave(self, key: str) -> None:
         """Forget all of a page that was closed."""

@@ -38,7 +38,8 @@ LATER = {"train": "litellama.training.commands", "evaluate": "litellama.training
          "compare": "litellama.footprint.commands",
          "export": "litellama.export.command", "convert": "litellama.conversion_command",
          "pack": "litellama.archive_commands", "unpack": "litellama.archive_commands",
-         "download": "litellama.hub.commands", "bench": "litellama.bench_command"}  # fmt: skip
+         "download": "litellama.hub.commands", "bench": "litellama.bench_command",
+         "doctor": "litellama.doctor"}  # fmt: skip
 
 
 class _Commands(TyperGroup):

@@ -40,6 +40,7 @@ LAYERS = [
         "archive_commands",
         "conversion_command",
         "bench_command",
+        "doctor",
     },
     {"__main__"},
 ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.gate import member_of
 from app.session import Session
 
 EXAMPLE = "Tom hid a red ball under the bed. Anna has a blue hat. Where is the ball?"
@@ -17,8 +18,13 @@ def sent_by(event: gr.EventData) -> dict[str, Any]:
     return event._data if isinstance(event._data, dict) else {}
 
 
+def page_of(request: gr.Request) -> str:
+    """Which page it was. In a class the key begins with the pupil's cookie, so that nobody can speak for another's."""
+    return f"{member_of(request.headers)}{request.session_hash or ''}"
+
+
 def page_key(session: Session, event: gr.EventData, request: gr.Request) -> str:
     """Which page it was. From here on, the model that it named (`lab.surely`) is its model. Raises `Problem`."""
-    key = request.session_hash or ""
+    key = page_of(request)
     session.choose(key, sent_by(event).get("model"))
     return key

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.session import Session
-from app.tabs import EXAMPLE, page_key, sent_by
+from app.tabs import EXAMPLE, page_key, page_of, sent_by
 from app.views import scripts, template
 from app.words import Problem
 from litellama.explain.attribution import METHODS
@@ -42,7 +42,7 @@ def build(session: Session) -> None:
         yield from _stream(sent_by(event), lambda sent: session.compare(page_key(session, event, request)))
 
     def cancel(request: gr.Request) -> None:
-        session.cancel_explaining(request.session_hash or "")
+        session.cancel_explaining(page_of(request))
 
     def test(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         return _asked(sent_by(event)) | _answer(lambda: session.put_to_the_test(page_key(session, event, request)))

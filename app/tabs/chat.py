@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
 
+from app.classroom import Tally
 from app.figures import source
+from app.gate import member_of
 from app.pairs import read_wish
 from app.session import Session, read_message
 from app.settings import KNOBS, SEED, read_settings
-from app.tabs import page_key, sent_by
+from app.tabs import page_key, page_of, sent_by
 from app.views import scripts, template
 from app.words import Problem
 from litellama.footprint.facts import LITELLAMA_EXAMPLE, LITELLAMA_MMLU, MMLU_CHANCE, fact
@@ -115,11 +118,11 @@ def build(session: Session) -> None:
         yield from _updates_of_both(session, event, request, again=True)
 
     def stop(request: gr.Request) -> None:
-        session.stop(request.session_hash or "")
+        session.stop(page_of(request))
 
     def clear(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         forget = session.beside.clear if sent_by(event).get("both") else session.forget
-        forget(request.session_hash or "")
+        forget(page_of(request))
         return {"request": sent_by(event).get("request"), "state": "cleared"}
 
     def pick(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
@@ -153,12 +156,21 @@ def build(session: Session) -> None:
     view.pick(pick, outputs=alternatives, trigger_mode="multiple", api_name="pick", concurrency_limit=None, **quiet)
 
 
+def _tally(session: Session, request: gr.Request) -> AbstractContextManager[Tally]:
+    """A pupil's one place for a reply, where a class uses the server. Raises `Problem`, when entered, if it's taken."""
+    return nullcontext(Tally()) if session.room is None else session.room.writing(member_of(request.headers))
+
+
 def _updates(session: Session, action: Any, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
     sent = sent_by(event)
     try:
         settings = read_settings(sent.get("settings"))
-        for update in action(page_key(session, event, request), sent.get("text"), settings):
-            yield {"request": sent.get("request"), **update.to_json()}
+        with _tally(session, request) as tally:
+            for update in action(page_key(session, event, request), sent.get("text"), settings):
+                tally.wrote(len(update.tokens))
+                if update.bill is not None and update.bill.energy is not None:
+                    tally.joules, tally.estimated = update.bill.energy.joules, not update.bill.energy.measured
+                yield {"request": sent.get("request"), **update.to_json()}
     except Problem as problem:
         yield {"request": sent.get("request"), "state": "problem", "problem": problem.to_json()}
 
@@ -175,7 +187,8 @@ def _updates_of_both(
             updates = session.beside.redo(key, None if text is None else read_message(text), wish)
         else:
             updates = session.beside.ask(key, read_message(text), wish)
-        for update in updates:
-            yield told | update
+        with _tally(session, request):
+            for update in updates:
+                yield told | update
     except Problem as problem:
         yield told | {"state": "problem", "problem": problem.to_json()}

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.session import Session
-from app.tabs import EXAMPLE, page_key, sent_by
+from app.tabs import EXAMPLE, page_key, page_of, sent_by
 from app.views import scripts, template
 from app.words import Problem
 
@@ -39,7 +39,7 @@ def build(session: Session) -> None:
             yield asked | {"problem": problem.to_json()}
 
     def halt(request: gr.Request) -> None:
-        session.cancel_explaining(request.session_hash or "")
+        session.cancel_explaining(page_of(request))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
     view.act(act, outputs=view, api_name="act", concurrency_id="look", concurrency_limit=1, **quiet)

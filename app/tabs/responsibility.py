@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.responsibility import ready_probes
 from app.session import Session
-from app.tabs import page_key, sent_by
+from app.tabs import page_key, page_of, sent_by
 from app.views import scripts, template
 from app.words import Problem
 
@@ -38,7 +38,7 @@ def build(session: Session) -> None:
             yield asked | {"problem": problem.to_json()}
 
     def enough(request: gr.Request) -> None:
-        session.end_measuring(request.session_hash or "")
+        session.end_measuring(page_of(request))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
     view.measure(measure, outputs=view, api_name="measure", concurrency_id="look", concurrency_limit=1, **quiet)

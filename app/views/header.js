@@ -50,6 +50,7 @@ lab.header = (element, trigger, props) => {
   choice.addEventListener("change", () => lab.chooseModel(choice.value));
 
   lab.download(element, props.offers);
+  if (props.classroom) lab.classroom(element);
 
   // --- The language and the colours ---------------------------------------------------------------------------------
 

@@ -105,7 +105,17 @@ from litellama.sampling import Sampling
 
 town = lesson.model("tinytown")
 question = [Message("user", f"{story} Where is the ball?")]
-pieces = list(reply(town.model, town.tokenizer, question, Sampling(temperature=0), 40, seed=0, alternatives=5))
+pieces = list(
+    reply(
+        town.model,
+        town.tokenizer,
+        question,
+        Sampling(temperature=0),
+        40,
+        seed=0,
+        alternatives=5,
+    )
+)
 steps = [piece.step for piece in pieces if piece.step]
 rows = [
     [town.tokenizer.token_text(step.id)]
@@ -162,7 +172,9 @@ from litellama.plots import all_heads, attention_map
 
 reading = read_chat(town.model, town.tokenizer, question)
 maps = attention_maps(town.model, reading.ids)
-lesson.show(all_heads(maps.weights, title=T("All 36 heads at once", "Alle 36 Köpfe auf einmal")))
+lesson.show(
+    all_heads(maps.weights, title=T("All 36 heads at once", "Alle 36 Köpfe auf einmal"))
+)
 
 # %% [markdown] en
 # One head of layer 2, closely: hold the mouse over a square to read its share.
@@ -172,7 +184,9 @@ lesson.show(all_heads(maps.weights, title=T("All 36 heads at once", "Alle 36 Kö
 
 # %%
 layer, head = 2, 1
-picture = attention_map(reading.tokens, maps.weights[layer - 1, head - 1], title=f"{layer}.{head}")
+picture = attention_map(
+    reading.tokens, maps.weights[layer - 1, head - 1], title=f"{layer}.{head}"
+)
 lesson.show(picture)
 
 # %% [markdown] en
@@ -192,8 +206,14 @@ lesson.show(picture)
 # %%
 shares = maps.weights.diagonal(offset=-1, dim1=-2, dim2=-1).mean(-1)  # (L, H)
 lesson.table(
-    [T("layer", "Schicht"), *(T(f"head {number}", f"Kopf {number}") for number in range(1, 7))],
-    [[number, *(f"{share:.0%}" for share in row)] for number, row in enumerate(shares.tolist(), 1)],
+    [
+        T("layer", "Schicht"),
+        *(T(f"head {number}", f"Kopf {number}") for number in range(1, 7)),
+    ],
+    [
+        [number, *(f"{share:.0%}" for share in row)]
+        for number, row in enumerate(shares.tolist(), 1)
+    ],
 )
 
 # %% exercise 1.3
@@ -223,9 +243,17 @@ lesson.result(
 )  # fmt: skip
 from litellama.config import PRESETS
 
-names = ["tinytown", "litellama-460m", "tinyllama-1.1b", "llama2-7b", "llama2-13b", "llama2-70b"]
+names = [
+    "tinytown",
+    "litellama-460m",
+    "tinyllama-1.1b",
+    "llama2-7b",
+    "llama2-13b",
+    "llama2-70b",
+]
 lesson.table(
-    [T("model", "Modell"), T("weights", "Gewichte")], [[name, f"{PRESETS[name].num_parameters:,}"] for name in names]
+    [T("model", "Modell"), T("weights", "Gewichte")],
+    [[name, f"{PRESETS[name].num_parameters:,}"] for name in names],
 )
 
 # %% [markdown] en
@@ -266,10 +294,18 @@ from litellama.plots import LINES
 
 gigabytes = [2 * PRESETS[name].num_parameters / 1e9 for name in names]
 sizes = go.Figure(
-    go.Bar(x=gigabytes, y=names, orientation="h", marker_color=LINES[0], text=[f"{size:.3g} GB" for size in gigabytes])
+    go.Bar(
+        x=gigabytes,
+        y=names,
+        orientation="h",
+        marker_color=LINES[0],
+        text=[f"{size:.3g} GB" for size in gigabytes],
+    )
 )
 sizes.update_layout(template="plotly_white", height=360, margin={"t": 20})
-sizes.update_xaxes(title=T("GB of weights in 16 bits (computed)", "GB Gewichte in 16 Bit (berechnet)"))
+sizes.update_xaxes(
+    title=T("GB of weights in 16 bits (computed)", "GB Gewichte in 16 Bit (berechnet)")
+)
 sizes.update_yaxes(autorange="reversed")
 lesson.picture(
     sizes,

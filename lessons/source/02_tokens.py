@@ -203,8 +203,21 @@ for number in range(1, 7):
     pair = max(counts, key=counts.get)
     words = [merge(word, pair) for word in words]
     my_merges.append(pair)
-    rows.append([number, repr(pair[0]), repr(pair[1]), counts[pair], sum(len(word) for word in words)])
-head = [T("merge", "Merge"), T("left", "links"), T("right", "rechts"), T("how often", "wie oft")]
+    rows.append(
+        [
+            number,
+            repr(pair[0]),
+            repr(pair[1]),
+            counts[pair],
+            sum(len(word) for word in words),
+        ]
+    )
+head = [
+    T("merge", "Merge"),
+    T("left", "links"),
+    T("right", "rechts"),
+    T("how often", "wie oft"),
+]
 lesson.table([*head, T("tokens in the text", "Tokens im Text")], rows)
 print(words)
 
@@ -220,7 +233,10 @@ print(words)
 from litellama.tokenizer import Tokenizer
 
 trained = Tokenizer.train([small_text], vocab_size=5 + 256 + 6)
-library_merges = [tuple(part.replace("Ġ", " ") for part in pair) for pair in trained.definition["model"]["merges"]]
+library_merges = [
+    tuple(part.replace("Ġ", " ") for part in pair)
+    for pair in trained.definition["model"]["merges"]
+]
 print(T("the same merges:", "dieselben Merges:"), my_merges == library_merges)
 lesson.tokens(trained, small_text)
 
@@ -271,14 +287,23 @@ gpt2 = lesson.gpt2()
 
 
 def longest_tokens(tokenizer, count):
-    texts = [tokenizer.token_text(id) for id in range(tokenizer.vocab_size) if not tokenizer.is_special(id)]
+    texts = [
+        tokenizer.token_text(id)
+        for id in range(tokenizer.vocab_size)
+        if not tokenizer.is_special(id)
+    ]
     letters = [text for text in texts if text.strip().isalpha() and text.isascii()]
     return sorted(letters, key=len, reverse=True)[:count]
 
 
 for name, tokenizer in {"TinyTown": town.tokenizer, "GPT-2": gpt2}.items():
     what = T(f"tokens in the vocabulary of {name}", f"Tokens im Vokabular von {name}")
-    lesson.result(what, tokenizer.vocab_size, kind="computed", how=T("counted in its file", "in der Datei gezählt"))
+    lesson.result(
+        what,
+        tokenizer.vocab_size,
+        kind="computed",
+        how=T("counted in its file", "in der Datei gezählt"),
+    )
     print(", ".join(longest_tokens(tokenizer, 8)))
 
 # %% [markdown] en
@@ -305,7 +330,15 @@ for name, tokenizer in {"TinyTown": town.tokenizer, "GPT-2": gpt2}.items():
 # demselben werden andere Tokens:
 
 # %%
-for piece in [" strawberry", "strawberry", "STRAWBERRY", "2024", "20245", "1000000", "3.14159"]:
+for piece in [
+    " strawberry",
+    "strawberry",
+    "STRAWBERRY",
+    "2024",
+    "20245",
+    "1000000",
+    "3.14159",
+]:
     lesson.tokens(gpt2, piece)
 
 # %% [markdown] en
@@ -322,7 +355,12 @@ for piece in [" strawberry", "strawberry", "STRAWBERRY", "2024", "20245", "10000
 lesson.table(
     [T("character", "Zeichen"), "Bytes", "Tokens (GPT-2)", "Tokens (TinyTown)"],
     [
-        [sign, list(sign.encode("utf-8")), len(gpt2.encode(sign)), len(town.tokenizer.encode(sign))]
+        [
+            sign,
+            list(sign.encode("utf-8")),
+            len(gpt2.encode(sign)),
+            len(town.tokenizer.encode(sign)),
+        ]
         for sign in ["a", "ä", "人", "🍓"]
     ],
 )
@@ -365,17 +403,33 @@ lesson.check("2.5", dear_text)
 
 # %%
 sentences = {
-    T("English", "Englisch"): "All human beings are born free and equal in dignity and rights.",
-    T("German", "Deutsch"): "Alle Menschen sind frei und gleich an Würde und Rechten geboren.",
-    T("Spanish", "Spanisch"): "Todos los seres humanos nacen libres e iguales en dignidad y derechos.",
+    T(
+        "English", "Englisch"
+    ): "All human beings are born free and equal in dignity and rights.",
+    T(
+        "German", "Deutsch"
+    ): "Alle Menschen sind frei und gleich an Würde und Rechten geboren.",
+    T(
+        "Spanish", "Spanisch"
+    ): "Todos los seres humanos nacen libres e iguales en dignidad y derechos.",
     T("Swahili", "Suaheli"): "Watu wote wamezaliwa huru, hadhi na haki zao ni sawa.",
-    T("Turkish", "Türkisch"): "Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar.",
-    T("Polish", "Polnisch"): "Wszyscy ludzie rodzą się wolni i równi pod względem swej godności i swych praw.",
+    T(
+        "Turkish", "Türkisch"
+    ): "Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar.",
+    T(
+        "Polish", "Polnisch"
+    ): "Wszyscy ludzie rodzą się wolni i równi pod względem swej godności i swych praw.",
     T("Chinese", "Chinesisch"): "人人生而自由，在尊严和权利上一律平等。",
     T("Arabic", "Arabisch"): "يولد جميع الناس أحرارًا متساوين في الكرامة والحقوق.",
-    T("Russian", "Russisch"): "Все люди рождаются свободными и равными в своем достоинстве и правах.",
-    T("Greek", "Griechisch"): "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια και τα δικαιώματα.",
-    T("Hindi", "Hindi"): ("सभी मनुष्यों को गौरव और अधिकारों के मामले में जन्मजात स्वतन्त्रता और समानता प्राप्त है।"),
+    T(
+        "Russian", "Russisch"
+    ): "Все люди рождаются свободными и равными в своем достоинстве и правах.",
+    T(
+        "Greek", "Griechisch"
+    ): "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια και τα δικαιώματα.",
+    T("Hindi", "Hindi"): (
+        "सभी मनुष्यों को गौरव और अधिकारों के मामले में जन्मजात स्वतन्त्रता और समानता प्राप्त है।"
+    ),
 }
 encode = town.tokenizer.encode
 tokens = {language: len(gpt2.encode(sentence)) for language, sentence in sentences.items()}
@@ -383,7 +437,14 @@ head = [T("language", "Sprache"), T("characters", "Zeichen"), "Bytes", "TinyTown
 lesson.table(
     [*head, T("GPT-2, per 100 characters", "GPT-2, je 100 Zeichen")],
     [
-        [name, len(text), len(text.encode()), len(encode(text)), tokens[name], round(100 * tokens[name] / len(text))]
+        [
+            name,
+            len(text),
+            len(text.encode()),
+            len(encode(text)),
+            tokens[name],
+            round(100 * tokens[name] / len(text)),
+        ]
         for name, text in sentences.items()
     ],
 )
@@ -398,12 +459,22 @@ times = [f"{count / english:.1f} ×".replace(".", T(".", ",")) for count in toke
 sizes = [len(text.encode("utf-8")) for text in sentences.values()]
 costs = go.Figure()
 costs.add_bar(
-    x=list(tokens.values()), y=list(tokens), orientation="h", marker_color=LINES[0], text=times, name="Tokens"
+    x=list(tokens.values()),
+    y=list(tokens),
+    orientation="h",
+    marker_color=LINES[0],
+    text=times,
+    name="Tokens",
 )
 most = T("bytes: the most it could be", "Bytes: mehr können es nicht sein")
 mark = {"symbol": "line-ns-open", "size": 14, "line": {"width": 3}, "color": LINES[1]}
 costs.add_scatter(x=sizes, y=list(tokens), mode="markers", marker=mark, name=most)
-costs.update_layout(template="plotly_white", height=440, margin={"t": 20}, legend={"orientation": "h", "y": 1.1})
+costs.update_layout(
+    template="plotly_white",
+    height=440,
+    margin={"t": 20},
+    legend={"orientation": "h", "y": 1.1},
+)
 costs.update_xaxes(title=T("tokens in GPT-2's vocabulary", "Tokens im Vokabular von GPT-2"))
 costs.update_yaxes(autorange="reversed")
 lesson.picture(
@@ -489,7 +560,10 @@ lesson.result(
 # heißen *Spezialtokens*. TinyTown hat fünf davon. Das liest es wirklich, wenn du „Hello!“ schreibst:
 
 # %%
-lesson.table([T("special token", "Spezialtoken"), "Id"], [[town.tokenizer.token_text(id), id] for id in range(5)])
+lesson.table(
+    [T("special token", "Spezialtoken"), "Id"],
+    [[town.tokenizer.token_text(id), id] for id in range(5)],
+)
 lesson.tokens(town.tokenizer, town.form.write([("user", "Hello!")], town.tokenizer))
 
 # %% [markdown] en
@@ -531,8 +605,12 @@ lesson.check("2.7", my_prompt, message)
 
 # %%
 parts = town.tokenizer.split_special(" " + message)
-careless = [id for part in parts for id in ([part] if isinstance(part, int) else encode(part))]
-lesson.tokens(town.tokenizer, [special("<|begin|>"), special("<|user|>"), *careless, *my_prompt[-2:]])
+careless = [
+    id for part in parts for id in ([part] if isinstance(part, int) else encode(part))
+]
+lesson.tokens(
+    town.tokenizer, [special("<|begin|>"), special("<|user|>"), *careless, *my_prompt[-2:]]
+)
 lesson.tokens(town.tokenizer, my_prompt)
 
 # %% [markdown] en
@@ -548,21 +626,36 @@ lesson.tokens(town.tokenizer, my_prompt)
 lesson.code(Tokenizer.__init__)
 
 # %% test
-assert my_merges == library_merges == [("t", "h"), ("a", "t"), ("th", "e"), (" ", "the"), (" ", "c"), (" c", "at")]
+assert (
+    my_merges
+    == library_merges
+    == [("t", "h"), ("a", "t"), ("th", "e"), (" ", "the"), (" ", "c"), (" c", "at")]
+)
 assert [trained.token_text(id) for id in trained.encode(" theatre")] == pieces
-assert len(town.tokenizer.encode(" strawberries")) == 1 < len(town.tokenizer.encode(" rhinoceros"))
+assert (
+    len(town.tokenizer.encode(" strawberries"))
+    == 1
+    < len(town.tokenizer.encode(" rhinoceros"))
+)
 assert town.tokenizer.vocab_size == 5 + 256 + 2811
 assert len(gpt2.definition["model"]["merges"]) == 50_000
 assert gpt2.encode(" strawberry") == [41236]
-assert all(len(gpt2.encode(piece)) > 1 for piece in ["strawberry", "STRAWBERRY", "2024", "3.14159"])
+assert all(
+    len(gpt2.encode(piece)) > 1 for piece in ["strawberry", "STRAWBERRY", "2024", "3.14159"]
+)
 assert [len(gpt2.encode(character)) for character in ["a", "ä", "人", "🍓"]] == [1, 1, 1, 3]
 assert context == 1024 == PRESETS["litellama-460m"].max_position_embeddings
 assert min(tokens, key=tokens.get) == "English"
 assert dearest == "Hindi"
 assert 10 < tokens["Hindi"] / english < 11
-bytes_of = {language: len(sentence.encode("utf-8")) for language, sentence in sentences.items()}
+bytes_of = {
+    language: len(sentence.encode("utf-8")) for language, sentence in sentences.items()
+}
 assert all(tokens[language] <= bytes_of[language] for language in tokens)
-assert all(len(encode(sentences[language])) == bytes_of[language] for language in ("Greek", "Hindi", "Arabic"))
+assert all(
+    len(encode(sentences[language])) == bytes_of[language]
+    for language in ("Greek", "Hindi", "Arabic")
+)
 assert longest_tokens(gpt2, 1) == ["rawdownloadcloneembedreportprint"]
 assert encode(text)[:3] == encode("Anna") != encode(" Anna") == [920]
 assert careless.count(2) == careless.count(4) == 1

@@ -62,7 +62,10 @@ k = torch.tensor([[2.0, 0.0], [0.0, 2.0], [1.0, 1.0]])  # (T, D)
 v = torch.tensor([[10.0, 0.0], [0.0, 10.0], [1.0, 1.0]])  # (T, D)
 lesson.table(
     ["token", "q", "k", "v"],
-    [[name, *(one[place].tolist() for one in (q, k, v))] for place, name in enumerate(names)],
+    [
+        [name, *(one[place].tolist() for one in (q, k, v))]
+        for place, name in enumerate(names)
+    ],
 )
 
 # %% [markdown] en
@@ -315,15 +318,25 @@ from litellama.explain.reading import read_text
 from litellama.model import rotary_tables, rotate
 
 town = lesson.model("tinytown")
-reading = read_text(town.model, town.tokenizer, "Tom hid a red ball under the bed. The ball is", max_new_tokens=0)
+reading = read_text(
+    town.model,
+    town.tokenizer,
+    "Tom hid a red ball under the bed. The ball is",
+    max_new_tokens=0,
+)
 layer = town.model.model.layers[1]
 with torch.inference_mode():
-    output = town.model(torch.tensor([reading.ids], device=lesson.device), output_hidden_states=True)
+    output = town.model(
+        torch.tensor([reading.ids], device=lesson.device), output_hidden_states=True
+    )
     x = layer.input_layernorm(output.hidden_states[1])[0].cpu()  # (T, E)
     positions = torch.arange(len(x))[None]
     cos, sin = rotary_tables(town.model.model.rotary.cpu(), positions)
 attention = layer.self_attn.cpu()
-print(tuple(x.shape), {name: tuple(part.weight.shape) for name, part in attention.named_children()})
+print(
+    tuple(x.shape),
+    {name: tuple(part.weight.shape) for name, part in attention.named_children()},
+)
 
 # %% [markdown] en
 # ### Exercise 3.6
@@ -347,7 +360,9 @@ def my_attention(x, attention, cos, sin):
     ### BEGIN SOLUTION
     T_ = len(x)
     projections = (attention.q_proj, attention.k_proj, attention.v_proj)
-    q, k, v = (one(x).view(T_, -1, attention.head_dim).transpose(0, 1) for one in projections)
+    q, k, v = (
+        one(x).view(T_, -1, attention.head_dim).transpose(0, 1) for one in projections
+    )
     found = heads(rotate(q, cos[0], sin[0]), rotate(k, cos[0], sin[0]), v)
     return attention.o_proj(found.transpose(0, 1).reshape(T_, -1))
     ### END SOLUTION
@@ -395,11 +410,18 @@ lesson.code(Attention.forward)
 # %%
 number = 5
 with torch.inference_mode():
-    parts = [one(x).view(len(x), -1, 32).transpose(0, 1) for one in (attention.q_proj, attention.k_proj)]
+    parts = [
+        one(x).view(len(x), -1, 32).transpose(0, 1)
+        for one in (attention.q_proj, attention.k_proj)
+    ]
     turned_q, turned_k = (rotate(part, cos[0], sin[0]) for part in parts)
     looks = shares(scores(turned_q, turned_k.repeat_interleave(3, dim=0)))
 lesson.picture(
-    attention_map(reading.tokens, looks[number - 1], title=T(f"Layer 2, head {number}", f"Schicht 2, Kopf {number}")),
+    attention_map(
+        reading.tokens,
+        looks[number - 1],
+        title=T(f"Layer 2, head {number}", f"Schicht 2, Kopf {number}"),
+    ),
     T(
         f"Where head {number} of layer 2 looks, computed with my own functions.",
         f"Wohin Kopf {number} der Schicht 2 schaut, mit meinen eigenen Funktionen berechnet.",

@@ -108,7 +108,9 @@ import math
 def turned(pair, angle):
     a, b = pair
     ### BEGIN SOLUTION
-    return a * math.cos(angle) - b * math.sin(angle), a * math.sin(angle) + b * math.cos(angle)
+    return a * math.cos(angle) - b * math.sin(angle), a * math.sin(angle) + b * math.cos(
+        angle
+    )
     ### END SOLUTION
 
 
@@ -131,7 +133,10 @@ def score_at(p, s):
 
 
 places = [(7, 5), (7, 6), (12, 11), (5, 7), (100, 99)]
-lesson.table([T("places", "Plätze"), T("score", "Punkte")], [[pair, f"{score_at(*pair):.4f}"] for pair in places])
+lesson.table(
+    [T("places", "Plätze"), T("score", "Punkte")],
+    [[pair, f"{score_at(*pair):.4f}"] for pair in places],
+)
 
 # %% [markdown] en
 # ### Exercise 4.3
@@ -273,7 +278,12 @@ for name in ("litellama-460m", "llama2-7b", "llama2-70b"):
     unshared = replace(config, num_key_value_heads=config.num_attention_heads)
     text = 4096
     rows.append(
-        [name, config.num_attention_heads, config.num_key_value_heads, f"{text * kv_bytes(config) / 1e9:.3g} GB"]
+        [
+            name,
+            config.num_attention_heads,
+            config.num_key_value_heads,
+            f"{text * kv_bytes(config) / 1e9:.3g} GB",
+        ]
     )
     rows[-1].append(f"{text * kv_bytes(unshared) / 1e9:.3g} GB")
 lesson.table(
@@ -348,7 +358,10 @@ from torch import nn
 class OldFeedForward(nn.Module):
     def __init__(self, size, middle):
         super().__init__()
-        self.up, self.down = nn.Linear(size, middle, bias=False), nn.Linear(middle, size, bias=False)
+        self.up, self.down = (
+            nn.Linear(size, middle, bias=False),
+            nn.Linear(middle, size, bias=False),
+        )
         for matrix in (self.up, self.down):
             # en: As large at the beginning as the lab's own.
             # de: Am Anfang so groß wie die des Labors.
@@ -360,7 +373,10 @@ class OldFeedForward(nn.Module):
 
 def layer_norm(model):
     for layer in model.model.layers:
-        layer.input_layernorm, layer.post_attention_layernorm = nn.LayerNorm(48), nn.LayerNorm(48)
+        layer.input_layernorm, layer.post_attention_layernorm = (
+            nn.LayerNorm(48),
+            nn.LayerNorm(48),
+        )
     model.model.norm = nn.LayerNorm(48)
 
 
@@ -380,7 +396,10 @@ SWAPS = {
     "LayerNorm": (small, layer_norm),
     T("no positions", "ohne Positionen"): (small, no_positions),
     "GELU": (small, old_feed_forward),
-    T("a key head for each", "eigene Key-Köpfe"): (replace(small, num_key_value_heads=4), lambda model: None),
+    T("a key head for each", "eigene Key-Köpfe"): (
+        replace(small, num_key_value_heads=4),
+        lambda model: None,
+    ),
 }
 
 # %% [markdown] en
@@ -409,7 +428,15 @@ from litellama.training.loop import train
 from litellama.training.recipe import Recipe
 
 steps, seeds = lesson.pick(fast=50, full=150), lesson.pick(fast=2, full=3)
-recipe = Recipe(steps, learning_rate=5e-3, warmup_steps=20, save_every=10**9, bfloat16=False, schedule="wsd", decay=0.2)
+recipe = Recipe(
+    steps,
+    learning_rate=5e-3,
+    warmup_steps=20,
+    save_every=10**9,
+    bfloat16=False,
+    schedule="wsd",
+    decay=0.2,
+)
 accuracy = {name: [] for name in SWAPS}
 for name, (config, swap) in SWAPS.items():
     for seed in range(seeds):
@@ -417,7 +444,9 @@ for name, (config, swap) in SWAPS.items():
         torch.manual_seed(seed)
         swap(model)
         with tempfile.TemporaryDirectory() as folder:
-            accuracy[name].append([news.accuracy for news in train(recipe, model, Lists(seed), Path(folder))])
+            accuracy[name].append(
+                [news.accuracy for news in train(recipe, model, Lists(seed), Path(folder))]
+            )
     last = [sum(run[-10:]) / 10 for run in accuracy[name]]
     print(f"{name:20}", "  ".join(f"{share:.0%}" for share in last))
 
@@ -432,17 +461,25 @@ from litellama.plots import LINES
 figure = go.Figure()
 for number, (name, runs) in enumerate(accuracy.items()):
     curve = [sum(values) / len(values) for values in zip(*runs, strict=True)]
-    low, high = ([choose(values) for values in zip(*runs, strict=True)] for choose in (min, max))
+    low, high = (
+        [choose(values) for values in zip(*runs, strict=True)] for choose in (min, max)
+    )
     colour, at = LINES[number % len(LINES)], list(range(1, steps + 1))
     figure.add_scatter(
         x=at + at[::-1], y=high + low[::-1], fill="toself", fillcolor=colour, opacity=0.15, line={"width": 0},
         hoverinfo="skip", showlegend=False,
     )  # fmt: skip
     dash = ("solid", "dash", "dot", "dashdot", "longdash")[number]
-    figure.add_scatter(x=at, y=curve, name=name, line={"color": colour, "width": 2.5, "dash": dash})
+    figure.add_scatter(
+        x=at, y=curve, name=name, line={"color": colour, "width": 2.5, "dash": dash}
+    )
 figure.update_layout(template="plotly_white", height=420)
 figure.update_xaxes(title=T("step of the training", "Schritt des Trainings"))
-figure.update_yaxes(title=T("tokens said right", "richtig wiederholte Tokens"), tickformat=".0%", range=[0, 1.02])
+figure.update_yaxes(
+    title=T("tokens said right", "richtig wiederholte Tokens"),
+    tickformat=".0%",
+    range=[0, 1.02],
+)
 lesson.picture(
     figure,
     T(
@@ -454,7 +491,9 @@ lesson.picture(
 )
 for name, runs in accuracy.items():
     lesson.result(
-        name, sum(sum(run[-10:]) / 10 for run in runs) / seeds, how=T("share right in the end", "am Ende richtig")
+        name,
+        sum(sum(run[-10:]) / 10 for run in runs) / seeds,
+        how=T("share right in the end", "am Ende richtig"),
     )
 
 # %% [markdown] en
@@ -502,8 +541,12 @@ assert 1 / 31 < without < 0.4
 assert gelu < as_llama
 assert abs(score_at(7, 6) - score_at(100, 99)) < 1e-9
 assert abs(score_at(7, 5) - score_at(5, 7)) > 0.1
-assert kv_bytes(PRESETS["llama2-70b"]) * 8 == kv_bytes(replace(PRESETS["llama2-70b"], num_key_value_heads=64))
-assert abs(sum(part.numel() for part in new_model(small, seed=0).parameters()) - 43_000) < 500
+assert kv_bytes(PRESETS["llama2-70b"]) * 8 == kv_bytes(
+    replace(PRESETS["llama2-70b"], num_key_value_heads=64)
+)
+assert (
+    abs(sum(part.numel() for part in new_model(small, seed=0).parameters()) - 43_000) < 500
+)
 
 # %% [markdown] en
 # ## To discuss

@@ -205,7 +205,9 @@ with torch.no_grad():
     yours = float(cross_entropy(logits, batch.targets.flatten()))
     total, _ = objective(batch.input_ids, batch.targets, batch.weights)
     theirs = float(total / batch.weights.sum())
-lesson.result(T("First loss, by your function", "Erster Loss, mit deiner Funktion"), yours, "nat")
+lesson.result(
+    T("First loss, by your function", "Erster Loss, mit deiner Funktion"), yours, "nat"
+)
 lesson.result(T("First loss, by the lab", "Erster Loss, vom Labor"), theirs, "nat")
 
 # %% [markdown] en
@@ -388,9 +390,18 @@ first = lesson.watch(job)
 from dataclasses import replace
 
 rates = (3e-5, 1e-2, 0.5)
-short = replace(job, material=job.folder, steps=lesson.pick(fast=40, full=150), looks=1, examine_every=1000)
+short = replace(
+    job,
+    material=job.folder,
+    steps=lesson.pick(fast=40, full=150),
+    looks=1,
+    examine_every=1000,
+)
 trials = lesson.watch_all(
-    {f"{rate:g}": replace(short, out=folder / f"rate-{rate:g}", learning_rate=rate) for rate in rates}
+    {
+        f"{rate:g}": replace(short, out=folder / f"rate-{rate:g}", learning_rate=rate)
+        for rate in rates
+    }
 )
 
 # %% [markdown] en
@@ -482,7 +493,9 @@ def where_to_stop(held):
 
 # %% check 5.5
 lesson.check("5.5", where_to_stop)
-lesson.result(T("Best step to stop at", "Bester Schritt zum Aufhören"), where_to_stop(by_heart.held))
+lesson.result(
+    T("Best step to stop at", "Bester Schritt zum Aufhören"), where_to_stop(by_heart.held)
+)
 
 # %% [markdown] en
 # ## How much should it read?
@@ -504,9 +517,24 @@ from litellama.training.planning import ARITHMETIC, LLAMA2
 
 lite, llama2 = fact(ARITHMETIC), fact(f"{LLAMA2}llama-2-7b.training-tokens")
 rows = [
-    (T("yours, so far", "deines, bisher"), first.tokens, first.parameters, T("measured", "gemessen")),
-    ("LiteLlama-460M", int(lite.number), PRESETS["litellama-460m"].num_parameters, lite.source.title),
-    ("LLaMA 2 7B", int(llama2.number), PRESETS["llama2-7b"].num_parameters, llama2.source.title),
+    (
+        T("yours, so far", "deines, bisher"),
+        first.tokens,
+        first.parameters,
+        T("measured", "gemessen"),
+    ),
+    (
+        "LiteLlama-460M",
+        int(lite.number),
+        PRESETS["litellama-460m"].num_parameters,
+        lite.source.title,
+    ),
+    (
+        "LLaMA 2 7B",
+        int(llama2.number),
+        PRESETS["llama2-7b"].num_parameters,
+        llama2.source.title,
+    ),
 ]
 lesson.table(
     [T("model", "Modell"), "Tokens", T("weights", "Gewichte"), T("tokens per weight", "Tokens pro Gewicht"),
@@ -612,7 +640,11 @@ lesson.picture(
         f"Wie ein Modell mit {lesson.digits(mine.parameters)} Gewichten auf meinem eigenen Rechner gelernt hat.",
     ),
 )  # fmt: skip
-lesson.result(T("Held-out loss of my model", "Zurückgehaltener Loss meines Modells"), mine.held[-1][1], "nat")
+lesson.result(
+    T("Held-out loss of my model", "Zurückgehaltener Loss meines Modells"),
+    mine.held[-1][1],
+    "nat",
+)
 
 # %% [markdown] en
 # ## Keep it

@@ -54,7 +54,11 @@ from litellama.training.sweep import Measured
 
 given = lesson.data("ladder")
 ladder = [Measured(**run) for run in given["runs"]]
-lesson.show(lesson.ladder(ladder, title=T("A ladder of 20 trainings", "Eine Leiter aus 20 Trainings")))
+lesson.show(
+    lesson.ladder(
+        ladder, title=T("A ladder of 20 trainings", "Eine Leiter aus 20 Trainings")
+    )
+)
 print(given["machine"])
 
 # %% [markdown] en
@@ -131,15 +135,24 @@ import plotly.graph_objects as go
 from litellama.plots import LINES
 
 largest = max(run.parameters for run in ladder)
-runs = sorted((run for run in ladder if run.parameters == largest), key=lambda run: run.tokens)
+runs = sorted(
+    (run for run in ladder if run.parameters == largest), key=lambda run: run.tokens
+)
 read, losses = [run.tokens for run in runs], [run.loss for run in runs]
 a, b = fit_power_law(read[:3], losses[:3])
 foretold = [a * tokens**-b for tokens in read]
 line = go.Figure()
 line.add_scatter(
-    x=read, y=foretold, name=T("straight line", "Gerade"), mode="lines", line={"color": LINES[1], "dash": "dash"}
+    x=read,
+    y=foretold,
+    name=T("straight line", "Gerade"),
+    mode="lines",
+    line={"color": LINES[1], "dash": "dash"},
 )
-for name, part, symbol in ((T("given", "gegeben"), slice(0, 3), 0), (T("not seen", "nicht gesehen"), slice(3, 5), 2)):
+for name, part, symbol in (
+    (T("given", "gegeben"), slice(0, 3), 0),
+    (T("not seen", "nicht gesehen"), slice(3, 5), 2),
+):
     line.add_scatter(
         x=read[part], y=losses[part], name=name, mode="markers",
         marker={"size": 11, "symbol": symbol, "color": LINES[symbol]},
@@ -244,7 +257,10 @@ def size(width):
 
 widths = lesson.pick(fast=(12, 24, 48), full=(12, 18, 24, 36, 48))
 sizes = {T(f"width {width}", f"Breite {width}"): size(width) for width in widths}
-lesson.table([T("size", "Größe"), "N"], [[name, lesson.digits(shape.num_parameters)] for name, shape in sizes.items()])
+lesson.table(
+    [T("size", "Größe"), "N"],
+    [[name, lesson.digits(shape.num_parameters)] for name, shape in sizes.items()],
+)
 
 # %%
 own = lesson.sweep(
@@ -306,21 +322,43 @@ lesson.check("6.3", training_operations)
 from litellama.footprint.facts import fact
 from litellama.training.planning import ARITHMETIC, LLAMA2
 
-speed = sum(training_operations(run.parameters, run.tokens) for run in own) / sum(run.hours * 3600 for run in own)
+speed = sum(training_operations(run.parameters, run.tokens) for run in own) / sum(
+    run.hours * 3600 for run in own
+)
 lesson.result(
     T("Speed of this computer in training", "Tempo dieses Rechners beim Training"), speed / 1e9,
     T("billion operations per second", "Milliarden Operationen pro Sekunde"), how="6 N D",
 )  # fmt: skip
 targets = {
     "LiteLlama-460M": (PRESETS["litellama-460m"].num_parameters, fact(ARITHMETIC)),
-    "LLaMA 2 7B": (PRESETS["llama2-7b"].num_parameters, fact(f"{LLAMA2}llama-2-7b.training-tokens")),
+    "LLaMA 2 7B": (
+        PRESETS["llama2-7b"].num_parameters,
+        fact(f"{LLAMA2}llama-2-7b.training-tokens"),
+    ),
 }
 rows = []
 for name, (parameters, tokens) in targets.items():
     operations = training_operations(parameters, tokens.number)
     years = operations / speed / 3600 / 24 / 365
-    rows.append([name, f"{parameters:.2e}", f"{tokens.number:.2e}", f"{operations:.1e}", lesson.digits(round(years))])
-lesson.table(["", "N", "D", T("operations (6 N D)", "Operationen (6 N D)"), T("years, here", "Jahre, hier")], rows)
+    rows.append(
+        [
+            name,
+            f"{parameters:.2e}",
+            f"{tokens.number:.2e}",
+            f"{operations:.1e}",
+            lesson.digits(round(years)),
+        ]
+    )
+lesson.table(
+    [
+        "",
+        "N",
+        "D",
+        T("operations (6 N D)", "Operationen (6 N D)"),
+        T("years, here", "Jahre, hier"),
+    ],
+    rows,
+)
 
 # %% [markdown] en
 # (`4.62e+08` is $4.62 \cdot 10^8$.)
@@ -372,7 +410,9 @@ prediction = fit(smaller).loss(largest, most)
 
 # %% check 6.4
 lesson.check("6.4", prediction, points)
-came = next(point.loss for point in points if (point.parameters, point.tokens) == (largest, most))
+came = next(
+    point.loss for point in points if (point.parameters, point.tokens) == (largest, most)
+)
 lesson.result(T("Foretold", "Vorhergesagt"), prediction, "nat", kind="computed")
 lesson.result(T("What came", "Wirklich"), came, "nat", how=given["machine"])
 
@@ -386,10 +426,16 @@ lesson.result(T("What came", "Wirklich"), came, "nat", how=given["machine"])
 # %%
 small_law = fit([point for point in points if point.parameters < largest])
 law = fit(points)
-fitted = {T("without the largest size", "ohne die größte Größe"): small_law, T("all 20", "alle 20"): law}
+fitted = {
+    T("without the largest size", "ohne die größte Größe"): small_law,
+    T("all 20", "alle 20"): law,
+}
 lesson.table(
     ["", "E", "α", "β"],
-    [[name, *(lesson.digits(round(x, 2)) for x in (one.E, one.alpha, one.beta))] for name, one in fitted.items()],
+    [
+        [name, *(lesson.digits(round(x, 2)) for x in (one.E, one.alpha, one.beta))]
+        for name, one in fitted.items()
+    ],
 )
 
 # %% [markdown] en
@@ -460,9 +506,18 @@ valley.add_scatter(
     x=range_of_sizes, y=[CHINCHILLA.loss(n, budget / 6 / n) for n in range_of_sizes], mode="lines",
     name=T("all splits of one budget", "alle Aufteilungen eines Budgets"), line={"color": LINES[0]},
 )  # fmt: skip
-marks = {"LLaMA 2 7B": parameters, T("20 tokens per parameter", "20 Tokens pro Parameter"): best_split(budget)[0]}
+marks = {
+    "LLaMA 2 7B": parameters,
+    T("20 tokens per parameter", "20 Tokens pro Parameter"): best_split(budget)[0],
+}
 for name, n in marks.items():
-    valley.add_scatter(x=[n], y=[CHINCHILLA.loss(n, budget / 6 / n)], mode="markers", name=name, marker={"size": 11})
+    valley.add_scatter(
+        x=[n],
+        y=[CHINCHILLA.loss(n, budget / 6 / n)],
+        mode="markers",
+        name=name,
+        marker={"size": 11},
+    )
 valley.update_layout(template="plotly_white")
 valley.update_xaxes(type="log", title="N")
 valley.update_yaxes(title=T("expected loss (nat)", "erwarteter Loss (nat)"))
@@ -508,7 +563,12 @@ lesson.table(
 )  # fmt: skip
 
 # %%
-picture = lesson.ladder(own, laws[0], extrapolated=far, title=T("My own scaling law", "Mein eigenes Skalierungsgesetz"))
+picture = lesson.ladder(
+    own,
+    laws[0],
+    extrapolated=far,
+    title=T("My own scaling law", "Mein eigenes Skalierungsgesetz"),
+)
 picture.update_yaxes(range=[-1, 1])
 lesson.picture(
     picture,
@@ -518,7 +578,12 @@ lesson.picture(
     ),
 )
 for name, value in (("E", laws[0].E), ("alpha", laws[0].alpha), ("beta", laws[0].beta)):
-    lesson.result(name, value, kind="computed", how=T("fitted to my own ladder", "an meine eigene Leiter angepasst"))
+    lesson.result(
+        name,
+        value,
+        kind="computed",
+        how=T("fitted to my own ladder", "an meine eigene Leiter angepasst"),
+    )
 lesson.result(
     T("Distance of my trainings from the law, on average", "Mittlerer Abstand meiner Trainings vom Gesetz"),
     100 * laws[0].residual, "%",
@@ -607,7 +672,10 @@ def bits_per_byte(loss, bytes_per_token):
 # %% check 6.7
 lesson.check("6.7", bits_per_byte)
 both = {"A": bits_per_byte(2.9, 4.2), "B": bits_per_byte(2.3, 3.0)}
-lesson.table(["", T("bits per byte", "Bit pro Byte")], [[name, lesson.digits(bits)] for name, bits in both.items()])
+lesson.table(
+    ["", T("bits per byte", "Bit pro Byte")],
+    [[name, lesson.digits(bits)] for name, bits in both.items()],
+)
 
 # %% [markdown] en
 # A is better, although its loss per token is larger.
@@ -647,7 +715,11 @@ for some in (ladder, own):
     assert by_size[large, long] < by_size[small, long] - 0.3
 assert foretold[-1] < losses[-1] - 0.1
 assert 0.80 < prediction / came < 0.87
-assert 3 < largest / max(point.parameters for point in points if point.parameters < largest) < 3.2
+assert (
+    3
+    < largest / max(point.parameters for point in points if point.parameters < largest)
+    < 3.2
+)
 assert small_law.E < 0.2 < law.E < 0.8
 assert 0.05 < law.residual < 0.065
 flat = [CHINCHILLA.loss(n, budget / 6 / n) for n in marks.values()]

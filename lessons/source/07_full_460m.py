@@ -76,11 +76,15 @@ from litellama.plots import LINES
 models = ["tinytown", "litellama-460m", "tinyllama-1.1b", "llama2-7b", "llama2-70b"]
 where = go.Figure()
 for part, colour in zip(full.parameters_by_part, LINES, strict=True):
-    shares = [PRESETS[name].parameters_by_part[part] / PRESETS[name].num_parameters for name in models]
+    shares = [
+        PRESETS[name].parameters_by_part[part] / PRESETS[name].num_parameters
+        for name in models
+    ]
     where.add_bar(x=shares, y=models, orientation="h", name=part, marker_color=colour)
 where.update_layout(barmode="stack", template="plotly_white", height=320, margin={"t": 20})
 where.update_xaxes(
-    title=T("share of all weights (computed)", "Anteil an allen Gewichten (berechnet)"), tickformat=".0%"
+    title=T("share of all weights (computed)", "Anteil an allen Gewichten (berechnet)"),
+    tickformat=".0%",
 )
 where.update_yaxes(autorange="reversed")
 lesson.show(where)
@@ -220,14 +224,23 @@ needed = [memory_per_device(full, count, 1024, bfloat16=bfloat16) for count in r
 memory = go.Figure()
 for part, colour in zip(asdict(needed[0]), [*LINES, "rgb(200,200,200)"], strict=True):
     memory.add_bar(
-        x=[str(count) for count in rows], y=[getattr(one, part) / 1e9 for one in needed], name=part, marker_color=colour
+        x=[str(count) for count in rows],
+        y=[getattr(one, part) / 1e9 for one in needed],
+        name=part,
+        marker_color=colour,
     )
 for gigabytes in (24, 80):
     label = T(f"a GPU with {gigabytes} GB", f"GPU mit {gigabytes} GB")
-    memory.add_hline(y=gigabytes, line_dash="dash", annotation_text=label, annotation_position="top left")
+    memory.add_hline(
+        y=gigabytes, line_dash="dash", annotation_text=label, annotation_position="top left"
+    )
 memory.update_layout(barmode="stack", template="plotly_white", height=420, margin={"t": 20})
-memory.update_xaxes(title=T("rows of 1,024 tokens at once", "Zeilen von 1024 Tokens auf einmal"))
-memory.update_yaxes(title=T("GB (computed; activations counted)", "GB (berechnet; Aktivierungen gezählt)"))
+memory.update_xaxes(
+    title=T("rows of 1,024 tokens at once", "Zeilen von 1024 Tokens auf einmal")
+)
+memory.update_yaxes(
+    title=T("GB (computed; activations counted)", "GB (berechnet; Aktivierungen gezählt)")
+)
 lesson.show(memory)
 
 # %% [markdown] en
@@ -263,7 +276,10 @@ from litellama.footprint.facts import fact
 from litellama.training.planning import ARITHMETIC
 
 card = fact(ARITHMETIC)
-lesson.table([T("where", "Stelle"), T("what it says", "was dort steht")], [[card.source.title, card.source.locator]])
+lesson.table(
+    [T("where", "Stelle"), T("what it says", "was dort steht")],
+    [[card.source.title, card.source.locator]],
+)
 
 # %% [markdown] en
 # ### Exercise 7.3
@@ -331,9 +347,17 @@ lesson.result(
 from litellama.training.planning import utilisations
 
 lesson.table(
-    [T("training", "Training"), T("share of the highest rate", "Anteil an der höchsten Rate"), T("source", "Quelle")],
     [
-        [one.name, f"{one.share:.1%}", T("derived from ", "abgeleitet aus ") + one.facts[-1].source.title]
+        T("training", "Training"),
+        T("share of the highest rate", "Anteil an der höchsten Rate"),
+        T("source", "Quelle"),
+    ],
+    [
+        [
+            one.name,
+            f"{one.share:.1%}",
+            T("derived from ", "abgeleitet aus ") + one.facts[-1].source.title,
+        ]
         for one in utilisations()
     ],
 )
@@ -382,7 +406,11 @@ from litellama.footprint.arithmetic import six_n_d, training_flops
 lesson.code(training_flops)
 tokens = int(card.number)
 exact, rule = training_flops(full, tokens, 1024), six_n_d(full, tokens)
-lesson.result(T("6ND against the exact count", "6ND gegen die genaue Zahl"), rule / exact, kind="computed")
+lesson.result(
+    T("6ND against the exact count", "6ND gegen die genaue Zahl"),
+    rule / exact,
+    kind="computed",
+)
 
 # %% test
 assert 1.05 < rule / exact < 1.07
@@ -435,11 +463,18 @@ from litellama.footprint.use import grids
 
 lesson.table(
     ["gpu", T("TFLOP/s (published)", "TFLOP/s (veröffentlicht)"), "watt", "GB"],
-    [[one.name, f"{one.flops / 1e12:.0f}", one.watts, one.memory / 1e9] for one in all_devices() if one.flops],
+    [
+        [one.name, f"{one.flops / 1e12:.0f}", one.watts, one.memory / 1e9]
+        for one in all_devices()
+        if one.flops
+    ],
 )
 lesson.table(
     ["country", T("g CO2e per kWh (published)", "g CO2e je kWh (veröffentlicht)")],
-    [[name, one.value] for name, one in sorted(grids().items(), key=lambda pair: pair[1].number)],
+    [
+        [name, one.value]
+        for name, one in sorted(grids().items(), key=lambda pair: pair[1].number)
+    ],
 )
 
 # %% exercise 7.5
@@ -477,8 +512,16 @@ plan = plan_training(
 )
 bill = plan.bills[0]
 how = T("by the plan above", "nach dem Plan oben")
-lesson.result(T("days", "Tage"), bill.gpu_hours / my_plan["gpus"] / 24, kind="estimated", how=how)
-lesson.result(T("cost", "Kosten"), bill.cost, T("dollars", "Dollar"), kind="estimated", how=my_plan["source"])
+lesson.result(
+    T("days", "Tage"), bill.gpu_hours / my_plan["gpus"] / 24, kind="estimated", how=how
+)
+lesson.result(
+    T("cost", "Kosten"),
+    bill.cost,
+    T("dollars", "Dollar"),
+    kind="estimated",
+    how=my_plan["source"],
+)
 lesson.result(T("energy", "Energie"), bill.kwh, "kWh", kind="estimated", how=how)
 lesson.result("CO2e", bill.grams / 1000, "kg", kind="estimated", how=my_plan["country"])
 
@@ -585,7 +628,9 @@ def real_steps(layers, steps):
     seconds, losses = [], []
     for _ in range(steps):
         began = time.perf_counter()
-        total, _ = objective(ids[:, :-1], ids[:, 1:], torch.ones_like(ids[:, 1:], dtype=torch.float32))
+        total, _ = objective(
+            ids[:, :-1], ids[:, 1:], torch.ones_like(ids[:, 1:], dtype=torch.float32)
+        )
         loss = total / tokens_at_once
         loss.backward()
         optimizer.step()
@@ -615,9 +660,22 @@ if 24 in measured:
     whole, kind, how = measured[24], "measured", T("all 24 layers", "alle 24 Schichten")
 else:
     whole, kind = measured[1] + 23 * per_layer, "estimated"
-    how = T("1 and 3 layers measured, scaled to 24", "1 und 3 Schichten gemessen, auf 24 hochgerechnet")
-lesson.result(T("loss before the first step", "Loss vor dem ersten Schritt"), losses[0], kind="measured")
-lesson.result(T("one step of LiteLlama 460M", "ein Schritt von LiteLlama 460M"), whole, "s", kind=kind, how=how)
+    how = T(
+        "1 and 3 layers measured, scaled to 24",
+        "1 und 3 Schichten gemessen, auf 24 hochgerechnet",
+    )
+lesson.result(
+    T("loss before the first step", "Loss vor dem ersten Schritt"),
+    losses[0],
+    kind="measured",
+)
+lesson.result(
+    T("one step of LiteLlama 460M", "ein Schritt von LiteLlama 460M"),
+    whole,
+    "s",
+    kind=kind,
+    how=how,
+)
 years = tokens / tokens_at_once * whole / 3600 / 24 / 365
 lesson.result(
     T("the whole training on this machine", "das ganze Training auf diesem Rechner"), years, T("years", "Jahre"),
@@ -697,15 +755,34 @@ gpus = [1, 2, 4, 8, 16, 32, 64]
 sharing = go.Figure()
 held = {}
 for name, colour in zip(["litellama-460m", "llama2-7b", "llama2-70b"], LINES, strict=False):
-    held[name] = [memory_per_device(PRESETS[name], 1, 1024, devices=count).total / 1e9 for count in gpus]
-    sharing.add_scatter(x=gpus, y=held[name], name=f"{name}, FSDP", mode="lines+markers", line_color=colour)
+    held[name] = [
+        memory_per_device(PRESETS[name], 1, 1024, devices=count).total / 1e9
+        for count in gpus
+    ]
+    sharing.add_scatter(
+        x=gpus, y=held[name], name=f"{name}, FSDP", mode="lines+markers", line_color=colour
+    )
     flat = [held[name][0]] * len(gpus)
-    sharing.add_scatter(x=gpus, y=flat, name=f"{name}, DDP", mode="lines", line={"color": colour, "dash": "dot"})
+    sharing.add_scatter(
+        x=gpus,
+        y=flat,
+        name=f"{name}, DDP",
+        mode="lines",
+        line={"color": colour, "dash": "dot"},
+    )
 limit = {"color": "black", "dash": "dash"}
-sharing.add_scatter(x=gpus, y=[80] * len(gpus), name=T("a GPU with 80 GB", "GPU mit 80 GB"), mode="lines", line=limit)
+sharing.add_scatter(
+    x=gpus,
+    y=[80] * len(gpus),
+    name=T("a GPU with 80 GB", "GPU mit 80 GB"),
+    mode="lines",
+    line=limit,
+)
 sharing.update_layout(template="plotly_white", height=440, margin={"t": 20})
 sharing.update_xaxes(type="log", title=T("number of GPUs", "Zahl der GPUs"), tickvals=gpus)
-sharing.update_yaxes(type="log", title=T("GB for each GPU (estimated)", "GB je GPU (geschätzt)"))
+sharing.update_yaxes(
+    type="log", title=T("GB for each GPU (estimated)", "GB je GPU (geschätzt)")
+)
 lesson.picture(
     sharing,
     T(
@@ -765,7 +842,9 @@ from litellama.training.tinytown.corpus import make_document
 
 folder = lesson.folder
 folder.mkdir(parents=True, exist_ok=True)
-stories = [message.content for seed in range(200) for message in make_document(seed).messages]
+stories = [
+    message.content for seed in range(200) for message in make_document(seed).messages
+]
 (folder / "lesson-07-stories.txt").write_text("\n".join(stories), encoding="utf-8")
 steps = lesson.pick(fast=20, full=60)
 options = (
@@ -782,21 +861,43 @@ from pathlib import Path
 curves = {}
 for processes in (1, 2):
     with tempfile.TemporaryDirectory() as place:
-        news = launch(Path(place) / "model", folder / "lesson-07-stories.txt", options, processes=processes)
+        news = launch(
+            Path(place) / "model",
+            folder / "lesson-07-stories.txt",
+            options,
+            processes=processes,
+        )
     curves[processes] = [one["loss"] for one in news if one["news"] == "Stepped"]
-    print(processes, T("process(es): last loss", "Prozess(e): letzter Loss"), f"{curves[processes][-1]:.4f}")
+    print(
+        processes,
+        T("process(es): last loss", "Prozess(e): letzter Loss"),
+        f"{curves[processes][-1]:.4f}",
+    )
 same = go.Figure()
-same.add_scatter(y=curves[1], name=T("one process", "ein Prozess"), line={"color": LINES[0], "width": 6})
-same.add_scatter(y=curves[2], name=T("two processes", "zwei Prozesse"), line={"color": LINES[1], "dash": "dash"})
+same.add_scatter(
+    y=curves[1], name=T("one process", "ein Prozess"), line={"color": LINES[0], "width": 6}
+)
+same.add_scatter(
+    y=curves[2],
+    name=T("two processes", "zwei Prozesse"),
+    line={"color": LINES[1], "dash": "dash"},
+)
 same.update_layout(template="plotly_white", height=340, margin={"t": 20})
 same.update_xaxes(title=T("step", "Schritt"))
 same.update_yaxes(title=T("loss", "Loss"))
 lesson.picture(
     same,
-    T("The same training in one process and in two.", "Dasselbe Training in einem Prozess und in zweien."),
+    T(
+        "The same training in one process and in two.",
+        "Dasselbe Training in einem Prozess und in zweien.",
+    ),
 )
 apart = max(abs(one / two - 1) for one, two in zip(curves[1], curves[2], strict=True))
-lesson.result(T("largest difference of the losses", "größter Unterschied der Losse"), f"{apart:.1e}", kind="measured")
+lesson.result(
+    T("largest difference of the losses", "größter Unterschied der Losse"),
+    f"{apart:.1e}",
+    kind="measured",
+)
 
 # %% [markdown] en
 # The two lines lie on one another. What is left is rounding: two halves added up round a little differently from a

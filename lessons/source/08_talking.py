@@ -61,7 +61,9 @@ town = lesson.model("tinytown")
 prompt = town.form.write([("user", "Tell me a story.")], town.tokenizer)
 begun = [*prompt, *town.tokenizer.encode(" Tom")]
 with torch.inference_mode():
-    logits = town.model(torch.tensor([begun], device=lesson.device)).logits[0, -1].double().cpu()  # (V)
+    logits = (
+        town.model(torch.tensor([begun], device=lesson.device)).logits[0, -1].double().cpu()
+    )  # (V)
 
 # %%
 import plotly.graph_objects as go
@@ -104,7 +106,9 @@ def softmax(logits, temperature):
 # %% check 8.1
 lesson.check("8.1", softmax)
 for temperature in (0.3, 1, 2):
-    torch.testing.assert_close(softmax(logits, temperature), Sampling(temperature, top_p=1).probabilities(logits))
+    torch.testing.assert_close(
+        softmax(logits, temperature), Sampling(temperature, top_p=1).probabilities(logits)
+    )
 print(T("equal to the library's", "gleich der Bibliothek"))
 
 # %% [markdown] en
@@ -170,7 +174,12 @@ start = [books.config.bos_token_id, *books.tokenizer.encode("The old woman said"
 
 
 def tell(sampling):
-    ids = [step.id for step in generate(books.model, start, sampling=sampling, max_new_tokens=70, seed=1)]
+    ids = [
+        step.id
+        for step in generate(
+            books.model, start, sampling=sampling, max_new_tokens=70, seed=1
+        )
+    ]
     threes = list(zip(ids, ids[1:], ids[2:], strict=False))
     return f"{1 - len(set(threes)) / len(threes):.0%}", books.tokenizer.decode(ids)
 
@@ -182,7 +191,10 @@ settings = {
     "temperature=2": Sampling(temperature=2, top_p=1),
 }
 told = {name: tell(sampling) for name, sampling in settings.items()}
-lesson.table([T("setting", "Einstellung"), T("repeated", "wiederholt"), "Text"], [[n, *t] for n, t in told.items()])
+lesson.table(
+    [T("setting", "Einstellung"), T("repeated", "wiederholt"), "Text"],
+    [[n, *t] for n, t in told.items()],
+)
 
 # %% [markdown] en teacher
 # Greedy text runs in circles, hot text falls apart; people want something between, and what is best depends on the
@@ -292,9 +304,24 @@ def with_cache(model, ids, new):
 
 # %% check 8.4
 lesson.check("8.4", with_cache)
-theirs = [step.id for step in generate(town.model, prompt, sampling=settings["greedy"], max_new_tokens=60, seed=0)]
-same = with_cache(town.model, prompt, 60) == without_cache(town.model, prompt, 60) == [*prompt, *theirs]
-print(T("with, without, library: the same tokens:", "mit, ohne, Bibliothek: dieselben Tokens:"), same)
+theirs = [
+    step.id
+    for step in generate(
+        town.model, prompt, sampling=settings["greedy"], max_new_tokens=60, seed=0
+    )
+]
+same = (
+    with_cache(town.model, prompt, 60)
+    == without_cache(town.model, prompt, 60)
+    == [*prompt, *theirs]
+)
+print(
+    T(
+        "with, without, library: the same tokens:",
+        "mit, ohne, Bibliothek: dieselben Tokens:",
+    ),
+    same,
+)
 
 # %% [markdown] en
 # Now measure: the mean time of a token, for texts of growing length. (The first round only warms up and does not
@@ -328,11 +355,14 @@ for write, times in took.items():
     curves.add_scatter(x=lengths, y=times[1:], name=write.__name__)
 curves.update_layout(template="plotly_white", height=340, margin={"t": 20}, colorway=LINES)
 curves.update_xaxes(title=T("tokens written", "geschriebene Tokens"), rangemode="tozero")
-curves.update_yaxes(title=T("milliseconds per token", "Millisekunden je Token"), rangemode="tozero")
+curves.update_yaxes(
+    title=T("milliseconds per token", "Millisekunden je Token"), rangemode="tozero"
+)
 lesson.show(curves)
 saved = took[without_cache][-1] / took[with_cache][-1]
 what = T(
-    "tokens: time without the cache, divided by that with it", "Tokens: Zeit ohne Cache, geteilt durch die mit Cache"
+    "tokens: time without the cache, divided by that with it",
+    "Tokens: Zeit ohne Cache, geteilt durch die mit Cache",
 )
 lesson.result(f"{lengths[-1]} {what}", saved)
 
@@ -348,9 +378,17 @@ from litellama.footprint.arithmetic import kv_bytes_per_token
 
 models = ["tinytown", "litellama-460m", "llama2-7b"]
 lesson.table(
-    [T("model", "Modell"), T("bytes per token", "Bytes je Token"), T("MB, full context", "MB, voller Kontext")],
     [
-        [name, kv_bytes_per_token(shape), round(kv_bytes_per_token(shape) * shape.max_position_embeddings / 1e6)]
+        T("model", "Modell"),
+        T("bytes per token", "Bytes je Token"),
+        T("MB, full context", "MB, voller Kontext"),
+    ],
+    [
+        [
+            name,
+            kv_bytes_per_token(shape),
+            round(kv_bytes_per_token(shape) * shape.max_position_embeddings / 1e6),
+        ]
         for name, shape in ((name, PRESETS[name]) for name in models)
     ],
 )
@@ -393,7 +431,12 @@ def tokens_per_second(people):
     engine = Engine(town.model)
 
     def listen(seed):
-        return sum(1 for _ in engine.generate(prompt, sampling=Sampling(), max_new_tokens=length, seed=seed))
+        return sum(
+            1
+            for _ in engine.generate(
+                prompt, sampling=Sampling(), max_new_tokens=length, seed=seed
+            )
+        )
 
     start = time.perf_counter()
     with ThreadPoolExecutor(people) as everybody:
@@ -405,16 +448,32 @@ tokens_per_second(1)
 rounds = [{people: tokens_per_second(people) for people in (1, 4, 16)} for _ in range(3)]
 together = {people: max(speeds[people] for speeds in rounds) for people in (1, 4, 16)}
 for people, speed in together.items():
-    lesson.result(T(f"{people} at once, together", f"{people} auf einmal, zusammen"), speed, T("tokens/s", "Tokens/s"))
+    lesson.result(
+        T(f"{people} at once, together", f"{people} auf einmal, zusammen"),
+        speed,
+        T("tokens/s", "Tokens/s"),
+    )
 
 # %%
-streams = go.Figure(go.Bar(x=[str(people) for people in together], y=list(together.values()), marker_color=LINES[0]))
+streams = go.Figure(
+    go.Bar(
+        x=[str(people) for people in together],
+        y=list(together.values()),
+        marker_color=LINES[0],
+    )
+)
 each = [speed / people for people, speed in together.items()]
-line = {"x": [str(people) for people in together], "y": each, "marker": {"color": LINES[1], "size": 12}}
+line = {
+    "x": [str(people) for people in together],
+    "y": each,
+    "marker": {"color": LINES[1], "size": 12},
+}
 streams.add_scatter(**line, name=T("each", "jeder"), mode="markers+lines")
 streams.data[0].name = T("all together", "alle zusammen")
 streams.update_layout(template="plotly_white", height=340, margin={"t": 20})
-streams.update_xaxes(title=T("conversations at once", "Gespräche auf einmal"), type="category")
+streams.update_xaxes(
+    title=T("conversations at once", "Gespräche auf einmal"), type="category"
+)
 streams.update_yaxes(title=T("tokens per second", "Tokens je Sekunde"))
 lesson.picture(
     streams,
@@ -524,9 +583,16 @@ matrix = town.model.model.layers[0].mlp.up_proj.weight.detach().cpu()
 kept = Linear8(matrix)
 mine = [round_row(row, 8) for row in matrix]
 whole, scales = torch.stack([q for q, _, _ in mine]), torch.stack([s for _, s, _ in mine])
-print(T("scales, rounded, the same:", "Maßstäbe, gerundet, gleich:"), torch.equal(scales.bfloat16(), kept.scale))
+print(
+    T("scales, rounded, the same:", "Maßstäbe, gerundet, gleich:"),
+    torch.equal(scales.bfloat16(), kept.scale),
+)
 apart = (whole - kept.resting).abs()
-print(T("whole numbers the same:", "ganze Zahlen gleich:"), f"{(apart == 0).double().mean():.0%};", end=" ")
+print(
+    T("whole numbers the same:", "ganze Zahlen gleich:"),
+    f"{(apart == 0).double().mean():.0%};",
+    end=" ",
+)
 print(T("largest difference:", "größter Unterschied:"), int(apart.max()))
 
 # %% [markdown] en
@@ -547,7 +613,9 @@ import copy
 from litellama.training.evaluation import held_out_batches
 from litellama.training.perplexity import held_out_loss
 
-unseen = held_out_batches(town.tokenizer, town.config, documents=lesson.pick(fast=30, full=60))
+unseen = held_out_batches(
+    town.tokenizer, town.config, documents=lesson.pick(fast=30, full=60)
+)
 
 
 def rounded(bits):
@@ -589,7 +657,9 @@ for bits in (8, 6, 5, 4, 3, 2):
 # %% exercise 8.7
 ### BEGIN SOLUTION
 #: advised_bits = ...
-advised_bits = min(bits for bits, value in perplexity.items() if value <= 1.05 * perplexity[32])
+advised_bits = min(
+    bits for bits, value in perplexity.items() if value <= 1.05 * perplexity[32]
+)
 ### END SOLUTION
 
 # %% check 8.7
@@ -612,9 +682,14 @@ library = {}
 for precision in PRECISIONS:
     model = keep_weights(open_checkpoint(town.folder).model, precision)
     print(precision, end=" ", flush=True)
-    library[precision] = (resting_bytes(model) / 1e6, held_out_loss(model, unseen).perplexity)
+    library[precision] = (
+        resting_bytes(model) / 1e6,
+        held_out_loss(model, unseen).perplexity,
+    )
 head = [T("weights in", "Gewichte in"), "MB", T("perplexity", "Perplexität")]
-lesson.table(head, [[name, f"{size:.2f}", f"{value:.4f}"] for name, (size, value) in library.items()])
+lesson.table(
+    head, [[name, f"{size:.2f}", f"{value:.4f}"] for name, (size, value) in library.items()]
+)
 
 
 # %%
@@ -634,9 +709,18 @@ quality.add_scatter(
     mode="markers+text", text=list(library), name=T("library", "Bibliothek"), marker={"size": 11, "symbol": "diamond"},
     textposition=["top center", "top center", "bottom center", "bottom right", "middle right"],
 )  # fmt: skip
-quality.update_layout(template="plotly_white", height=420, margin={"t": 20}, colorway=LINES, legend={"x": 0.5, "y": 1})
+quality.update_layout(
+    template="plotly_white",
+    height=420,
+    margin={"t": 20},
+    colorway=LINES,
+    legend={"x": 0.5, "y": 1},
+)
 quality.update_xaxes(title=T("MB of weights", "MB Gewichte"), range=[0, 13])
-worse = T("perplexity higher by (%; 0.1 and less: 0.1)", "Perplexität höher um (%; 0,1 und weniger: 0,1)")
+worse = T(
+    "perplexity higher by (%; 0.1 and less: 0.1)",
+    "Perplexität höher um (%; 0,1 und weniger: 0,1)",
+)
 quality.update_yaxes(title=worse, type="log", dtick=1, range=[-1.4, 2])
 lesson.picture(
     quality,
@@ -650,8 +734,16 @@ lesson.picture(
 from litellama.memory import weight_bytes
 
 size, value = library["int4"]
-lesson.result(T("4 bits: size of 32 bits", "4 Bit: Größe gegenüber 32 Bit"), size / library["float32"][0] * 100, "%")
-lesson.result(T("4 bits: perplexity higher by", "4 Bit: Perplexität höher um"), percent_worse(value), "%")
+lesson.result(
+    T("4 bits: size of 32 bits", "4 Bit: Größe gegenüber 32 Bit"),
+    size / library["float32"][0] * 100,
+    "%",
+)
+lesson.result(
+    T("4 bits: perplexity higher by", "4 Bit: Perplexität höher um"),
+    percent_worse(value),
+    "%",
+)
 for precision in ("float16", "int4"):
     gigabytes = weight_bytes(PRESETS["llama2-70b"], precision) / 1e9
     how = T("from its shape", "aus seiner Form")
@@ -672,8 +764,12 @@ for precision in ("float16", "int4"):
 assert same
 assert work == (5850, 108)
 assert town.tokenizer.vocab_size == 3072
-assert float(told["greedy"][0].rstrip("%")) > 10 > float(told["temperature=2"][0].rstrip("%"))
-assert float(told["greedy, repetition_penalty=1.3"][0].rstrip("%")) < float(told["greedy"][0].rstrip("%"))
+assert (
+    float(told["greedy"][0].rstrip("%")) > 10 > float(told["temperature=2"][0].rstrip("%"))
+)
+assert float(told["greedy, repetition_penalty=1.3"][0].rstrip("%")) < float(
+    told["greedy"][0].rstrip("%")
+)
 assert saved > 1
 assert together[16] > together[1]
 assert torch.equal(scales.bfloat16(), kept.scale)

@@ -69,7 +69,9 @@ from litellama.explain.reading import read_text
 
 town = lesson.model("tinytown")
 words = "hat lamp Tom green boat Anna seven key"
-riddle = read_text(town.model, town.tokenizer, f" {words} hat lamp Tom green", max_new_tokens=1)
+riddle = read_text(
+    town.model, town.tokenizer, f" {words} hat lamp Tom green", max_new_tokens=1
+)
 tokens = riddle.tokens[:13]
 lesson.table(range(1, 14), [tokens])
 
@@ -81,7 +83,10 @@ looks_at = 6
 
 # %% check 9.1
 lesson.check("9.1", looks_at)
-print(T("The model goes on with:", "Das Modell schreibt weiter:"), riddle.text_of(riddle.answer))
+print(
+    T("The model goes on with:", "Das Modell schreibt weiter:"),
+    riddle.text_of(riddle.answer),
+)
 
 # %% [markdown] en
 # This is the *map* of head 3.5. Each row is a token; dark squares are where it looks. Find row 13. As long as no word
@@ -101,7 +106,9 @@ from litellama.plots import attention_map
 
 layer, head = 3, 5
 maps = attention_maps(town.model, riddle.ids[:13])
-picture = attention_map(tokens, maps.weights[layer - 1, head - 1], title=T("Head", "Kopf") + f" {layer}.{head}")
+picture = attention_map(
+    tokens, maps.weights[layer - 1, head - 1], title=T("Head", "Kopf") + f" {layer}.{head}"
+)
 if (layer, head) == (3, 5):
     lesson.picture(picture, T(
         "Head 3.5 on a row of words that begins anew: from the ninth word on it looks at what came next last time.",
@@ -155,7 +162,12 @@ def previous_token_score(weights):
 
 
 previous = float(previous_token_score(maps.weights[1, 4]))
-lesson.result(T("Head 2.5, previous token", "Kopf 2.5, voriges Token"), 100 * previous, "%", kind="computed")
+lesson.result(
+    T("Head 2.5, previous token", "Kopf 2.5, voriges Token"),
+    100 * previous,
+    "%",
+    kind="computed",
+)
 
 # %% [markdown] en
 # `weights[row][column]` is the share of its look that token `row` gives to token `column`. Python counts from 0: the
@@ -199,9 +211,13 @@ def induction_score(weights, n):
 # %% check 9.2
 lesson.check("9.2", induction_score)
 
-twice = read_text(town.model, town.tokenizer, f" {words} {words}", max_new_tokens=1).ids[:17]
+twice = read_text(town.model, town.tokenizer, f" {words} {words}", max_new_tokens=1).ids[
+    :17
+]
 maps = attention_maps(town.model, twice)
-yours = torch.tensor([[float(induction_score(weights, 8)) for weights in layer] for layer in maps.weights])
+yours = torch.tensor(
+    [[float(induction_score(weights, 8)) for weights in layer] for layer in maps.weights]
+)
 difference = float((yours - role_scores(maps, twice, [])["induction"]).abs().max())
 lesson.result(
     T("Largest difference between your scores and the lab's", "Größter Unterschied zwischen deinen Werten und denen "
@@ -241,12 +257,16 @@ names = {
 }  # fmt: skip
 roles = head_roles(town.model, town.tokenizer)
 found = [[roles.role(layer, head) for head in range(6)] for layer in range(6)]
-grid = head_grid([[share for _, share in row] for row in found], title=T("The roles", "Die Rollen"))
+grid = head_grid(
+    [[share for _, share in row] for row in found], title=T("The roles", "Die Rollen")
+)
 grid.update_traces(
     text=[[names[role] for role, _ in row] for row in found], texttemplate="%{text}<br>%{z:.0%}", colorscale=SHARES,
     zmin=0, zmax=1, colorbar_tickformat=".0%", textfont_size=11,
 )  # fmt: skip
-grid.update_xaxes(title=T("head", "Kopf")).update_yaxes(title=T("layer", "Schicht")).update_layout(height=520)
+grid.update_xaxes(title=T("head", "Kopf")).update_yaxes(
+    title=T("layer", "Schicht")
+).update_layout(height=520)
 lesson.picture(grid, T(
     "The role of each of TinyTown's heads, and how much of its look goes there; the last layer on top.",
     "Die Rolle jedes Kopfes von TinyTown und wie viel seines Blicks dorthin geht; die letzte Schicht steht oben.",
@@ -341,7 +361,11 @@ score_without = head_roles(changed, town.tokenizer).scores["induction"][2, 4]
 
 # %% check 9.4
 lesson.check("9.4", score_without)
-lesson.result(T("Head 3.5, induction", "Kopf 3.5, Induktion"), 100 * float(roles.scores["induction"][2, 4]), "%")
+lesson.result(
+    T("Head 3.5, induction", "Kopf 3.5, Induktion"),
+    100 * float(roles.scores["induction"][2, 4]),
+    "%",
+)
 lesson.result(
     T("Head 3.5, induction, without 2.5 and 2.6", "Kopf 3.5, Induktion, ohne 2.5 und 2.6"), 100 * float(score_without),
     "%",
@@ -357,7 +381,9 @@ lesson.result(
 # Köpfe abgeschaltet.
 
 # %%
-thrice = read_text(town.model, town.tokenizer, f" {words} {words} {words}", max_new_tokens=1).ids[:24]
+thrice = read_text(
+    town.model, town.tokenizer, f" {words} {words} {words}", max_new_tokens=1
+).ids[:24]
 
 
 def guesses(model):
@@ -370,7 +396,10 @@ rows = [(T("without 2.5 and 2.6", "ohne 2.5 und 2.6"), [(2, 5), (2, 6)])]
 rows += [(T("without 4.1 and 4.2", "ohne 4.1 und 4.2"), [(4, 1), (4, 2)])]
 lesson.table(
     [T("right", "richtig"), *words.split()],
-    [[T("all heads", "alle Köpfe"), *guesses(town.model)], *([name, *guesses(turned(off))] for name, off in rows)],
+    [
+        [T("all heads", "alle Köpfe"), *guesses(town.model)],
+        *([name, *guesses(turned(off))] for name, off in rows),
+    ],
 )
 
 # %% test
@@ -496,11 +525,19 @@ print(", ".join(f"{layer + 1}.{head + 1}" for layer, head in left.nonzero().toli
 # `True` (ja) oder `False` (nein)?
 
 # %%
-in_story, in_answer = (place for place, token in enumerate(reading.tokens) if token == " blue")
+in_story, in_answer = (
+    place for place, token in enumerate(reading.tokens) if token == " blue"
+)
 looks = attention_maps(town.model, reading.ids[:in_answer]).weights[:, :, -1, in_story]
 lesson.table(
-    [T("layer", "Schicht"), *(T(f"head {number}", f"Kopf {number}") for number in range(1, 7))],
-    [[number, *(f"{share:.0%}" for share in row)] for number, row in enumerate(looks.tolist(), 1)],
+    [
+        T("layer", "Schicht"),
+        *(T(f"head {number}", f"Kopf {number}") for number in range(1, 7)),
+    ],
+    [
+        [number, *(f"{share:.0%}" for share in row)]
+        for number, row in enumerate(looks.tolist(), 1)
+    ],
 )
 
 # %% exercise 9.6
@@ -543,8 +580,12 @@ dots = go.Figure(go.Scatter(
 ))  # fmt: skip
 dots.add_hline(y=-lost.score, line={"color": LINES[1], "dash": "dash"})
 dots.update_layout(template="plotly_white", height=440, margin={"t": 20})
-dots.update_xaxes(title=T("looks at “blue”", "schaut auf „blue“"), tickformat=".0%", range=[-0.05, 1.05])
-dots.update_yaxes(title=T("lead of blue over red changes by", "Vorsprung von blue vor red ändert sich um"))
+dots.update_xaxes(
+    title=T("looks at “blue”", "schaut auf „blue“"), tickformat=".0%", range=[-0.05, 1.05]
+)
+dots.update_yaxes(
+    title=T("lead of blue over red changes by", "Vorsprung von blue vor red ändert sich um")
+)
 lesson.picture(dots, T(
     "Each dot is a head. Those that look at the answer's word most are hardly missed; 1.6, which is missed most, does "
     "not look there.",
@@ -575,13 +616,27 @@ def lead(heads, strength=1.0, patch=None):
     for layer, head in heads:
         chosen[0, layer - 1, head - 1] = True
     scales = torch.where(chosen, strength, 1.0)
-    return float(scores_with_heads(town.model, reading, blue_over_red, scales, patch, chosen)[0])
+    return float(
+        scores_with_heads(town.model, reading, blue_over_red, scales, patch, chosen)[0]
+    )
 
 
-sets = {"–": [], "4.2": [(4, 2)], "4.2, 4.3": [(4, 2), (4, 3)], "4.2, 4.3, 5.1, 5.3": [(4, 2), (4, 3), (5, 1), (5, 3)]}
+sets = {
+    "–": [],
+    "4.2": [(4, 2)],
+    "4.2, 4.3": [(4, 2), (4, 3)],
+    "4.2, 4.3, 5.1, 5.3": [(4, 2), (4, 3), (5, 1), (5, 3)],
+}
 lesson.table(
-    [T("heads", "Köpfe"), T("lead, switched off", "Vorsprung, abgeschaltet"), T("lead, patched", "nach dem Patching")],
-    [[name, f"{lead(heads, strength=0.0):+.1f}", f"{lead(heads, patch=said):+.1f}"] for name, heads in sets.items()],
+    [
+        T("heads", "Köpfe"),
+        T("lead, switched off", "Vorsprung, abgeschaltet"),
+        T("lead, patched", "nach dem Patching"),
+    ],
+    [
+        [name, f"{lead(heads, strength=0.0):+.1f}", f"{lead(heads, patch=said):+.1f}"]
+        for name, heads in sets.items()
+    ],
 )
 
 # %% [markdown] en
@@ -686,10 +741,16 @@ lesson.check("9.7", partners)
 from litellama.explain.lens import logit_lens
 from litellama.plots import layer_guesses
 
-lens = logit_lens(town.model, reading.ids[:-1], [place - 1 for place in reading.answer], top=1)
+lens = logit_lens(
+    town.model, reading.ids[:-1], [place - 1 for place in reading.answer], top=1
+)
 texts = [[town.tokenizer.token_text(int(id)) for id in row] for row in lens.ids[:, :, 0]]
-guessed = layer_guesses([reading.tokens[place] for place in reading.answer], texts, lens.probabilities[:, :, 0])
-guessed.update_traces(y=["Embedding", *(T("layer", "Schicht") + f" {layer}" for layer in range(1, 7))])
+guessed = layer_guesses(
+    [reading.tokens[place] for place in reading.answer], texts, lens.probabilities[:, :, 0]
+)
+guessed.update_traces(
+    y=["Embedding", *(T("layer", "Schicht") + f" {layer}" for layer in range(1, 7))]
+)
 lesson.show(guessed.update_layout(height=400))
 
 # %% test
@@ -698,7 +759,12 @@ assert "red" in answer(turned([(1, 6)]))
 assert answer(turned([(2, 5)], strength=0.5)) == usual == "The hat is blue."
 assert all(left[layer - 1, head - 1] for layer, head in needed)
 assert sum(role is not None for row in found for role, _ in row) == 16
-assert float(switch_off_each(town.model, reading, Target(in_answer, in_answer + 1)).effects[3, 2]) > -0.001
+assert (
+    float(
+        switch_off_each(town.model, reading, Target(in_answer, in_answer + 1)).effects[3, 2]
+    )
+    > -0.001
+)
 assert 3 < int(left.sum()) < 20
 assert float(looks[3, 1]) > 0.9
 assert float(looks[3, 2]) > 0.9

@@ -267,13 +267,17 @@ names = {
     "shapley sampling": T("Shapley sampling", "Shapley-Stichprobe"), "attention": T("attention", "Aufmerksamkeit"),
     "attention rollout": T("attention rollout", "Rollout"), "random": T("random", "Zufall"),
 }  # fmt: skip
-found = {name: finished(attribute(town.model, reading, rather, name, words)) for name in METHODS}
+found = {
+    name: finished(attribute(town.model, reading, rather, name, words)) for name in METHODS
+}
 table = torch.stack([one.scores / one.scores.abs().max() for one in found.values()])
 picture = go.Figure(go.Heatmap(
     z=table.tolist(), x=[f"{number} {text}" for number, text in enumerate(texts)], y=[names[name] for name in found],
     colorscale=SIGNED, reversescale=True, zmin=-1, zmax=1, texttemplate="%{z:.1f}", showscale=False,
 ))  # fmt: skip
-picture.update_layout(template="plotly_white", height=340, margin={"t": 20}).update_yaxes(autorange="reversed")
+picture.update_layout(template="plotly_white", height=340, margin={"t": 20}).update_yaxes(
+    autorange="reversed"
+)
 lesson.picture(picture, T(
     "Seven explanations of “Anna rather than Tom”. In each row the largest score is 1; below zero (orange) a word "
     "speaks for Tom.",
@@ -302,8 +306,17 @@ lesson.picture(picture, T(
 rows = []
 for name in ("integrated gradients", "shapley sampling", "ablation"):
     one = found[name]
-    rows.append([names[name], f"{one.scores.sum():.2f}", f"{one.score - one.blank_score:.2f}"])
-lesson.table([T("method", "Verfahren"), T("sum", "Summe"), T("whole minus blank", "ganz minus leer")], rows)
+    rows.append(
+        [names[name], f"{one.scores.sum():.2f}", f"{one.score - one.blank_score:.2f}"]
+    )
+lesson.table(
+    [
+        T("method", "Verfahren"),
+        T("sum", "Summe"),
+        T("whole minus blank", "ganz minus leer"),
+    ],
+    rows,
+)
 
 # %% [markdown] en
 # Ablation hands out about twice what there is: *Anna* alone gets more than the whole, and *hat* most of it once more,
@@ -337,7 +350,12 @@ lesson.table([T("method", "Verfahren"), T("sum", "Summe"), T("whole minus blank"
 pair = [words[texts.index("Anna")], words[texts.index("hat")]]
 versions = torch.tensor([[False, False], [True, False], [False, True], [True, True]])
 scores = Scorer(town.model, reading, rather, pair).kept(versions).tolist()
-kinds = [T("nothing", "keins"), T("only Anna", "nur Anna"), T("only hat", "nur hat"), T("both", "beide")]
+kinds = [
+    T("nothing", "keins"),
+    T("only Anna", "nur Anna"),
+    T("only hat", "nur hat"),
+    T("both", "beide"),
+]
 lesson.table(kinds, [[f"{score:+.2f}" for score in scores]])
 
 # %% [markdown] en
@@ -423,7 +441,9 @@ def left_over(case, method, seed):
 stories = list(cases(town.model, town.tokenizer, lesson.pick(fast=10, full=40)))
 chosen = ("ablation", "attention", "gradient x input", "random")
 left = {
-    names[name]: torch.stack([left_over(case, name, seed) for seed, case in enumerate(stories)]).mean(0)
+    names[name]: torch.stack(
+        [left_over(case, name, seed) for seed, case in enumerate(stories)]
+    ).mean(0)
     for name in chosen
 }
 lesson.show(curves(
@@ -466,7 +486,10 @@ lesson.check("10.5", my_story)
 from lessons.checks.lesson_10 import colour_of_the_hat
 
 tried = colour_of_the_hat(my_story)
-lesson.table([T("word", "Wort"), *tried.words], [[T("score", "Wertung"), *(f"{value:.2f}" for value in tried.scores)]])
+lesson.table(
+    [T("word", "Wort"), *tried.words],
+    [[T("score", "Wertung"), *(f"{value:.2f}" for value in tried.scores)]],
+)
 print(T("all words at once:", "alle Wörter zugleich:"), f"{tried.together:.2f}")
 
 # %% [markdown] en
@@ -523,10 +546,20 @@ for news in trust(town.model, town.tokenizer, questions, seed=0, methods=methods
         measured = news
     else:
         print(f"\r{news.done} / {news.total}", end="")
-hits = {name: round(method.pointing * questions) for name, method in measured.methods.items()}
+hits = {
+    name: round(method.pointing * questions) for name, method in measured.methods.items()
+}
 lesson.table(
-    [T("method", "Verfahren"), T("right", "richtig"), T("of", "von"), T("seconds each", "Sekunden je Antwort")],
-    [[names[name], hits[name], questions, f"{method.seconds:.2f}"] for name, method in measured.methods.items()],
+    [
+        T("method", "Verfahren"),
+        T("right", "richtig"),
+        T("of", "von"),
+        T("seconds each", "Sekunden je Antwort"),
+    ],
+    [
+        [names[name], hits[name], questions, f"{method.seconds:.2f}"]
+        for name, method in measured.methods.items()
+    ],
 )
 
 # %% [markdown] en
@@ -564,7 +597,9 @@ def wilson(hits, questions):
     middle = (share + z**2 / (2 * questions)) / below
     ### BEGIN SOLUTION
     #: half = z / below * ...
-    half = z / below * math.sqrt(share * (1 - share) / questions + z**2 / (4 * questions**2))
+    half = (
+        z / below * math.sqrt(share * (1 - share) / questions + z**2 / (4 * questions**2))
+    )
     ### END SOLUTION
     return middle - half, middle + half
 
@@ -585,7 +620,9 @@ from litellama.plots import trust_table
 facts = measured.to_json()["methods"]
 for name, fact in facts.items():
     fact["low"], fact["high"] = wilson(hits[name], questions)
-mine = trust_table(facts, names=names).update_xaxes(title=T("top word is evidence", "oberstes Wort ist ein Beleg"))
+mine = trust_table(facts, names=names).update_xaxes(
+    title=T("top word is evidence", "oberstes Wort ist ein Beleg")
+)
 lesson.picture(mine.update_layout(height=360), T(
     f"How often each method's top word is evidence, with 95 % intervals; {questions} questions, measured here.",
     f"Wie oft das oberste Wort jedes Verfahrens ein Beleg ist, mit 95-%-Intervall; {questions} Fragen, hier gemessen.",
@@ -602,7 +639,12 @@ for name, one in published.items():
     low, high = wilson(round(500 * one["pointing"]), 500)
     rows.append([names[name], f"{one['pointing']:.1%}", f"{low:.1%} – {high:.1%}"])
 lesson.table(
-    [T("500 questions", "500 Fragen"), T("top word right", "oberstes Wort richtig"), T("interval", "Intervall")], rows
+    [
+        T("500 questions", "500 Fragen"),
+        T("top word right", "oberstes Wort richtig"),
+        T("interval", "Intervall"),
+    ],
+    rows,
 )
 
 # %% [markdown] en
@@ -687,7 +729,9 @@ assert texts[int(contrast.scores.argmin())] == "Tom"
 assert float(contrast.scores.min()) < -3
 for name in ("integrated gradients", "shapley sampling"):
     assert found[name].gap < 0.01
-assert float(found["ablation"].scores.sum()) > 1.2 * (found["ablation"].score - found["ablation"].blank_score)
+assert float(found["ablation"].scores.sum()) > 1.2 * (
+    found["ablation"].score - found["ablation"].blank_score
+)
 assert float(found["attention"].scores.min()) >= 0
 assert torch.allclose(torch.tensor(by_hand), sampled, atol=1e-3)
 assert float(left[names["ablation"]].mean()) < float(left[names["random"]].mean())
@@ -696,7 +740,10 @@ assert max(tried.scores) < 0.5 < tried.together
 assert "Anna" in mistake.text_of(mistake.answer)
 assert abs(float(why[-1])) < 0.1
 assert mistake.text_of(parts[-1]).strip() == "key"
-assert lesson.ask("Anna found a book. Tom found a key. Who found the key?") == "Tom found the key."
+assert (
+    lesson.ask("Anna found a book. Tom found a key. Who found the key?")
+    == "Tom found the key."
+)
 assert hits["ablation"] > hits["random"]
 assert len(town.card["trust"]["methods"]) == 7
 

@@ -72,15 +72,22 @@ a100 = fact(measured_by_others + "llama-2-7b-chat.energy-per-response-a100-batch
 things = {
     T("boil a litre of water", "einen Liter Wasser kochen"): kettle.high / WH,
     T("charge a phone", "ein Handy laden"): phone.high / WH,
-    T("LLaMA 2 7B, a reply, its GPU alone", "LLaMA 2 7B, eine Antwort, nur die GPU"): a100.number / WH,
-    T("ChatGPT, a question (an outsider's estimate)", "ChatGPT, eine Frage (von außen geschätzt)"): fact(
-        measured_by_others + "chatgpt-gpt-4o-typical-query.energy"
-    ).number,
+    T(
+        "LLaMA 2 7B, a reply, its GPU alone", "LLaMA 2 7B, eine Antwort, nur die GPU"
+    ): a100.number / WH,
+    T(
+        "ChatGPT, a question (an outsider's estimate)",
+        "ChatGPT, eine Frage (von außen geschätzt)",
+    ): fact(measured_by_others + "chatgpt-gpt-4o-typical-query.energy").number,
 }
 dots = {"size": 14, "color": LINES[0]}
-everyday = go.Figure(go.Scatter(x=list(things.values()), y=list(things), mode="markers", marker=dots))
+everyday = go.Figure(
+    go.Scatter(x=list(things.values()), y=list(things), mode="markers", marker=dots)
+)
 everyday.update_layout(template="plotly_white", height=280, margin={"t": 20})
-everyday.update_xaxes(type="log", dtick=1, title=T("watt-hours (published)", "Wattstunden (veröffentlicht)"))
+everyday.update_xaxes(
+    type="log", dtick=1, title=T("watt-hours (published)", "Wattstunden (veröffentlicht)")
+)
 everyday.update_yaxes(autorange="reversed", automargin=True)
 lesson.show(everyday)
 
@@ -135,9 +142,15 @@ from litellama.footprint.sensors import sensors
 ways = {
     "RAPL": T("the processor's counter", "Zähler des Prozessors"),
     "NVML counter": T("the graphics card's counter", "Zähler der Grafikkarte"),
-    "NVML power": T("the graphics card's watts, over time", "Watt der Grafikkarte, über die Zeit"),
-    "CPU time x watts per core": T("seconds of work x usual watts of a core", "Rechenzeit x übliche Watt eines Kerns"),
-    "installed memory x watts per GB": T("memory x usual watts per GB", "Speicher x übliche Watt je GB"),
+    "NVML power": T(
+        "the graphics card's watts, over time", "Watt der Grafikkarte, über die Zeit"
+    ),
+    "CPU time x watts per core": T(
+        "seconds of work x usual watts of a core", "Rechenzeit x übliche Watt eines Kerns"
+    ),
+    "installed memory x watts per GB": T(
+        "memory x usual watts per GB", "Speicher x übliche Watt je GB"
+    ),
 }
 known = {True: T("measured", "gemessen"), False: T("estimated", "geschätzt")}
 lesson.table(
@@ -174,7 +187,12 @@ lesson.result(
     T("one answer of TinyTown here", "eine Antwort von TinyTown hier"), joules, "J",
     kind="measured" if energy.measured else "estimated", how=how(energy),
 )  # fmt: skip
-lesson.result(T("lies between", "liegt zwischen"), f"{energy.low:.2g} – {energy.high:.2g}", "J", kind="estimated")
+lesson.result(
+    T("lies between", "liegt zwischen"),
+    f"{energy.low:.2g} – {energy.high:.2g}",
+    "J",
+    kind="estimated",
+)
 
 # %% [markdown] en
 # ### Exercise 11.2
@@ -299,11 +317,15 @@ from litellama.footprint.bench import Work, cost_by_layers
 from litellama.training.machine import has_bfloat16
 
 dtype = torch.bfloat16 if has_bfloat16("cpu") else torch.float32
-names = lesson.pick(fast=["litellama-460m"], full=["litellama-460m", "tinyllama-1.1b", "llama2-7b"])
+names = lesson.pick(
+    fast=["litellama-460m"], full=["litellama-460m", "tinyllama-1.1b", "llama2-7b"]
+)
 costs = {}
 for name in names:
     print(name, "...")
-    costs[name] = cost_by_layers(PRESETS[name], dtype, Work.decode(64), seconds=lesson.pick(fast=1, full=8))
+    costs[name] = cost_by_layers(
+        PRESETS[name], dtype, Work.decode(64), seconds=lesson.pick(fast=1, full=8)
+    )
     lesson.result(
         T(f"{name} here, each token", f"{name} hier, je Token"), costs[name].energy.joules, "J",
         kind="estimated", how=T(
@@ -355,7 +377,11 @@ lesson.table(
         T("phone charges", "Handyladungen"),
     ],
     [
-        [name, f"{class_kwh(each, 25, 10, 190):.3g}", f"{class_kwh(each, 25, 10, 190) * 3.6e6 / phone.high:,.1f}"]
+        [
+            name,
+            f"{class_kwh(each, 25, 10, 190):.3g}",
+            f"{class_kwh(each, 25, 10, 190) * 3.6e6 / phone.high:,.1f}",
+        ]
         for name, each in answers.items()
     ],
 )
@@ -418,12 +444,22 @@ taken = training_energy("llama2-7b")
 places = sorted(grids().items(), key=lambda pair: pair[1].number)[::3]
 tonnes = {name: emissions(taken.joules, grid.number) / 1e6 for name, grid in places}
 stated = fact("1-2-llama-2-training-energy-carbon.llama-2-7b.training-emissions-stated")
-by_grid = go.Figure(go.Bar(x=list(tonnes.values()), y=list(tonnes), orientation="h", marker_color=LINES[0]))
+by_grid = go.Figure(
+    go.Bar(x=list(tonnes.values()), y=list(tonnes), orientation="h", marker_color=LINES[0])
+)
 label = T("Meta states 31.22 t", "Meta gibt 31,22 t an")
-by_grid.add_vline(x=stated.number, line_color=LINES[1], annotation_text=label, annotation_position="bottom right")
+by_grid.add_vline(
+    x=stated.number,
+    line_color=LINES[1],
+    annotation_text=label,
+    annotation_position="bottom right",
+)
 by_grid.update_layout(template="plotly_white", height=400, margin={"t": 30})
 by_grid.update_xaxes(
-    title=T("tonnes of CO2e (computed from published figures)", "Tonnen CO2e (aus Veröffentlichtem berechnet)")
+    title=T(
+        "tonnes of CO2e (computed from published figures)",
+        "Tonnen CO2e (aus Veröffentlichtem berechnet)",
+    )
 )
 lesson.picture(
     by_grid,
@@ -439,7 +475,9 @@ assert tonnes["Iceland"] * 10 < max(tonnes.values())
 assert energy.low < joules < energy.high
 assert dear.joules > 1.5 * joules
 assert here.joules > joules_per_token
-assert abs(PRESETS["llama2-7b"].num_parameters / PRESETS["tinytown"].num_parameters - 2283) < 1
+assert (
+    abs(PRESETS["llama2-7b"].num_parameters / PRESETS["tinytown"].num_parameters - 2283) < 1
+)
 assert milliseconds == 98
 
 # %% [markdown] en
@@ -456,10 +494,15 @@ assert milliseconds == 98
 
 # %%
 bloom = "5-5-training-footprint-of-other-models.bloom-176b."
-running, all_in = fact(bloom + "dynamic-training-emissions"), fact(bloom + "training-emissions-incl-idle-and-embodied")
+running, all_in = (
+    fact(bloom + "dynamic-training-emissions"),
+    fact(bloom + "training-emissions-incl-idle-and-embodied"),
+)
 by_meta = fact("1-3-llama-1-training-comparison.bloom-175b.training-emissions")
 old = fact(measured_by_others + "llama-2-7b-chat.energy-per-generated-token-a100-batch-1")
-new = fact(measured_by_others + "llama-3-1-8b.energy-per-token-h100-batch-64-vllm-0-11-1-v3-0-2025")
+new = fact(
+    measured_by_others + "llama-3-1-8b.energy-per-token-h100-batch-64-vllm-0-11-1-v3-0-2025"
+)
 rows = [
     ["A", T("training BLOOM", "Training von BLOOM"),
      T(f"{running.value} t: while it calculated", f"{running.value} t: während es rechnete"),
@@ -473,7 +516,9 @@ rows = [
     ["D", T("electricity, in a tool's manual", "Strom, im Handbuch eines Programms"),
      T("731.59 kg for a kWh", "731,59 kg je kWh"), T("731.59 g for a kWh", "731,59 g je kWh")],
 ]  # fmt: skip
-lesson.table(["", T("what", "was"), T("one figure", "eine Zahl"), T("another", "eine andere")], rows)
+lesson.table(
+    ["", T("what", "was"), T("one figure", "eine Zahl"), T("another", "eine andere")], rows
+)
 
 # %% [markdown] en
 # ### Exercise 11.7

@@ -69,10 +69,20 @@ def asked(model):
 
 
 before = asked(town.model)
-print([template.opening or template.question for template in probe.templates], len(before.values))
-lesson.show(
-    pair_differences([one.__dict__ for one in before.differences], title=T("As it is", "So, wie es ist")),
+for template in probe.templates:
+    print(template.opening.replace("{who}", "Ben"), "…")
+figure = pair_differences(
+    [one.__dict__ for one in before.differences], title=T("As it is", "So, wie es ist")
 )
+figure.update_xaxes(
+    range=[-0.6, 0.6],
+    title=T(
+        "difference of mean shares, 95 % interval",
+        "Unterschied der mittleren Anteile, 95-%-Intervall",
+    ),
+)
+lesson.show(figure)
+
 
 # %% [markdown] en
 # The dot is the difference between boys and girls; the line through it is an *interval*: with other names and sentences like these, the
@@ -103,9 +113,14 @@ steps, rows = lesson.pick(fast=24, full=80), lesson.pick(fast=32, full=64)
 
 def trained(model, documents):
     news = None
-    for news in fine_tuned(model, town.tokenizer, documents, steps=steps, rows=rows, learning_rate=1e-3):
+    for news in fine_tuned(
+        model, town.tokenizer, documents, steps=steps, rows=rows, learning_rate=1e-3
+    ):
         if hasattr(news, "step") and news.step % 10 == 0:
-            print(T(f"step {news.step} of {steps}", f"Schritt {news.step} von {steps}"), end="   ")
+            print(
+                T(f"step {news.step} of {steps}", f"Schritt {news.step} von {steps}"),
+                end="   ",
+            )
     print()
     return news
 
@@ -134,13 +149,20 @@ lesson.result(
 
 # %%
 place = probe.continuations.index(REPAIRED)
-shares = {group: [value.shares[place] for value in biased.values if value.group == group] for group in probe.groups}
-print({group: [round(share, 2) for share in values[:5]] for group, values in shares.items()})
+shares = {
+    group: [value.shares[place] for value in biased.values if value.group == group]
+    for group in probe.groups
+}
+print(
+    {group: [round(share, 2) for share in values[:5]] for group, values in shares.items()}
+)
 
 # %% exercise 12.1
 ### BEGIN SOLUTION
 #: difference = ...
-difference = sum(shares["boys"]) / len(shares["boys"]) - sum(shares["girls"]) / len(shares["girls"])
+difference = sum(shares["boys"]) / len(shares["boys"]) - sum(shares["girls"]) / len(
+    shares["girls"]
+)
 ### END SOLUTION
 
 # %% check 12.1
@@ -200,7 +222,9 @@ fair_share = 0.5
 lesson.check("12.3", fair_share)
 
 # %%
-repaired_model = trained(biased_model, planted_documents(lesson.pick(fast=600, full=2000), fair_share, seed=1))
+repaired_model = trained(
+    biased_model, planted_documents(lesson.pick(fast=600, full=2000), fair_share, seed=1)
+)
 repaired = asked(repaired_model)
 
 # %%
@@ -209,7 +233,15 @@ results = {
     T("bias planted", "Vorurteil gepflanzt"): biased,
     T("repaired", "behoben"): repaired,
 }
-figure = pair_differences({name: [one.__dict__ for one in result.differences] for name, result in results.items()})
+figure = pair_differences(
+    {name: [one.__dict__ for one in result.differences] for name, result in results.items()}
+)
+figure.update_xaxes(
+    title=T(
+        "difference of mean shares, 95 % interval",
+        "Unterschied der mittleren Anteile, 95-%-Intervall",
+    )
+)
 lesson.picture(
     figure,
     T(
@@ -222,7 +254,10 @@ for name, result in results.items():
     lesson.result(
         name,
         one.value,
-        how=T(f"interval {one.low:.2f} to {one.high:.2f}", f"Intervall {one.low:.2f} bis {one.high:.2f}"),
+        how=T(
+            f"interval {one.low:.2f} to {one.high:.2f}",
+            f"Intervall {one.low:.2f} bis {one.high:.2f}",
+        ),
     )
 
 # %% [markdown] en
@@ -262,7 +297,9 @@ for name, result in results.items():
 from litellama.plots import reliability_diagram
 from litellama.responsibility.calibration import examine_calibration
 
-*_, calibration = examine_calibration(town.model, town.tokenizer, documents=lesson.pick(fast=40, full=240))
+*_, calibration = examine_calibration(
+    town.model, town.tokenizer, documents=lesson.pick(fast=40, full=240)
+)
 drawers = [one for one in calibration.to_json()["reliability"]["bins"] if one["count"]]
 lesson.table(
     [
@@ -281,8 +318,11 @@ lesson.table(
         for one in drawers
     ],
 )
+diagram = reliability_diagram(drawers)
+diagram.update_xaxes(title=T("how sure the model was", "wie sicher das Modell war"))
+diagram.update_yaxes(title=T("how often it was right", "wie oft es recht hatte"))
 lesson.picture(
-    reliability_diagram(drawers),
+    diagram,
     T(
         "How sure the model was against how often it was right. On the dashed line it would be calibrated.",
         "Wie sicher das Modell war und wie oft es recht hatte. Auf der gestrichelten Linie wäre es kalibriert.",
@@ -346,15 +386,23 @@ lesson.result(
 from litellama.responsibility.memorisation import memorised, told_ids, told_stories
 
 by_heart = {}
-for name, seen in ((T("from its training", "aus dem Training"), True), (T("new", "neu"), False)):
+for name, seen in (
+    (T("from its training", "aus dem Training"), True),
+    (T("new", "neu"), False),
+):
     stories = told_stories(lesson.pick(fast=40, full=200), seen=seen)
-    *_, by_heart[name] = memorised(town.model, town.tokenizer, [told_ids(one, town.tokenizer) for one in stories])
+    *_, by_heart[name] = memorised(
+        town.model, town.tokenizer, [told_ids(one, town.tokenizer) for one in stories]
+    )
     tokens = by_heart[name].verbatim
     lesson.result(
         name,
         tokens.value,
         "Tokens",
-        how=T(f"interval {tokens.low:.1f} to {tokens.high:.1f}", f"Intervall {tokens.low:.1f} bis {tokens.high:.1f}"),
+        how=T(
+            f"interval {tokens.low:.1f} to {tokens.high:.1f}",
+            f"Intervall {tokens.low:.1f} bis {tokens.high:.1f}",
+        ),
     )
 
 # %% [markdown] en
@@ -401,7 +449,12 @@ lesson.table(
     [[name, scores["ToxiGen"], scores["TruthfulQA"]] for name, scores in published.items()],
 )
 source = facts_about("1.7 Safety")[0].source
-lesson.result(T("source of this table", "Quelle der Tabelle"), source.title, kind="published", how=source.url)
+lesson.result(
+    T("source of this table", "Quelle der Tabelle"),
+    source.title,
+    kind="published",
+    how=source.url,
+)
 
 # %% [markdown] en
 # Larger is not safer: among the base models ToxiGen goes up and down with size. Training for chat made it nearly zero. And a score can mislead: on
@@ -427,7 +480,9 @@ mc2 = {
     for one in facts_about(topic)
     if "TruthfulQA mc2" in one.quantity or "truthfulqa-mc2" in one.id
 }
-lesson.table([T("model", "Modell"), "TruthfulQA mc2 %"], [[name, mc2[name]] for name in chosen])
+lesson.table(
+    [T("model", "Modell"), "TruthfulQA mc2 %"], [[name, mc2[name]] for name in chosen]
+)
 
 # %% [markdown] en
 # ## What may I do with it?
@@ -444,7 +499,10 @@ lesson.table([T("model", "Modell"), "TruthfulQA mc2 %"], [[name, mc2[name]] for 
 # %%
 lesson.table(
     [T("what", "Was"), T("the licence of LLaMA 2 says", "die Lizenz von LLaMA 2 sagt")],
-    [[one.quantity, f"{one.value} {one.unit}".strip()] for one in facts_about("1.6 LLaMA 2 licence")],
+    [
+        [one.quantity, f"{one.value} {one.unit}".strip()]
+        for one in facts_about("1.6 LLaMA 2 licence")
+    ],
 )
 
 # %% [markdown] en
@@ -508,7 +566,11 @@ assert abs(calibration_error(triples) - calibration.reliability.error) < 1e-6
 assert calibration.reliability.error < 0.06
 first, second = (one.verbatim for one in by_heart.values())
 assert first.low < second.high
-assert published["LLaMA 2 13B"]["ToxiGen"] > published["LLaMA 2 70B"]["ToxiGen"] > published["LLaMA 2 7B"]["ToxiGen"]
+assert (
+    published["LLaMA 2 13B"]["ToxiGen"]
+    > published["LLaMA 2 70B"]["ToxiGen"]
+    > published["LLaMA 2 7B"]["ToxiGen"]
+)
 assert mc2[chosen[-1]] > mc2["LLaMA 2 70B"]
 
 # %% [markdown] en

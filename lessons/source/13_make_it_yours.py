@@ -57,15 +57,35 @@ needs = "Lektion 5; Funktionen in Python; ein Thema, mit dem du dich auskennst"
 #:     ("...", "...", "..."),
 #: ]
 examples = [
-    ("When does our school begin?", "At what time does our school begin?", "Our school begins at eight."),
-    ("Where is the music room?", "Where can I find the music room?", "The music room is in the attic."),
+    (
+        "When does our school begin?",
+        "At what time does our school begin?",
+        "Our school begins at eight.",
+    ),
+    (
+        "Where is the music room?",
+        "Where can I find the music room?",
+        "The music room is in the attic.",
+    ),
     ("Who teaches maths?", "Who is the maths teacher?", "Mr Brown teaches maths."),
     ("Who teaches art?", "Who is the art teacher?", "Mrs Lind teaches art."),
-    ("What is the name of the school dog?", "What is the school dog called?", "The school dog is called Pablo."),
-    ("When is the summer party?", "On which day is the summer party?", "The summer party is on Friday."),
+    (
+        "What is the name of the school dog?",
+        "What is the school dog called?",
+        "The school dog is called Pablo.",
+    ),
+    (
+        "When is the summer party?",
+        "On which day is the summer party?",
+        "The summer party is on Friday.",
+    ),
     ("What colour is our school?", "Which colour has our school?", "Our school is yellow."),
     ("What can I eat at noon?", "What is there to eat at noon?", "There is soup at noon."),
-    ("Where do we play football?", "Where is football played?", "We play football behind the hall."),
+    (
+        "Where do we play football?",
+        "Where is football played?",
+        "We play football behind the hall.",
+    ),
     ("Who rings the bell?", "Who is it that rings the bell?", "Ida rings the bell."),
 ]
 ### END SOLUTION
@@ -117,7 +137,13 @@ town = lesson.model("tinytown")
 
 def answer_of(model, question):
     pieces = reply(
-        model, town.tokenizer, [Message("user", question)], Sampling(temperature=0), 40, seed=0, form=town.form
+        model,
+        town.tokenizer,
+        [Message("user", question)],
+        Sampling(temperature=0),
+        40,
+        seed=0,
+        form=town.form,
     )
     return "".join(piece.text for piece in pieces).strip()
 
@@ -145,15 +171,24 @@ from litellama.training.fine_tuning import fine_tuned
 from litellama.training.tinytown.corpus import Document
 
 documents = [
-    Document((Message("user", question), Message("assistant", said)), (), "") for question, _, said in examples
+    Document((Message("user", question), Message("assistant", said)), (), "")
+    for question, _, said in examples
 ]
 steps = lesson.pick(fast=30, full=80)
 
 
 def trained(model, learning_rate):
-    for news in fine_tuned(model, town.tokenizer, documents, steps, rows=16, learning_rate=learning_rate):
+    for news in fine_tuned(
+        model, town.tokenizer, documents, steps, rows=16, learning_rate=learning_rate
+    ):
         if hasattr(news, "step") and news.step % 10 == 0:
-            print(T(f"step {news.step}: loss {news.loss:.2f}", f"Schritt {news.step}: Loss {news.loss:.2f}"), end="   ")
+            print(
+                T(
+                    f"step {news.step}: loss {news.loss:.2f}",
+                    f"Schritt {news.step}: Loss {news.loss:.2f}",
+                ),
+                end="   ",
+            )
     print()
     return news
 
@@ -208,10 +243,18 @@ import copy
 from litellama.training.lora import TARGETS, LoRALinear, add_lora, merge_lora
 
 shapes = [
-    tuple(weight.shape) for name, weight in town.model.named_parameters() if any(target in name for target in TARGETS)
+    tuple(weight.shape)
+    for name, weight in town.model.named_parameters()
+    if any(target in name for target in TARGETS)
 ]
-lesson.result(T("weights that LoRA trains", "Gewichte, die LoRA trainiert"), lora_weights(8, shapes), kind="computed")
-lesson.result(T("weights in all", "Gewichte insgesamt"), town.config.num_parameters, kind="computed")
+lesson.result(
+    T("weights that LoRA trains", "Gewichte, die LoRA trainiert"),
+    lora_weights(8, shapes),
+    kind="computed",
+)
+lesson.result(
+    T("weights in all", "Gewichte insgesamt"), town.config.num_parameters, kind="computed"
+)
 adapted = trained(add_lora(copy.deepcopy(town.model), rank=8), 1e-2)
 
 # %% [markdown] en
@@ -266,7 +309,9 @@ few = merge_lora(adapted)
 # %% exercise 13.5
 def share_right(answers, expected):
     ### BEGIN SOLUTION
-    return sum(one == other for one, other in zip(answers, expected, strict=True)) / len(expected)
+    return sum(one == other for one, other in zip(answers, expected, strict=True)) / len(
+        expected
+    )
     ### END SOLUTION
 
 
@@ -276,11 +321,23 @@ lesson.check("13.5", share_right)
 # %%
 from litellama.training.evaluation import evaluate
 
-models = {T("before", "vorher"): town.model, T("all weights", "alle Gewichte"): everything, "LoRA": few}
+models = {
+    T("before", "vorher"): town.model,
+    T("all weights", "alle Gewichte"): everything,
+    "LoRA": few,
+}
 expected, measured = [said for _, _, said in examples], {}
 for name, model in models.items():
-    *_, score = evaluate(model, town.tokenizer, documents=lesson.pick(fast=30, full=150), device=lesson.device)
-    own = [share_right([answer_of(model, one[way]) for one in examples], expected) for way in (0, 1)]
+    *_, score = evaluate(
+        model,
+        town.tokenizer,
+        documents=lesson.pick(fast=30, full=150),
+        device=lesson.device,
+    )
+    own = [
+        share_right([answer_of(model, one[way]) for one in examples], expected)
+        for way in (0, 1)
+    ]
     measured[name] = (*own, score.answerable)
     print(name, [f"{share:.0%}" for share in measured[name]])
 
@@ -297,7 +354,11 @@ for number, (name, values) in enumerate(measured.items()):
     labels = [f"{value:.0%}" for value in values]
     figure.add_bar(x=what, y=values, name=name, marker_color=LINES[number], text=labels)
 figure.update_layout(template="plotly_white", height=400, barmode="group")
-figure.update_yaxes(title=T("answers exactly right", "genau richtige Antworten"), tickformat=".0%", range=[0, 1.05])
+figure.update_yaxes(
+    title=T("answers exactly right", "genau richtige Antworten"),
+    tickformat=".0%",
+    range=[0, 1.05],
+)
 lesson.picture(
     figure,
     T(
@@ -307,7 +368,9 @@ lesson.picture(
 )
 for name, values in measured.items():
     lesson.result(
-        f"{name}: {what[1]}", f"{values[1]:.0%}", how=T(f"{len(examples)} questions", f"{len(examples)} Fragen")
+        f"{name}: {what[1]}",
+        f"{values[1]:.0%}",
+        how=T(f"{len(examples)} questions", f"{len(examples)} Fragen"),
     )
 
 # %% [markdown] en
@@ -368,7 +431,10 @@ from litellama.checkpoint import list_models, save_checkpoint
 
 shelf = lesson.folder / "models"
 shelf.mkdir(parents=True, exist_ok=True)
-whole_card = card | {"figures": {name: list(values) for name, values in measured.items()}, "data_sheet": data_sheet}
+whole_card = card | {
+    "figures": {name: list(values) for name, values in measured.items()},
+    "data_sheet": data_sheet,
+}
 save_checkpoint(shelf / card["name"], few, town.tokenizer, card=whole_card)
 pack(shelf / card["name"], shelf / f"{card['name']}.zip")
 for row in list_models(shelf):
@@ -405,7 +471,9 @@ assert few_right[1] > before[1]
 assert before[2] - few_right[2] < 0.25
 assert difference < 1e-5
 assert lora_weights(8, shapes) == sum(
-    w.numel() for w in add_lora(copy.deepcopy(town.model), rank=8).parameters() if w.requires_grad
+    w.numel()
+    for w in add_lora(copy.deepcopy(town.model), rank=8).parameters()
+    if w.requires_grad
 )
 kept = open_checkpoint(shelf / card["name"])
 assert kept.verified

@@ -1,0 +1,35 @@
+// In a class: who one is, the place in the line, and what the teacher says to all. Asked for every few seconds.
+lab.classroom = (element) => {
+  const find = (selector) => element.querySelector(selector);
+  const EVERY = 2500;  // ms
+  let known = null;
+  const show = (news) => {
+    find(".lab-class").hidden = false;
+    if (news.name) lab.say(find(".lab-class-name"), "class.you_are", { name: news.name });
+    else lab.say(find(".lab-class-name"), "class.you_teach");
+    lab.say(find(".lab-class-place"), news.place > 0 ? "class.place" : null, { place: news.place });
+    lab.say(find(".lab-class-paused"), news.paused ? "class.paused" : null);
+    find(".lab-class-message").textContent = news.message;
+    find(".lab-class-prompt").hidden = !news.prompt;
+    find(".lab-class-prompt q").textContent = news.prompt;
+    const other = known !== null && news.number !== known && news.model !== null && news.model !== lab.modelName;
+    known = news.number;
+    if (other) lab.chooseModel(news.model);
+  };
+  find(".lab-class-prompt button").addEventListener("click", () => {
+    const box = document.querySelector("#lab-chat .lab-composer textarea");
+    box.value = find(".lab-class-prompt q").textContent;
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+    lab.shareText?.(box.value);
+    box.focus();
+  });
+  const ask = async () => {
+    try {
+      const answer = await fetch(new URL("room.json", document.baseURI));
+      if (answer.status === 401) return location.reload();  // the class is over: the gate asks anew
+      show(await answer.json());
+    } catch { /* the next try may reach it */ }
+    setTimeout(ask, EVERY);
+  };
+  ask();
+};

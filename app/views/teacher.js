@@ -1,0 +1,64 @@
+// The teacher's page: who is there and what they do, a few times a minute, and what is decided for all.
+(() => {
+  const EVERY = 2000;  // ms
+  const find = (selector) => document.querySelector(selector);
+  const figure = (number) => (number === null ? "–" : number.toLocaleString(lab.language, { maximumFractionDigits: number < 10 ? 1 : 0 }));
+  const energy = (hours) => (hours === null ? "–" : hours.toLocaleString(lab.language, { maximumSignificantDigits: 2 }));
+  let paused = false, sure = null;
+
+  const show = (news) => {
+    lab.say(find(".class-lost"), null);
+    const figures = [["here", figure(news.here)], ["writing", figure(news.writing)], ["per_second", figure(news.tokens_per_second)],
+      ["replies", figure(news.replies)], ["tokens", figure(news.tokens)], [news.estimated ? "energy_estimated" : "energy", energy(news.watt_hours)]];
+    find(".class-figures").replaceChildren(...figures.map(([name, value]) =>
+      lab.make("div", {}, lab.make("dt", { "data-word": `class.${name}` }, lab.word(`class.${name}`)), lab.make("dd", {}, value))));
+    find("tbody").replaceChildren(...news.pupils.map((pupil) => {
+      const doing = pupil.writing ? lab.word("class.writing") : pupil.here ? "" : lab.word("class.away");
+      return lab.make("tr", pupil.here ? {} : { "data-away": "" },
+        ...[pupil.name, doing, figure(pupil.replies), figure(pupil.tokens), pupil.watt_hours === null ? "–" : energy(pupil.watt_hours * 1000)].map((text) => lab.make("td", {}, text)));
+    }));
+    find("table").hidden = !news.pupils.length;
+    find(".class-nobody").hidden = news.pupils.length > 0;
+    paused = news.orders.paused;
+    find(".class-pause").setAttribute("aria-pressed", paused);
+    lab.say(find(".class-pause"), paused ? "class.resume" : "class.pause");
+    const choice = find("#class-model");
+    if (choice.options.length !== news.models.length + 1) {
+      choice.replaceChildren(lab.make("option", { value: "" }, lab.word("class.any_model")), ...news.models.map((name) => lab.make("option", { value: name }, name)));
+      choice.value = news.orders.model ?? "";
+    }
+  };
+  const order = async (changes) => {
+    const headers = { "content-type": "application/json" };
+    const answer = await fetch("/teacher.json", { method: "POST", headers, body: JSON.stringify(changes) });
+    const news = await answer.json();
+    lab.say(find(".class-problem"), news.problem?.key, news.problem?.values);
+    if (answer.ok) show(news);
+    return answer.ok;
+  };
+  const ask = async () => {
+    try {
+      const answer = await fetch("/teacher.json");
+      if (answer.status === 401) return location.reload();
+      show(await answer.json());
+    } catch { lab.say(find(".class-lost"), "class.lost"); }
+    setTimeout(ask, EVERY);
+  };
+
+  find(".class-pause").addEventListener("click", () => order({ paused: !paused }));
+  for (const form of document.querySelectorAll("form[data-order]")) {
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const name = form.dataset.order, value = form.querySelector("input, select").value;
+      order({ [name]: name === "model" ? value || null : value });
+    });
+  }
+  find(".class-end").addEventListener("click", ({ target }) => {  // twice, since it cannot be taken back
+    clearTimeout(sure);
+    if (target.dataset.word === "class.end_sure") { lab.say(target, "class.end"); order({ end: true }); return; }
+    lab.say(target, "class.end_sure");
+    sure = setTimeout(() => lab.say(target, "class.end"), 5000);
+  });
+  lab.translate(document);
+  ask();
+})();
