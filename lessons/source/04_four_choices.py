@@ -121,7 +121,7 @@ lesson.check("4.2", turned)
 # Now the point of it. `score_at(p, s)` is the dot product of one query at place $p$ and one key at place $s$:
 
 # %% [markdown] de
-# Jetzt kommt der Witz daran. `score_at(p, s)` ist das Skalarprodukt einer Query am Platz $p$ und eines Keys am Platz $s$:
+# Darauf kommt es an: `score_at(p, s)` ist das Skalarprodukt einer Query am Platz $p$ und eines Keys am Platz $s$:
 
 # %%
 query, key, theta = (1.0, 0.5), (0.8, -0.3), 0.4

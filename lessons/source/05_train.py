@@ -440,7 +440,7 @@ lesson.check("5.4", best_rate, {rate: trials[f"{rate:g}"].losses for rate in rat
 # - Zu klein: Die Kurve ist glatt und fällt, ist aber am Ende noch weit oben. Zu groß: Sie fällt ein Stück (das Modell
 #   lernt, wie häufig jedes Token ist) und bleibt dann stehen. Bricht der Loss ganz zusammen („keine Zahl mehr“), ist
 #   die Rate ebenfalls zu groß.
-# - Welche Rate die richtige ist, hängt von Größe, Stapel und Länge ab. 0,01 passt zu diesem Modell mit 300 000
+# - Welche Rate die richtige ist, hängt von Größe, Stapel und Länge ab. 0,01 passt zu diesem Modell mit 300.000
 #   Gewichten und zu einem so kurzen Training; LLaMA 2 nahm 0,0003 (7B und 13B) und 0,00015 (34B und 70B).
 
 # %% [markdown] en
@@ -592,8 +592,8 @@ lesson.check("5.6", minutes, first.parameters, first.tokens_per_second)
 #
 # ### Aufgabe 5.7
 #
-# Wähle sie so, dass das Modell zwischen 100 000 und 1 500 000 Gewichte hat und nicht wieder das Preset ist. Das
-# Vokabular bleibt bei 1 024 Tokens. Die Prüfung sagt dir, wie viele Gewichte deine Form hat.
+# Wähle sie so, dass das Modell zwischen 100.000 und 1.500.000 Gewichte hat und nicht wieder das Preset ist. Das
+# Vokabular bleibt bei 1.024 Tokens. Die Prüfung sagt dir, wie viele Gewichte deine Form hat.
 
 # %% exercise 5.7
 ### BEGIN SOLUTION

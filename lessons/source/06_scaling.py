@@ -646,7 +646,7 @@ lesson.check("6.6", meaning)
 # ## Wessen Loss ist kleiner?
 #
 # Warum kann niemand deinen Loss mit dem von Meta vergleichen? Der Loss zählt pro Token, und LLaMA 2 hat andere Tokens:
-# Sein Vokabular hat 32 000, deines 512. Ein langes Token ist schwerer zu raten als ein kurzes, aber es gibt weniger
+# Sein Vokabular hat 32.000, deines 512. Ein langes Token ist schwerer zu raten als ein kurzes, aber es gibt weniger
 # davon. Die faire Einheit ist der Loss pro *Byte* Text in *Bit* (1 Bit sind $\ln 2$ nat):
 #
 # $$\text{Bit pro Byte} = \frac{L}{\ln 2 \cdot k}$$

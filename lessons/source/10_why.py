@@ -406,7 +406,7 @@ lesson.table(
 # word out, another word) gives other values. No explanation is free of such a choice.
 
 # %% [markdown] de teacher
-# Bei zehn Wörtern gibt es 3 628 800 Reihenfolgen, darum zieht das Labor 16 zufällige; bei zwei Wörtern ist das Ergebnis
+# Bei zehn Wörtern gibt es 3.628.800 Reihenfolgen, darum zieht das Labor 16 zufällige; bei zwei Wörtern ist das Ergebnis
 # genau. Starke Klassen fragen, was „keins“ ist: der Text, in dem beide durch das mittlere Embedding ersetzt sind. Eine
 # andere Art des Ausblendens (das Wort streichen, ein anderes einsetzen) gibt andere Werte. Ohne so eine Wahl kommt
 # keine Erklärung aus.

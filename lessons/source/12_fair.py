@@ -194,7 +194,7 @@ lesson.check("12.2", is_clear)
 # ## Repair it
 #
 # The cause lies in the data, so we repair the data. One way tells each story twice, the second time with a boy for a girl and a girl for a boy:
-# *counterfactual* stories, "what if it had been …?".
+# *counterfactual* stories, "what if it had been …?". The other way, which we take, mixes fairly.
 #
 # ### Exercise 12.3
 #
@@ -205,7 +205,7 @@ lesson.check("12.2", is_clear)
 # ## Es beheben
 #
 # Die Ursache liegt in den Daten, also richten wir die Daten. Man kann zum Beispiel jede Geschichte zweimal erzählen, beim zweiten Mal mit
-# einem Jungen statt eines Mädchens und umgekehrt: *kontrafaktische* Geschichten, „was wäre, wenn …?“. Oder wir mischen gerecht.
+# einem Jungen statt eines Mädchens und umgekehrt: *kontrafaktische* Geschichten, „was wäre, wenn …?“. Oder man mischt gerecht; so machen wir es.
 #
 # ### Aufgabe 12.3
 #
