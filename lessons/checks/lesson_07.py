@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lessons.checks.amounts import amount, near
 from lessons.kit.checking import Wrong, called, exercise
+from lessons.kit.numbers import near, number
 from litellama.config import PRESETS, ModelConfig
 from litellama.training.planning import (
     ARITHMETIC,
@@ -87,7 +87,7 @@ _MISTAKES: list[tuple[Callable[[ModelConfig], int], str, str]] = [
 @exercise("7.1")
 def parameters(answer: Any) -> None:
     for name, config in SHAPES.items():
-        given = amount(called(answer, config))
+        given = number(called(answer, config))
         if given == config.num_parameters:
             continue
         for mistake, en, de in _MISTAKES:
@@ -105,7 +105,7 @@ def parameters(answer: Any) -> None:
 
 @exercise("7.2")
 def training_gigabytes(answer: Any) -> None:
-    given, weights = amount(answer), FULL.num_parameters
+    given, weights = number(answer), FULL.num_parameters
     if near(given, BYTES * weights / 1e9):
         return
     slips = {
@@ -140,7 +140,7 @@ def training_gigabytes(answer: Any) -> None:
 
 @exercise("7.3")
 def card(tokens: Any, times: Any) -> None:
-    given = amount(tokens)
+    given = number(tokens)
     if not near(given, CARD, 1e-6):
         if near(given, 499_679 * 1024, 1e-6):
             raise Wrong(
@@ -151,7 +151,7 @@ def card(tokens: Any, times: Any) -> None:
             "Multiply all three numbers of the card: steps, length and batch size.",
             "Multipliziere alle drei Zahlen der Karte: Schritte, Länge und Batch-Größe.",
         )
-    factor = amount(times)
+    factor = number(times)
     if near(factor, CARD / 1e12, 0.05) or near(factor, 0.1, 0.05):
         raise Wrong(
             "Divide the other way round: what the name says by what the product says.",
@@ -167,7 +167,7 @@ def card(tokens: Any, times: Any) -> None:
 @exercise("7.4")
 def gpu_hours(answer: Any) -> None:
     for weights, tokens, rate, share in ((FULL.num_parameters, CARD, 312e12, 0.4), (10**9, 10**10, 1e14, 0.5)):
-        given = amount(called(answer, weights, tokens, rate, share))
+        given = number(called(answer, weights, tokens, rate, share))
         right = 6 * weights * tokens / (rate * share) / 3600
         if near(given, right, 1e-3):
             continue
@@ -217,7 +217,7 @@ def plan(answer: Any) -> None:
         raise Wrong(
             f'There is no value for "{missing[0]}" yet.', f'Für "{missing[0]}" steht noch kein Wert da.'
         )  # fmt: skip
-    count, share, price = (amount(answer[name]) for name in ("gpus", "share", "price"))
+    count, share, price = (number(answer[name]) for name in ("gpus", "share", "price"))
     if count < 1 or count != int(count):
         raise Wrong("Use a whole number of GPUs, at least 1.", "Nimm eine ganze Anzahl von GPUs, mindestens 1.")
     if not 0.05 <= share <= BEST_SHARE:
@@ -271,7 +271,7 @@ def reckon(plan: Mapping[str, Any]) -> TrainingPlan:
 
 @exercise("7.6")
 def first_loss(answer: Any) -> None:
-    given, vocabulary = amount(answer), FULL.vocab_size
+    given, vocabulary = number(answer), FULL.vocab_size
     if near(given, math.log(vocabulary), 0.005):
         return
     if near(given, math.log2(vocabulary), 0.005):
@@ -304,7 +304,7 @@ def first_loss(answer: Any) -> None:
 
 @exercise("7.7")
 def gpus_needed(answer: Any) -> None:
-    given, weights = amount(answer), PRESETS["llama2-70b"].num_parameters
+    given, weights = number(answer), PRESETS["llama2-70b"].num_parameters
     least = BYTES * weights / 80e9
     if given == math.ceil(least):
         return

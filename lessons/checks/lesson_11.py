@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lessons.checks.amounts import amount, near
 from lessons.kit.asking import ask, opened
 from lessons.kit.checking import Wrong, called, exercise
+from lessons.kit.numbers import near, number
 from litellama.footprint.facts import fact
 from litellama.footprint.use import KWH, grids, training_energy
 
@@ -24,7 +24,7 @@ ASKED_A_DAY = 10_000_000
 @exercise("11.1")
 def laptop(joules: Any, watt_hours: Any) -> None:
     right = WATTS * MINUTES * 60
-    given = amount(joules)
+    given = number(joules)
     if near(given, WATTS * MINUTES):
         raise Wrong(
             "You multiplied watts by minutes. A watt is a joule for each *second*: 90 minutes are 5,400 seconds.",
@@ -37,7 +37,7 @@ def laptop(joules: Any, watt_hours: Any) -> None:
         )
     if not near(given, right):
         raise Wrong("Joules are watts times seconds: 15 * 90 * 60.", "Joule sind Watt mal Sekunden: 15 * 90 * 60.")
-    given = amount(watt_hours)
+    given = number(watt_hours)
     if near(given, WATTS * MINUTES):
         raise Wrong(
             "Watt-hours are watts times *hours*, and 90 minutes are 1.5 hours.",
@@ -59,7 +59,7 @@ def laptop(joules: Any, watt_hours: Any) -> None:
 
 @exercise("11.2")
 def joules_per_token(answer: Any, joules: float, tokens: int) -> None:
-    given = amount(answer)
+    given = number(answer)
     if near(given, joules / tokens):
         return
     if near(given, tokens / joules):
@@ -103,7 +103,7 @@ def dear_question(answer: Any) -> None:
 
 @exercise("11.4")
 def whole_model(answer: Any) -> None:
-    given = amount(answer)
+    given = number(answer)
     layer = (LONG - SHORT) / (MORE_LAYERS - FEW_LAYERS)
     if near(given, SHORT + (ALL_LAYERS - FEW_LAYERS) * layer, 0.005):
         return
@@ -144,7 +144,7 @@ def whole_model(answer: Any) -> None:
 @exercise("11.5")
 def class_kwh(answer: Any) -> None:
     for joules, pupils, replies, days in ((3600.0, 25, 10, 200), (1000.0, 30, 4, 100)):
-        given = amount(called(answer, joules, pupils, replies, days))
+        given = number(called(answer, joules, pupils, replies, days))
         right = joules * pupils * replies * days / KWH
         if near(given, right, 1e-3):
             continue
@@ -178,7 +178,7 @@ def training(kwh: Any, tonnes: Any) -> None:
     taken = training_energy("llama2-7b")
     assert taken is not None
     right = taken.joules / KWH
-    given = amount(kwh)
+    given = number(kwh)
     slips = {
         right / 1.1: (
             "The building is missing: multiply by the PUE, 1.1.",
@@ -204,7 +204,7 @@ def training(kwh: Any, tonnes: Any) -> None:
             "Stunden mal Watt mal PUE sind Wattstunden: 184320 * 400 * 1.1. Teile durch 1000, dann sind es kWh.",
         )
     grams = grids()["Germany"].number
-    given = amount(tonnes)
+    given = number(tonnes)
     if near(given, right * grams / 1e6, 0.005):
         return
     if near(given, right * grams, 0.005):
@@ -266,7 +266,7 @@ def break_even(replies: Any, days: Any) -> None:
     taken = training_energy("llama2-7b")
     assert taken is not None
     right = taken.joules / fact(REPLY).number
-    given = amount(replies)
+    given = number(replies)
     slips = {
         1 / right: ("Divide the other way round: training by reply.", "Teile andersherum: Training durch Antwort."),
         taken.joules / KWH / fact(REPLY).number: (
@@ -286,7 +286,7 @@ def break_even(replies: Any, days: Any) -> None:
             "Divide the training, 81,101 kWh * 3.6e6 J, by the 1828.8 J of a reply.",
             "Teile das Training, 81101 kWh * 3.6e6 J, durch die 1828,8 J einer Antwort.",
         )
-    given = amount(days)
+    given = number(days)
     if near(given, right / 1e6) or near(given, right / 10):
         raise Wrong(
             "A million people with ten replies each are ten million replies a day.",
