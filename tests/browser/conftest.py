@@ -79,6 +79,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.goto(address)
     page.get_by_role("textbox", name="Your message").wait_for()
+    page.locator("#knob-seed").wait_for(state="attached")  # the chat's script has run
     yield page
     context.close()
     assert not (told := [error for error in errors if not error.startswith(LEFT)]), told

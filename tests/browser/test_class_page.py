@@ -41,7 +41,7 @@ def come_in(page: Page, address: str, name: str) -> Page:
     page.locator("[name=name]").fill(name)
     page.locator("[name=password]").fill("red-kite")
     page.get_by_role("button").click()
-    page.locator("#lab-chat textarea").wait_for()
+    page.locator("#knob-seed").wait_for(state="attached")  # the chat's script has run
     page.get_by_text(f"You are {name}.").wait_for()
     return page
 

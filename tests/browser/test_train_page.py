@@ -73,6 +73,7 @@ def test_from_a_text_to_a_model_that_answers(page: Page, browser: Browser, addre
     # Somebody else sees it too, and may not stop it; nor does it keep anybody from talking.
     other = browser.new_context(locale="de-DE").new_page()
     other.goto(address)
+    other.locator("#knob-seed").wait_for(state="attached")  # the chat's script has run
     other.locator("textarea").first.fill("Who are you?")
     other.keyboard.press("Enter")
     expect(other.locator(".lab-turn.lab-done")).to_have_count(1, timeout=LONG)
