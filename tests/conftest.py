@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from hypothesis import settings
 
 from litellama.checkpoint import save_checkpoint
 from litellama.config import ModelConfig
@@ -37,6 +38,10 @@ COSTS = ModelCosts(  # of a token written, and of 128 read
     Cost(4.5, 0.04, Energy(64.0, 32.0, 128.0, METHODS, False), 2),
 )
 RECORD = Record("a machine", "2026-11-23", "2.13.0", "bfloat16", 256, 128, {"llama2-7b": COSTS})
+
+
+settings.register_profile("lab", deadline=None)  # how long an example takes depends on who else is at work
+settings.load_profile("lab")
 
 
 @pytest.fixture(autouse=True, scope="session")
