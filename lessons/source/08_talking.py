@@ -770,8 +770,6 @@ assert (
 assert float(told["greedy, repetition_penalty=1.3"][0].rstrip("%")) < float(
     told["greedy"][0].rstrip("%")
 )
-assert saved > 1
-assert together[16] > together[1]
 assert torch.equal(scales.bfloat16(), kept.scale)
 assert int(apart.max()) <= 1
 assert all(error <= 0.501 * scale for _, scale, error in mine)
