@@ -53,6 +53,10 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
         "--public-name", action="append", default=[], metavar="NAME",
         help="of a class: a name that pupils reach it by through an encrypting server (TLS) in front of it",
     )  # fmt: skip
+    parser.add_argument(
+        "--allow-models", action="store_true",
+        help="of a class: let the teacher add models, uploaded or fetched from the Hugging Face hub; pupils never can",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     if options.host is None:
         options.host = "0.0.0.0" if options.classroom and not options.public_name else LOOPBACK[0]
@@ -63,6 +67,8 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
         )
     if options.public_name and not options.classroom:
         parser.error("--public-name is for a class; give --classroom too")
+    if options.allow_models and not options.classroom:
+        parser.error("--allow-models is for a class; alone you may add models anyway")
     if options.models is not None and not options.models.is_dir():
         parser.error(f"--models is {options.models}; a folder that holds checkpoint folders was expected")
     if options.engine_model is not None and len(options.engine) != 1:
@@ -153,7 +159,11 @@ def open_classroom(session: Session, options: argparse.Namespace, port: int) -> 
     teacher_password = os.environ.get(TEACHER_PASSWORD, "").strip() or new_password()
     here = [] if options.host in LOOPBACK else lan_addresses()
     hosts = [*LOOPBACK, *here, *(host_names() if here else []), *(name.casefold() for name in options.public_name)]
-    app = create_app(session, room=Classroom(password, teacher_password), hosts=hosts, secure=bool(options.public_name))
+    allowed = options.allow_models
+    app = create_app(
+        session, room=Classroom(password, teacher_password), hosts=hosts, secure=bool(options.public_name),
+        uploads=allowed, downloads=allowed and not options.no_downloads,
+    )  # fmt: skip
     local = f"http://{LOOPBACK[0]}:{port}/"
     addresses = [f"https://{name}/" for name in options.public_name] or [f"http://{name}:{port}/" for name in here]
     said = class_begins(addresses or [local], password, teacher_password, bool(options.public_name))

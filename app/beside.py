@@ -15,6 +15,7 @@ from app.conversation import MOST_TURNS, Update, Voice
 from app.models import LONGEST_TITLE, Models
 from app.pairs import VOTES, Comparison, Exchange, Label, Outcome, Pair, Wish
 from app.settings import Settings
+from app.trouble import as_problem
 from app.words import Problem
 
 MOST_PAGES = 200
@@ -169,11 +170,8 @@ class Beside:
                 if stopped.is_set():  # perhaps while the model was being opened, before its conversation could hear it
                     voice.conversation.stop.set()
                 yield update
-        except Problem as problem:
-            yield problem
-        except Exception:  # one side's failure is a sentence on that side
-            log.exception("one side of a comparison failed")
-            yield Problem("problem.unexpected")
+        except Exception as error:  # one side's failure is a sentence on that side
+            yield as_problem(error, "one side of a comparison")
 
 
 def _collect(news: News, told: float) -> list[tuple[int, Outcome | None]]:

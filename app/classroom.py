@@ -13,7 +13,7 @@ import threading
 import time
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -188,17 +188,18 @@ class Classroom:
         with self._lock:
             self.orders = Orders(**(self.orders.to_json() | changes | {"number": self.orders.number + 1}))
 
-    def overview(self) -> dict[str, Any]:
-        """What the teacher's page shows."""
-        now = self._clock()
+    def overview(self, places: Mapping[str, int] | None = None) -> dict[str, Any]:
+        """What the teacher's page shows; `places` are those in the line, by cookie."""
+        now, places = self._clock(), places or {}
         with self._lock:
-            pupils = [pupil.to_json(now) for pupil in self._pupils.values()]
+            pupils = [pupil.to_json(now) | {"place": places.get(key, 0)} for key, pupil in self._pupils.items()]
             tokens = sum(count for when, count in self._recent if when >= now - RECENTLY)
             estimated = any(pupil.estimated for pupil in self._pupils.values())
             joules = [pupil.joules for pupil in self._pupils.values() if pupil.joules is not None]
         return {
             "pupils": pupils, "here": sum(pupil["here"] for pupil in pupils),
-            "writing": sum(pupil["writing"] for pupil in pupils), "tokens_per_second": round(tokens / RECENTLY, 1),
+            "writing": sum(pupil["writing"] for pupil in pupils),
+            "waiting": sum(pupil["place"] > 0 for pupil in pupils), "tokens_per_second": round(tokens / RECENTLY, 1),
             "replies": sum(pupil["replies"] for pupil in pupils), "tokens": sum(pupil["tokens"] for pupil in pupils),
             "watt_hours": _watt_hours(sum(joules) if joules else None), "estimated": estimated,
             "orders": self.orders.to_json(),

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.trouble import as_problem
 
 LARGEST_BODY = 256 * 1024  # bytes
 
@@ -104,6 +106,10 @@ class _Guarded:
             await self.app(scope, self.receive, self.send)
         except _TooLargeError:
             self._refused = True
+        except Exception as error:
+            problem = as_problem(error, "answering a request")
+            if not self._started:
+                await JSONResponse({"problem": problem.to_json()}, 500)(scope, self._receive, self.send)
         if self._refused and not self._started:
             await _too_large(self.largest)(scope, self._receive, self._send)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from app.trouble import told_once
 from app.words import Problem
 from litellama.footprint.facts import fact
 from litellama.hub.asking import HubError
@@ -174,10 +175,10 @@ class Downloads:
             log.warning("%s was not fetched: %s", job.offer.repo, error)
             with self._lock:
                 job.state, job.problem = "failed", self._told(job, error.kind)
-        except Exception:
-            log.exception("a download failed")
+        except Exception as error:
+            number = told_once("a download", error, str(error))
             with self._lock:
-                job.state, job.problem = "failed", Problem("problem.hub_unexpected")
+                job.state, job.problem = "failed", Problem("problem.hub_unexpected", number=number)
         else:
             with self._lock:
                 job.state = state

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.callers import Caller, Line, Refusal
+from app.trouble import told_once
 from app.wire import Complaint, Delta, clean, events, read_delta, read_json
 from app.words import Problem
 
@@ -156,7 +157,7 @@ class Talk:
             self._news.put(problem)
         except Exception as error:  # whatever it is: or who listens would wait for ever
             if not (isinstance(error, ValueError) or self._line.is_closed):
-                log.exception("what %s sent could not be read", where)
+                told_once(f"reading what {where} sent", error, "")
             self._news.put(Refusal("problem.engine_nonsense", where=where))
 
     def _take_in(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import html
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from app.words import FALLBACK, Problem, all_words
 
 COOKIE = "litellama-class"
 SECONDS_FOR_A_WRONG_PASSWORD = 1.0
+JOIN = "/gradio_api/queue/join"
+MOST_WAITING = 6  # requests of one pupil in the line: what a page asks at once, and not what would keep out the others
 MOST_GUESSES_AT_ONCE = 20  # more wait for one another: so many passwords a second can be tried, whoever tries
 ROUTES = ("/enter", "/teacher", "/teacher.json", "/room.json", "/results.csv")
 """What the gate answers itself; `app.doors` must let them pass."""
@@ -39,20 +41,23 @@ def member_of(headers: Headers) -> str:
 
 
 class Gate:
-    """ASGI middleware around the app. `place` tells where in the line a pupil's waiting request stands, 0 if none
-    waits; `end` is called when the teacher ends the class; `secure` marks the cookie for encrypted connections only."""
+    """ASGI middleware around the app. `line` tells where in it each member's waiting requests stand, by cookie; `end`
+    is called when the teacher ends the class; `secure` marks the cookie for encrypted connections only; the routes
+    `teachers_only` are shut for pupils."""
 
     def __init__(
         self,
         app: ASGIApp,
         room: Classroom,
-        place: Callable[[str], int] = lambda cookie: 0,
+        line: Callable[[], dict[str, list[int]]] = dict,
         end: Callable[[], None] = lambda: None,
         models: Callable[[], list[str]] = list,
         secure: bool = False,
+        teachers_only: Sequence[str] = (),
     ) -> None:
         self.app, self.room, self.secure = app, room, secure
-        self.place, self.end, self.models = place, end, models
+        self.teachers_only = tuple(teachers_only)
+        self.line, self.end, self.models = line, end, models
         self._guesses = asyncio.Semaphore(MOST_GUESSES_AT_ONCE)
         self._own: dict[tuple[str, str], Callable[[Request, str], Awaitable[Response]]] = {
             ("GET", "/enter"): self._ask_pupil, ("POST", "/enter"): self._enter,
@@ -73,6 +78,10 @@ class Gate:
             await PlainTextResponse("There is nothing here.", 405)(scope, receive, send)
         elif not self.room.is_member(cookie) and scope["path"] != "/favicon.ico":
             await self._stay_outside(scope)(scope, receive, send)
+        elif scope["path"] in self.teachers_only and not self.room.is_teacher(cookie):
+            await _told(Problem("class.teachers_only"), 403)(scope, receive, send)
+        elif scope["path"] == JOIN and len(self.line().get(cookie, ())) >= MOST_WAITING:
+            await _told(Problem("class.many_waiting", most=MOST_WAITING), 429)(scope, receive, send)
         else:
             self.room.saw(cookie)
             await self.app(scope, receive, send)
@@ -100,7 +109,7 @@ class Gate:
             return JSONResponse({"out": True}, 401)
         self.room.saw(cookie)
         pupil = self.room.pupil(cookie)
-        told = {"name": pupil and pupil.name, "place": self.place(cookie)}
+        told = {"name": pupil and pupil.name, "place": min(self.line().get(cookie, [0]))}
         return JSONResponse(told | self.room.orders.to_json())
 
     # --- The teacher -------------------------------------------------------------------------------------------------
@@ -121,7 +130,13 @@ class Gate:
     async def _overview(self, request: Request, cookie: str) -> Response:
         if not self.room.is_teacher(cookie):
             return JSONResponse({"out": True}, 401)
-        return JSONResponse(self.room.overview() | {"models": self.models()})
+        return JSONResponse(self._seen())
+
+    def _seen(self) -> dict[str, Any]:
+        """What the teacher's page shows."""
+        places = {cookie: min(own) for cookie, own in self.line().items()}
+        told = {"models": self.models(), "more_models": bool(self.teachers_only)}
+        return self.room.overview(places) | told
 
     async def _order(self, request: Request, cookie: str) -> Response:
         if not self.room.is_teacher(cookie):
@@ -137,8 +152,8 @@ class Gate:
                 self.room.order(**{str(name): value for name, value in sent.items()})
         except (ValueError, RecursionError) as wrong:
             problem = wrong if isinstance(wrong, Problem) else Problem("problem.request")
-            return JSONResponse({"problem": problem.to_json()}, 400)
-        return JSONResponse(self.room.overview() | {"models": self.models()})
+            return _told(problem, 400)
+        return JSONResponse(self._seen())
 
     async def _results(self, request: Request, cookie: str) -> Response:
         if not self.room.is_teacher(cookie):
@@ -158,6 +173,10 @@ class Gate:
         response = RedirectResponse(to, 303)
         response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=self.secure)
         return response
+
+
+def _told(problem: Problem, status: int) -> Response:
+    return JSONResponse({"problem": problem.to_json(), "detail": str(problem)}, status)
 
 
 async def _fields(request: Request) -> dict[str, str]:

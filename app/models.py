@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from app.engines import RemoteEngine, RemoteModel
+from app.trouble import is_want_of_memory, told_once
 from app.words import Problem
 from litellama.checkpoint import (
     CARD,
@@ -207,8 +208,9 @@ class Models:
         try:
             model = Model(name, open_for_use(found.folder), stamp)
         except (OSError, ValueError, RuntimeError, MemoryError) as error:
-            log.warning("%s could not be opened: %s", name, error)
-            raise Problem("problem.model_broken", name=found.title) from error
+            number = told_once(f"opening {name}", error, str(error))
+            key = "problem.model_no_memory" if is_want_of_memory(error) else "problem.model_broken"
+            raise Problem(key, name=found.title, number=number) from error
         with self._lock:
             if name == self.first.name:
                 self.first = model

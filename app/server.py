@@ -22,7 +22,7 @@ from app.gate import ROUTES, Gate, member_of
 from app.session import MOST_CONVERSATIONS, Session
 from app.shelf import Shelf
 from app.trainings import Trainings
-from app.transfers import UPLOADS, add_downloads, add_trainings, add_transfers
+from app.transfers import MODEL_UPLOAD, UPLOADS, add_downloads, add_trainings, add_transfers
 from app.views import view_file, words_script
 from litellama.checkpoint import checkpoints_folder
 
@@ -34,8 +34,28 @@ async def _not_understood(request: Request, error: Exception) -> PlainTextRespon
     return PlainTextResponse("The server does not understand this request.", 400)
 
 
+# How Gradio is run: each line bounds or shuts what it would leave unbounded or open.
+QUEUE: dict[str, Any] = {
+    "api_open": False,  # events come from the page's own stream, not from an API of their own
+    "default_concurrency_limit": 40,  # replies at once, which one engine makes together; Gradio's own default is one
+}
+MOUNTED: dict[str, Any] = {
+    "server_name": "127.0.0.1",  # what it takes itself for; who may reach it is decided by the socket and `app.doors`
+    "allowed_paths": [],  # no file of the machine is served
+    "max_file_size": "1mb",  # of uploads, whose route `app.doors` shuts besides
+    "show_error": False,  # what went wrong is told by `app.trouble`, without a traceback
+    "ssr_mode": False,  # no Node server beside this one
+    "mcp_server": False,  # no tools for other programs
+    "enable_monitoring": False,  # no page that shows who called what
+    "run_history": False,  # nothing typed is kept to be shown again
+    "pwa": False,  # its manifest would name its own files
+    "footer_links": [],  # no links to elsewhere
+}
+APIS_SHUT: dict[str, Any] = {"openapi_url": None, "docs_url": None, "redoc_url": None}  # no description of routes
+
 # What forged requests make Gradio raise, such as a function number there is none of: the caller's fault, not a 500.
 MISTAKES = dict.fromkeys((KeyError, IndexError, TypeError, ValueError, RecursionError), _not_understood)
+MOST_WAITING_REQUESTS = 64  # of all pages of one person
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -44,16 +64,18 @@ def create_app(
     models_folder: Path | None = None,
     *,
     downloads: bool = False,
+    uploads: bool = True,
     room: Classroom | None = None,
     hosts: Sequence[str] = LOOPBACK,
     secure: bool = False,
 ) -> FastAPI:
     """Everything a browser can reach, around one session. Models that are opened, trained or saved lie in
-    `models_folder`. With `downloads` a page may have models of a short list fetched from the Hugging Face hub, which is
-    for servers that one person uses alone. Who serves it closes `state.trainings` and `state.downloads` at the end.
+    `models_folder`. With `downloads` a page may have models of a short list fetched from the Hugging Face hub, with
+    `uploads` files come from pages. Who serves it closes `state.trainings` and `state.downloads` at the end.
 
-    With a `room` a class uses it: a password is asked for, and nothing is uploaded, downloaded or trained. `hosts` are
-    the names it may be called by; with `secure` only encrypted connections keep the class's cookie.
+    With a `room` a class uses it: a password is asked for, nothing is trained, and of uploads only models are taken,
+    from the teacher. `hosts` are the names it may be called by; with `secure` only encrypted connections keep the
+    class's cookie.
     """
     with _quick_import():
         import gradio as gr
@@ -65,10 +87,10 @@ def create_app(
     from app.page import build_page, head, theme
 
     page = build_page(session, downloads, room is not None)
-    page.queue(max_size=64 if room is None else 2 * MOST_PUPILS, api_open=False, default_concurrency_limit=40)
-    page.state_session_capacity = MOST_CONVERSATIONS
+    page.queue(max_size=MOST_WAITING_REQUESTS if room is None else 2 * MOST_PUPILS, **QUEUE)
+    page.state_session_capacity = MOST_CONVERSATIONS  # pages whose state is kept; Gradio's own bound is 10,000
 
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(**APIS_SHUT)
     app.get("/words.js")(words_script)
     app.get("/facts.json")(every_fact)
     app.get("/models.json")(session.models.offered)
@@ -77,36 +99,39 @@ def create_app(
     app.get("/views/{name}")(view_file)
     kept = models_folder or session.models.folder or checkpoints_folder()
     app.state.trainings = app.state.downloads = None
-    if room is None:
-        shelf = Shelf()
+    shelf = Shelf()
+    if uploads:
         add_transfers(app, kept, shelf)
+    if downloads:
+        app.state.downloads = add_downloads(app, Downloads(kept))
+    if room is None:
         app.state.trainings = add_trainings(app, Trainings(kept, shelf))
-        app.state.downloads = add_downloads(app, Downloads(kept)) if downloads else None
     gr.mount_gradio_app(
-        app, page, path="/", server_name="127.0.0.1", theme=theme(), head=head(),
-        footer_links=[], run_history=False, allowed_paths=[], show_error=False, max_file_size="1mb",
-        ssr_mode=False, enable_monitoring=False, pwa=False, mcp_server=False,
-        app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None, "exception_handlers": MISTAKES},
+        app, page, path="/", theme=theme(), head=head(), **MOUNTED,
+        app_kwargs={**APIS_SHUT, "exception_handlers": MISTAKES},
     )  # fmt: skip
     if room is None:
         app.add_middleware(Doors, hosts=hosts, uploads=UPLOADS)
         return app
     session.room = room
     app.add_middleware(
-        Gate, room=room, secure=secure, place=partial(_place_in_line, page), end=session.forget_all,
+        Gate, room=room, secure=secure, line=partial(_line, page), end=session.forget_all,
         models=lambda: [one.name for one in session.models.listed()],
+        teachers_only=(MODEL_UPLOAD, "/download.json") if uploads or downloads else (),
     )  # fmt: skip
-    app.add_middleware(Doors, hosts=hosts, uploads={}, more=ROUTES)  # the last one added is the outermost
+    taken = {MODEL_UPLOAD: UPLOADS[MODEL_UPLOAD]} if uploads else {}
+    app.add_middleware(Doors, hosts=hosts, uploads=taken, more=ROUTES)  # the last one added is the outermost
     return app
 
 
-def _place_in_line(page: Any, cookie: str) -> int:
-    """How many requests stand in Gradio's queues up to a pupil's first one, itself included; 0 if none waits."""
+def _line(page: Any) -> dict[str, list[int]]:
+    """For each member of a class who waits, by cookie: where each of their requests stands in Gradio's queues."""
+    found: dict[str, list[int]] = {}
     for queue in list(page._queue.event_queue_per_concurrency_id.values()):
         for place, event in enumerate(list(queue.queue), 1):
-            if event.request is not None and member_of(event.request.headers) == cookie:
-                return place
-    return 0
+            if event.request is not None:
+                found.setdefault(member_of(event.request.headers), []).append(place)
+    return found
 
 
 @contextmanager

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,6 +22,7 @@ from app.looks import Looks, look_at, move_window, overview, picture, roles_json
 from app.models import Model, Models
 from app.settings import Settings
 from app.speakers import LocalSpeaker, RemoteSpeaker, Speaker
+from app.trouble import as_problem
 from app.walks import walk_json
 from app.weighing import Bill, Scale
 from app.words import Problem
@@ -35,8 +36,6 @@ MOST_CONVERSATIONS = 200
 MOST_CHARACTERS = 4000
 SECONDS_PER_REPLY = 30.0
 SECONDS_BETWEEN_UPDATES = 0.2
-
-log = logging.getLogger("litellama.app")
 
 
 class Session:
@@ -263,8 +262,12 @@ class Session:
         remote = self.models.remote(voice.model)
         if remote is not None:
             return RemoteSpeaker(remote)
-        model = self._model_for(voice)
-        return LocalSpeaker(model.opened, model.engine.generate)
+        model, deadline = self._model_for(voice), time.monotonic() + self.seconds_per_reply
+
+        def give_up() -> bool:
+            return voice.conversation.stop.is_set() or time.monotonic() > deadline
+
+        return LocalSpeaker(model.opened, partial(model.engine.generate, give_up=give_up))
 
     def _model_for(self, voice: Voice) -> Model:
         if (remote := self.models.remote(voice.model)) is not None:
@@ -292,13 +295,9 @@ class Session:
         turn = conversation.begin(question)
         try:
             yield from self._stream(speaker, conversation, turn, settings)
-        except Problem:
+        except Exception as error:  # one user's failure: a sentence for that user
             conversation.turns.remove(turn)
-            raise
-        except Exception as error:  # one user's failure: a sentence for that user, the trace for the log
-            conversation.turns.remove(turn)
-            log.exception("a reply failed")
-            raise Problem("problem.unexpected") from error
+            raise as_problem(error, "a reply") from error
 
     def _stream(self, speaker: Speaker, conversation: Conversation, turn: Turn, settings: Settings) -> Iterator[Update]:
         speech = speaker.reply(conversation.messages(), settings)
@@ -312,24 +311,28 @@ class Session:
                 speech.written, speech.stats, speech.remarks,
             )  # fmt: skip
 
+        def cut() -> str | None:
+            """Why the reply must end now, if it must."""
+            if conversation.stop.is_set():
+                return "stopped"
+            if time.monotonic() - start > most_seconds:
+                return "time" if speaker.where is None else "late"
+            return None
+
         told = 0.0  # so the first text is told at once
         most_seconds = self._seconds(speaker)
         weighed = self.scale.share(most_seconds + 5) if speaker.where is None else nullcontext()
         with closing(speech), weighed as share:
             for piece in speech.pieces:
                 turn.add(piece)
-                now = time.monotonic()
-                if conversation.stop.is_set():
-                    state = "stopped"
+                state = cut()
+                if state:
                     break
-                if now - start > most_seconds:
-                    state = "time" if speaker.where is None else "late"
-                    break
-                if now - told >= SECONDS_BETWEEN_UPDATES:
-                    told = now
+                if time.monotonic() - told >= SECONDS_BETWEEN_UPDATES:
+                    told = time.monotonic()
                     yield update("running")
-            else:
-                state = speech.state or ("length" if len(turn.steps) >= speech.most else "done")
+            else:  # perhaps it was given up while nothing came
+                state = cut() or speech.state or ("length" if len(turn.steps) >= speech.most else "done")
             bill = self.scale.bill(share, speech.read, speech.written or len(turn.steps))
         conversation.bill += bill
         yield update(state, bill)

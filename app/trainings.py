@@ -15,12 +15,14 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from app.settings import Knob
 from app.shelf import Shelf
+from app.trouble import noted
 from app.words import Problem
 from litellama.archive import safe_name
 from litellama.checkpoint import CARD, replace_card
@@ -290,13 +292,14 @@ class Trainings:
         assert process.stdout is not None
         with process:
             for line in process.stdout:
-                with self._lock:
+                with self._lock, suppress(ValueError):  # of a process that was killed the last line may be half a one
                     run.hear(json.loads(line))
         with self._lock:
             if run.is_busy and run.process is process:  # it ended without a word, and no other goes on for it
-                run.state = "failed"
-                run.trouble = _last_line(run.folder / "errors.txt") or f"exit status {process.returncode}"
-                log.warning("a training failed: %s", run.trouble)
+                said = _last_line(run.folder / "errors.txt") or f"exit status {process.returncode}"
+                number = noted(f"a training ended before its time: {said}")
+                killed = process.returncode < 0  # by a signal, such as the system's when memory runs out
+                run.state, run.trouble = ("killed", number) if killed else ("failed", said)
 
     def _wish(self, run: Run, wish: str) -> None:
         assert run.process is not None

@@ -30,7 +30,8 @@ from litellama.archive import ArchiveError, pack, safe_name, unpack
 from litellama.checkpoint import CONFIG, CheckpointError
 
 LARGEST_MODEL = 200 * 10**6  # bytes, packed and unpacked
-UPLOADS = {"/upload-text": LARGEST_FILE, "/open-model": LARGEST_MODEL}
+MODEL_UPLOAD = "/open-model"
+UPLOADS = {"/upload-text": LARGEST_FILE, MODEL_UPLOAD: LARGEST_MODEL}
 MOST_AT_ONCE = {"/upload-text": 4, "/open-model": 2, "/models": 2}
 BLOCK = 256 * 1024
 SHOWN = 2000  # characters of a text that was read

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from litellama.sampling import Sampling
 SLOTS = 40
 MOST_CACHE_BYTES = 2 * 2**30  # of keys and values together; memory is only taken as slots are filled
 READ_AT_ONCE = 128  # tokens of a prompt between two steps of the others, who would wait too long for all of a long one
+SECONDS_OF_SILENCE = 0.25  # after which a caller is asked whether it still wants to wait
 
 
 class Engine:
@@ -52,10 +53,12 @@ class Engine:
         seed: int,
         stop_ids: Collection[int] = (),
         alternatives: int = 0,
+        give_up: Callable[[], bool] = lambda: False,
     ) -> Iterator[Step]:
         """As `litellama.generate.generate` for this model, with the same tokens, together with whoever else asks.
 
-        Closing the iterator frees the slot before the next step.
+        Closing the iterator frees the slot before the next step. Who waits for a slot can't close it; so while nothing
+        comes, `give_up` is asked, and the iterator ends when it says so.
         """
         check_request(self.model, prompt_ids, max_new_tokens, seed)
         room = self.model.config.max_position_embeddings - len(prompt_ids)
@@ -63,23 +66,35 @@ class Engine:
             list(prompt_ids), sampling, min(max_new_tokens, room), torch.Generator().manual_seed(seed),
             frozenset(stop_ids), alternatives,
         )  # fmt: skip
-        return self._listen(conversation)
+        return self._listen(conversation, give_up)
 
-    def _listen(self, conversation: _Conversation) -> Iterator[Step]:
+    def _listen(self, conversation: _Conversation, give_up: Callable[[], bool]) -> Iterator[Step]:
         if not conversation.steps:
             return
-        with self._lock:
-            self._waiting.append(conversation)
-            if not self._working:
-                self._working = True
-                threading.Thread(target=self._work, name="litellama-engine", daemon=True).start()
+        self._enter(conversation)
         try:
-            while (news := conversation.news.get()) is not None:
+            while True:
+                try:
+                    news = conversation.news.get(timeout=SECONDS_OF_SILENCE)
+                except Empty:
+                    if give_up():
+                        return
+                    continue
+                if news is None:
+                    return
                 if isinstance(news, BaseException):
                     raise news
                 yield news
         finally:
             conversation.left = True
+
+    def _enter(self, conversation: _Conversation) -> None:
+        """Let a conversation wait for its slot, and see to it that somebody works."""
+        with self._lock:
+            if not self._working:  # a machine may have no memory for one more thread: then nobody waits in vain
+                threading.Thread(target=self._work, name="litellama-engine", daemon=True).start()
+                self._working = True
+            self._waiting.append(conversation)
 
     def _work(self) -> None:
         """Serve until nobody is left. What goes wrong is told to all who were being served, and work goes on."""
@@ -161,20 +176,32 @@ class _Batch:
         while self.reading is None and waiting and len(self.running) < self.slots:
             conversation = waiting.popleft()
             if not conversation.left:
-                self.reading = conversation
-                config = self.model.config
-                self.cache = KVCache(config, 1, len(conversation.used), self.model.dtype, self.model.device)
+                self.reading, self.cache = conversation, None
 
     def read(self) -> None:
-        """Read the next part of a prompt; behind the last part the conversation takes a slot and its first token."""
-        if self.reading is None or self.cache is None:
+        """Read the next part of a prompt. A prompt that can't be read, for want of memory perhaps, is the matter of
+        who sent it: the others go on."""
+        if self.reading is None:
             return
-        ids = self.reading.used[self.cache.length : self.cache.length + READ_AT_ONCE]
+        try:
+            self._read_part(self.reading)
+        except Exception as wrong:
+            self.reading.news.put(wrong)
+            self.reading = None
+            if len(self.decoding.lengths) > len(self.running):  # its slot was open already
+                self.decoding.close(len(self.running))
+
+    def _read_part(self, conversation: _Conversation) -> None:
+        """Behind the last part the conversation takes a slot and its first token."""
+        length = len(conversation.used)
+        if self.cache is None:
+            self.cache = KVCache(self.model.config, 1, length, self.model.dtype, self.model.device)
+        ids = conversation.used[self.cache.length : self.cache.length + READ_AT_ONCE]
         logits = _read(self.model, ids, self.cache)
-        if self.cache.length == len(self.reading.used):
-            if self.reading.choose(logits):
+        if self.cache.length == length:
+            if conversation.choose(logits):
                 self.decoding.fill(self.decoding.open(), self.cache)
-                self.running.append(self.reading)
+                self.running.append(conversation)
             self.reading = None
 
     def step(self) -> None:

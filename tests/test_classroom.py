@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from app import gate
 from app.addresses import class_begins, lan_addresses, new_password
 from app.classroom import AWAY, MOST_PUPILS, Classroom
-from app.gate import COOKIE, Gate
+from app.gate import COOKIE, JOIN, MOST_WAITING, Gate
 from app.words import Problem
 
 
@@ -181,10 +181,16 @@ def client(room: Classroom, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestCli
     async def inside(request: object) -> PlainTextResponse:
         return PlainTextResponse("inside")
 
-    app = Starlette(routes=[Route(path, inside) for path in ("/", "/config", "/favicon.ico")])
+    paths = ("/", "/config", "/favicon.ico", "/open-model", JOIN)
+    app = Starlette(routes=[Route(path, inside, methods=["GET", "POST"]) for path in paths])
     ended: list[bool] = []
     app.state.ended = ended
-    app.add_middleware(Gate, room=room, place=lambda cookie: 3, end=lambda: ended.append(True), models=lambda: ["a"])
+    line: dict[str, list[int]] = {}
+    app.state.line = line
+    app.add_middleware(
+        Gate, room=room, line=lambda: line, end=lambda: ended.append(True), models=lambda: ["a"],
+        teachers_only=("/open-model",),
+    )  # fmt: skip
     with TestClient(app, follow_redirects=False) as client:
         yield client
 
@@ -213,11 +219,32 @@ def test_the_password_opens_and_the_cookie_is_not_for_scripts(client: TestClient
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
     assert client.get("/").text == "inside"
+    assert client.get("/room.json").json()["place"] == 0
+    client.app.state.line[client.cookies[COOKIE]] = [5, 3]  # type: ignore[attr-defined]
     assert client.get("/room.json").json()["place"] == 3
     assert client.get("/room.json").json()["name"] == "Mia"
     assert client.get("/teacher.json").status_code == 401
     room.end()
     assert client.get("/").status_code == 303
+
+
+def test_one_pupil_cannot_fill_the_line(client: TestClient, room: Classroom) -> None:
+    mia, ben = room.enter("Mia", "red-kite"), room.enter("Ben", "red-kite")
+    client.app.state.line[mia] = list(range(1, MOST_WAITING + 1))  # type: ignore[attr-defined]
+    refused = client.post(JOIN, headers={"cookie": f"{COOKIE}={mia}"})
+    assert refused.status_code == 429
+    assert "waiting already" in refused.json()["detail"]
+    assert client.post(JOIN, headers={"cookie": f"{COOKIE}={ben}"}).text == "inside"
+    assert client.get("/config", headers={"cookie": f"{COOKIE}={mia}"}).text == "inside"
+    told = room.overview({mia: 2})
+    assert (told["waiting"], [pupil["place"] for pupil in told["pupils"]]) == (1, [2, 0])
+
+
+def test_only_the_teacher_adds_models(client: TestClient, room: Classroom) -> None:
+    pupil, teacher = room.enter("Mia", "red-kite"), room.enter_as_teacher("blue-hat")
+    assert client.post("/open-model", headers={"cookie": f"{COOKIE}={pupil}"}).status_code == 403
+    assert client.post("/open-model", headers={"cookie": f"{COOKIE}={teacher}"}).text == "inside"
+    assert client.get("/teacher.json", headers={"cookie": f"{COOKIE}={teacher}"}).json()["more_models"]
 
 
 def test_a_name_is_text_in_the_form(client: TestClient) -> None:

@@ -46,7 +46,7 @@ def test_every_word_is_used_and_every_used_word_is_there() -> None:
         r"|how_(gpu_hours|operations|core_hours))"
         r"|train\.(state_\w+|figure_\w+)|fetch\.state_\w+"
         r"|responsibility\.((probe|group|kind|progress|column)_\w+|sentences|words|continuations)"
-        r"|class\.((pupil|teacher)_\w+|energy(_estimated)?|here|writing|per_second|replies|tokens)"
+        r"|class\.((pupil|teacher)_\w+|energy(_estimated)?|here|writing|waiting|per_second|replies|tokens)"
         r"|step\.(vector_\w+|" + "|".join(station.name for station in STATIONS) + ")(_why)?"
     )
     assert {key for key in keys - used if not made.fullmatch(key)} == set()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from app import trainings
@@ -122,6 +124,23 @@ def test_what_fails_has_a_sentence(desk: Trainings, shelf: Shelf) -> None:
     assert "line 1" in seen["trouble"]
     assert "Traceback" not in seen["trouble"]
     start(desk, shelf)  # and another may begin
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there, nothing ends by a signal")
+def test_a_killed_training_is_told_with_the_logs_number_and_goes_on(
+    desk: Trainings, shelf: Shelf, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = start(desk, shelf)["token"]
+    state = tmp_path / ".trainings" / "00001" / "model-training"
+    wait(desk, token, lambda seen: seen["step"] >= 2 and bool(states(state)))
+    (process,) = (child for child in psutil.Process().children() if "train" in child.cmdline())
+    process.kill()
+    wait(desk, token, lambda seen: seen["state"] == "killed")
+    killed = desk.act({"action": "see", "token": token})
+    assert f"[{killed['trouble']}] a training ended before its time" in caplog.text
+    desk.act({"action": "more", "token": token, "minutes": 0.25})
+    wait(desk, token, lambda seen: seen["state"] == "running" and seen["step"] >= 2)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,8 @@ from typing import Any
 import gradio as gr
 
 from app.session import Session
-from app.tabs import EXAMPLE, page_key, sent_by
+from app.tabs import EXAMPLE, answer, page_key, sent_by, stream
 from app.views import scripts, template
-from app.words import Problem
 
 TITLE = "attention.title"
 
@@ -38,21 +37,14 @@ def build(session: Session) -> None:
 
     def look(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
         sent = sent_by(event)
-        asked = {"request": sent.get("request")}
-        try:
-            for shown in session.look(page_key(session, event, request), sent.get("text"), sent.get("start")):
-                yield asked | shown
-        except Problem as problem:
-            yield asked | {"problem": problem.to_json()}
+        yield from stream(
+            sent, lambda: session.look(page_key(session, event, request), sent.get("text"), sent.get("start"))
+        )
 
     def closer(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         sent = sent_by(event)
-        asked = {"request": sent.get("request")}
-        try:
-            key = page_key(session, event, request)
-            return asked | session.head(key, sent.get("view"), sent.get("layer"), sent.get("head"))
-        except Problem as problem:
-            return asked | {"problem": problem.to_json()}
+        place = (sent.get("view"), sent.get("layer"), sent.get("head"))
+        return answer(sent, lambda: session.head(page_key(session, event, request), *place))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     # Heavy work, one at a time; the chat has its own places.

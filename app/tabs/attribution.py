@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
 from app.session import Session
-from app.tabs import EXAMPLE, page_key, page_of, sent_by
+from app.tabs import EXAMPLE, answer, page_key, page_of, sent_by, stream
 from app.views import scripts, template
-from app.words import Problem
 from litellama.explain.attribution import METHODS
 
 TITLE = "attribution.title"
@@ -33,19 +32,20 @@ def build(session: Session) -> None:
 
     def read(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         sent = sent_by(event)
-        return _asked(sent) | _answer(lambda: session.read(page_key(session, event, request), sent.get("text")))
+        return answer(sent, lambda: session.read(page_key(session, event, request), sent.get("text")))
 
     def explain(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        yield from _stream(sent_by(event), lambda sent: session.explain(page_key(session, event, request), sent))
+        sent = sent_by(event)
+        yield from stream(sent, lambda: session.explain(page_key(session, event, request), sent))
 
     def compare(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        yield from _stream(sent_by(event), lambda sent: session.compare(page_key(session, event, request)))
+        yield from stream(sent_by(event), lambda: session.compare(page_key(session, event, request)))
 
     def cancel(request: gr.Request) -> None:
         session.cancel_explaining(page_of(request))
 
     def test(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        return _asked(sent_by(event)) | _answer(lambda: session.put_to_the_test(page_key(session, event, request)))
+        return answer(sent_by(event), lambda: session.put_to_the_test(page_key(session, event, request)))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
     heavy: dict[str, Any] = {"concurrency_id": "look", "concurrency_limit": 1}  # one at a time, with the Attention tab
@@ -54,24 +54,3 @@ def build(session: Session) -> None:
     view.compare(compare, outputs=view, api_name="compare", **heavy, **quiet)
     view.test(test, outputs=view, api_name="test", **heavy, **quiet)
     view.cancel(cancel, api_name="cancel", concurrency_limit=None, **quiet)
-
-
-def _asked(sent: dict[str, Any]) -> dict[str, Any]:
-    return {"request": sent.get("request"), "action": sent.get("action")}
-
-
-def _stream(
-    sent: dict[str, Any], work: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
-) -> Iterator[dict[str, Any]]:
-    try:
-        for news in work(sent):
-            yield _asked(sent) | news
-    except Problem as problem:
-        yield _asked(sent) | {"problem": problem.to_json()}
-
-
-def _answer(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    try:
-        return work()
-    except Problem as problem:
-        return {"problem": problem.to_json()}

@@ -15,9 +15,8 @@ from app.gate import member_of
 from app.pairs import read_wish
 from app.session import Session, read_message
 from app.settings import KNOBS, SEED, read_settings
-from app.tabs import page_key, page_of, sent_by
+from app.tabs import answer, page_key, page_of, sent_by, stream
 from app.views import scripts, template
-from app.words import Problem
 from litellama.footprint.facts import LITELLAMA_EXAMPLE, LITELLAMA_MMLU, MMLU_CHANCE, fact
 
 TITLE = "chat.title"
@@ -126,23 +125,21 @@ def build(session: Session) -> None:
         return {"request": sent_by(event).get("request"), "state": "cleared"}
 
     def pick(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        asked = {name: sent_by(event).get(name) for name in ("turn", "token", "nonce", "side", "round")}
-        try:
+        sent = sent_by(event)
+        turn, token, side = (sent.get(name) for name in ("turn", "token", "side"))
+
+        def alternatives() -> dict[str, Any]:
             key = page_key(session, event, request)
-            if asked["side"] is None:
-                return asked | session.alternatives(key, asked["turn"], asked["token"])
-            voice = session.beside.voice(key, asked["round"], asked["side"])
-            return asked | session.alternatives_of(voice, asked["turn"], asked["token"])
-        except Problem as problem:
-            return asked | {"problem": problem.to_json()}
+            if side is None:
+                return session.alternatives(key, turn, token)
+            return session.alternatives_of(session.beside.voice(key, sent.get("round"), side), turn, token)
+
+        return answer(sent, alternatives)
 
     def vote(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         sent = sent_by(event)
-        told = {"request": sent.get("request"), "state": "voted"}
-        try:
-            return told | session.beside.vote(page_key(session, event, request), sent.get("round"), sent.get("vote"))
-        except Problem as problem:
-            return told | {"problem": problem.to_json()}
+        wish = (sent.get("round"), sent.get("vote"))
+        return answer(sent, lambda: {"state": "voted"} | session.beside.vote(page_key(session, event, request), *wish))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     view.ask(ask, outputs=view, trigger_mode="multiple", api_name="ask", **quiet)
@@ -163,32 +160,32 @@ def _tally(session: Session, request: gr.Request) -> AbstractContextManager[Tall
 
 def _updates(session: Session, action: Any, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
     sent = sent_by(event)
-    try:
+
+    def updates() -> Iterator[dict[str, Any]]:
         settings = read_settings(sent.get("settings"))
         with _tally(session, request) as tally:
             for update in action(page_key(session, event, request), sent.get("text"), settings):
                 tally.wrote(len(update.tokens))
                 if update.bill is not None and update.bill.energy is not None:
                     tally.joules, tally.estimated = update.bill.energy.joules, not update.bill.energy.measured
-                yield {"request": sent.get("request"), **update.to_json()}
-    except Problem as problem:
-        yield {"request": sent.get("request"), "state": "problem", "problem": problem.to_json()}
+                yield update.to_json()
+
+    yield from stream(sent, updates)
 
 
 def _updates_of_both(
     session: Session, event: gr.EventData, request: gr.Request, again: bool
 ) -> Iterator[dict[str, Any]]:
-    sent = sent_by(event)
-    told, text = {"request": sent.get("request")}, sent.get("text")
-    try:
+    sent, text = sent_by(event), sent_by(event).get("text")
+
+    def updates() -> Iterator[dict[str, Any]]:
         key = page_key(session, event, request)
         wish = read_wish(sent.get("model") or session.models.first.name, sent.get("settings"), sent.get("beside"))
         if again:
-            updates = session.beside.redo(key, None if text is None else read_message(text), wish)
+            both = session.beside.redo(key, None if text is None else read_message(text), wish)
         else:
-            updates = session.beside.ask(key, read_message(text), wish)
+            both = session.beside.ask(key, read_message(text), wish)
         with _tally(session, request):
-            for update in updates:
-                yield told | update
-    except Problem as problem:
-        yield told | {"state": "problem", "problem": problem.to_json()}
+            yield from both
+
+    yield from stream(sent, updates)

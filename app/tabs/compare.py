@@ -8,9 +8,8 @@ import gradio as gr
 
 from app.comparison import choices, weigh
 from app.session import Session
-from app.tabs import page_key, sent_by
+from app.tabs import answer, page_key, sent_by
 from app.views import scripts, template
-from app.words import Problem
 from litellama.checkpoint import Opened
 from litellama.config import preset
 
@@ -34,11 +33,7 @@ def build(session: Session) -> None:
 
     def weighed(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         sent = sent_by(event)
-        asked = {"request": sent.get("request")}
-        try:
-            return asked | weigh(sent, _card(session.opened_here(page_key(session, event, request))))
-        except Problem as problem:
-            return asked | {"problem": problem.to_json()}
+        return answer(sent, lambda: weigh(sent, _card(session.opened_here(page_key(session, event, request)))))
 
     view.weigh(
         weighed, outputs=view, api_name="weigh", show_progress="hidden", api_visibility="private",

@@ -8,9 +8,8 @@ from typing import Any
 import gradio as gr
 
 from app.session import Session
-from app.tabs import EXAMPLE, page_key, page_of, sent_by
+from app.tabs import EXAMPLE, page_key, page_of, sent_by, stream
 from app.views import scripts, template
-from app.words import Problem
 
 TITLE = "intervene.title"
 OTHER = EXAMPLE.replace("under the bed", "behind the door")
@@ -31,12 +30,7 @@ def build(session: Session) -> None:
 
     def act(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
         sent = sent_by(event)
-        asked = {"request": sent.get("request"), "action": sent.get("action")}
-        try:
-            for news in session.intervene(page_key(session, event, request), sent.get("action"), sent):
-                yield asked | news
-        except Problem as problem:
-            yield asked | {"problem": problem.to_json()}
+        yield from stream(sent, lambda: session.intervene(page_key(session, event, request), sent.get("action"), sent))
 
     def halt(request: gr.Request) -> None:
         session.cancel_explaining(page_of(request))

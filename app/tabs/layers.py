@@ -7,9 +7,8 @@ from typing import Any
 import gradio as gr
 
 from app.session import Session
-from app.tabs import EXAMPLE, page_key, sent_by
+from app.tabs import EXAMPLE, answer, page_key, sent_by
 from app.views import scripts, template
-from app.words import Problem
 
 TITLE = "layers.title"
 
@@ -28,11 +27,7 @@ def build(session: Session) -> None:
 
     def guess(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         sent = sent_by(event)
-        asked = {"request": sent.get("request")}
-        try:
-            return asked | session.guesses(page_key(session, event, request), sent.get("text"))
-        except Problem as problem:
-            return asked | {"problem": problem.to_json()}
+        return answer(sent, lambda: session.guesses(page_key(session, event, request), sent.get("text")))
 
     view.guess(
         guess, outputs=view, api_name="guess", show_progress="hidden", api_visibility="private",

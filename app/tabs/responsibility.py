@@ -9,9 +9,8 @@ import gradio as gr
 
 from app.responsibility import ready_probes
 from app.session import Session
-from app.tabs import page_key, page_of, sent_by
+from app.tabs import page_key, page_of, sent_by, stream
 from app.views import scripts, template
-from app.words import Problem
 
 TITLE = "responsibility.title"
 
@@ -30,12 +29,7 @@ def build(session: Session) -> None:
 
     def measure(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
         sent = sent_by(event)
-        asked = {"request": sent.get("request"), "action": sent.get("action")}
-        try:
-            for news in session.measure(page_key(session, event, request), sent.get("action"), sent):
-                yield asked | news
-        except Problem as problem:
-            yield asked | {"problem": problem.to_json()}
+        yield from stream(sent, lambda: session.measure(page_key(session, event, request), sent.get("action"), sent))
 
     def enough(request: gr.Request) -> None:
         session.end_measuring(page_of(request))

@@ -1,5 +1,5 @@
 // In a class: who one is, the place in the line, and what the teacher says to all. Asked for every few seconds.
-lab.classroom = (element) => {
+lab.classroom = (element, offers) => {
   const find = (selector) => element.querySelector(selector);
   const EVERY = 2500;  // ms
   let known = null;
@@ -7,6 +7,7 @@ lab.classroom = (element) => {
     find(".lab-class").hidden = false;
     if (news.name) lab.say(find(".lab-class-name"), "class.you_are", { name: news.name });
     else lab.say(find(".lab-class-name"), "class.you_teach");
+    if (!news.name && known === null) lab.download(element, offers);  // models come by the teacher alone
     lab.say(find(".lab-class-place"), news.place > 0 ? "class.place" : null, { place: news.place });
     lab.say(find(".lab-class-paused"), news.paused ? "class.paused" : null);
     find(".lab-class-message").textContent = news.message;

@@ -49,8 +49,8 @@ lab.header = (element, trigger, props) => {
   lab.refreshModels();
   choice.addEventListener("change", () => lab.chooseModel(choice.value));
 
-  lab.download(element, props.offers);
-  if (props.classroom) lab.classroom(element);
+  if (props.classroom) lab.classroom(element, props.offers);
+  else lab.download(element, props.offers);
 
   // --- The language and the colours ---------------------------------------------------------------------------------
 

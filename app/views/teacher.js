@@ -8,12 +8,12 @@
 
   const show = (news) => {
     lab.say(find(".class-lost"), null);
-    const figures = [["here", figure(news.here)], ["writing", figure(news.writing)], ["per_second", figure(news.tokens_per_second)],
+    const figures = [["here", figure(news.here)], ["writing", figure(news.writing)], ["waiting", figure(news.waiting)], ["per_second", figure(news.tokens_per_second)],
       ["replies", figure(news.replies)], ["tokens", figure(news.tokens)], [news.estimated ? "energy_estimated" : "energy", energy(news.watt_hours)]];
     find(".class-figures").replaceChildren(...figures.map(([name, value]) =>
       lab.make("div", {}, lab.make("dt", { "data-word": `class.${name}` }, lab.word(`class.${name}`)), lab.make("dd", {}, value))));
     find("tbody").replaceChildren(...news.pupils.map((pupil) => {
-      const doing = pupil.writing ? lab.word("class.writing") : pupil.here ? "" : lab.word("class.away");
+      const doing = pupil.writing ? lab.word("class.writing") : pupil.place ? lab.word("class.waits", { place: pupil.place }) : pupil.here ? "" : lab.word("class.away");
       return lab.make("tr", pupil.here ? {} : { "data-away": "" },
         ...[pupil.name, doing, figure(pupil.replies), figure(pupil.tokens), pupil.watt_hours === null ? "–" : energy(pupil.watt_hours * 1000)].map((text) => lab.make("td", {}, text)));
     }));
@@ -22,6 +22,7 @@
     paused = news.orders.paused;
     find(".class-pause").setAttribute("aria-pressed", paused);
     lab.say(find(".class-pause"), paused ? "class.resume" : "class.pause");
+    find(".class-more").hidden = !news.more_models;
     const choice = find("#class-model");
     if (choice.options.length !== news.models.length + 1) {
       choice.replaceChildren(lab.make("option", { value: "" }, lab.word("class.any_model")), ...news.models.map((name) => lab.make("option", { value: name }, name)));
@@ -53,6 +54,19 @@
       order({ [name]: name === "model" ? value || null : value });
     });
   }
+  find("#class-file").addEventListener("change", async ({ target }) => {
+    const [file] = target.files, told = find(".class-added");
+    if (!file) return;
+    lab.say(find(".class-problem"), null);
+    lab.say(told, "train.opening");
+    let answer = {};
+    try {
+      answer = await (await fetch("/open-model", { method: "POST", body: file, headers: { "content-type": "application/octet-stream" } })).json();
+    } catch { answer.problem = { key: "problem.lost" }; }
+    lab.say(find(".class-problem"), answer.problem?.key, answer.problem?.values);
+    lab.say(told, answer.problem ? "class.add_model_why" : "train.opened", answer);
+    target.value = "";
+  });
   find(".class-end").addEventListener("click", ({ target }) => {  // twice, since it cannot be taken back
     clearTimeout(sure);
     if (target.dataset.word === "class.end_sure") { lab.say(target, "class.end"); order({ end: true }); return; }

@@ -30,10 +30,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 
 from litellama.training.machine import machine
-from tests.browser.app_server import ROOT, patched, running_app
+from tests.browser.app_server import ROOT, patched, running_app, server_of
 
 NAMES = "Tom Anna Mia Ben Lisa Paul Nina Felix Ivy Hugo".split()
 COLOURS = "red blue green yellow black white brown orange".split()
@@ -208,14 +207,6 @@ def report(replies: Sequence[Reply], others: Sequence[float], took: float) -> di
     if busy:
         print(f"tokens          {tokens} in {busy:.1f} s, {tokens / busy:.0f} per second together")
     return {"answered": len(done), "refused": len(refused), "lost": len(failed), "tokens": tokens}
-
-
-def server_of(address: str) -> psutil.Process:
-    port = int(address.rstrip("/").rsplit(":", 1)[1])
-    for process in psutil.Process().children(recursive=True):
-        if any(one.laddr.port == port for one in process.net_connections("tcp") if one.status == "LISTEN"):
-            return process
-    raise RuntimeError(f"no process of ours listens on {port}")
 
 
 def main() -> int:

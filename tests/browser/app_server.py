@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,6 +36,15 @@ def running_app(checkpoint: Path, log: Path, *options: str, folder: Path = ROOT)
             process.terminate()
             process.wait(timeout=20)
             process.stdout.close()
+
+
+def server_of(address: str) -> psutil.Process:
+    """The process that `running_app` started."""
+    port = int(address.rstrip("/").rsplit(":", 1)[1])
+    for process in psutil.Process().children(recursive=True):
+        if any(one.laddr.port == port for one in process.net_connections("tcp") if one.status == "LISTEN"):
+            return process
+    raise RuntimeError(f"no process of ours listens on {port}")
 
 
 class Page:
