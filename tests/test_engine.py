@@ -133,6 +133,59 @@ def test_scores_that_are_no_numbers_end_one_conversation_and_not_the_others(mode
     assert len(list(well)) == 39
 
 
+def test_a_prompt_that_cannot_be_read_ends_one_conversation(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = litellama.engine._read
+
+    def fails_for_seven(model: LiteLlama, ids: list[int], cache: object) -> torch.Tensor:
+        if ids[0] == 7:
+            raise RuntimeError("not enough memory")
+        return read(model, ids, cache)  # type: ignore[arg-type]
+
+    engine = Engine(model)
+    well = engine.generate([1, 2], sampling=GREEDY, max_new_tokens=40, seed=0)
+    next(well)
+    monkeypatch.setattr(litellama.engine, "_read", fails_for_seven)
+    with pytest.raises(RuntimeError, match="not enough memory"):
+        next(engine.generate([7], sampling=GREEDY, max_new_tokens=40, seed=0))
+    assert len(list(well)) == 39
+
+
+def test_who_waits_for_a_slot_may_give_up(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, goes_on, tired, step = Engine(model, 1), threading.Event(), threading.Event(), Decoding.step
+
+    def held(decoding: Decoding, ids: list[int]) -> torch.Tensor:
+        assert goes_on.wait(30)
+        return step(decoding, ids)
+
+    monkeypatch.setattr(Decoding, "step", held)
+    long = {"sampling": GREEDY, "max_new_tokens": 40, "seed": 0}
+    first = engine.generate([1, 2], **long)
+    next(first)  # it has the slot, and its second token doesn't come
+    second: list[Step] = []
+    waiting = threading.Thread(target=lambda: second.extend(engine.generate([3], **long, give_up=tired.is_set)))
+    waiting.start()
+    tired.set()
+    waiting.join(10)
+    assert not waiting.is_alive()
+    assert second == []
+    goes_on.set()
+    assert len(list(first)) == 39
+
+
+def test_no_thread_to_be_had_is_told_and_the_next_one_is_served(
+    model: LiteLlama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    engine = Engine(model)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none_left)
+        with pytest.raises(RuntimeError, match="new thread"):
+            list(ask(engine))
+    assert len(list(ask(engine))) == 4
+
+
 def test_as_many_slots_as_there_is_room_for(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
     one = 2 * 4 * TINY.num_hidden_layers * TINY.num_key_value_heads * TINY.head_dim * TINY.max_position_embeddings
     monkeypatch.setattr(litellama.engine, "MOST_CACHE_BYTES", 3 * one)
