@@ -1,7 +1,7 @@
 // In a class: who one is, the place in the line, and what the teacher says to all. Asked for every few seconds.
 lab.classroom = (element, offers) => {
   const find = (selector) => element.querySelector(selector);
-  const EVERY = 2500;  // ms
+  const EVERY = 2500, PATIENCE = 10_000;  // ms; a network that went away may leave a request open for minutes
   let known = null;
   const show = (news) => {
     find(".lab-class").hidden = false;
@@ -13,7 +13,9 @@ lab.classroom = (element, offers) => {
     find(".lab-class-message").textContent = news.message;
     find(".lab-class-prompt").hidden = !news.prompt;
     find(".lab-class-prompt q").textContent = news.prompt;
-    const other = known !== null && news.number !== known && news.model !== null && news.model !== lab.modelName;
+    // The teacher's choice of a model is followed when it is made, and by who comes later and has chosen none.
+    const told = known === null ? !new URLSearchParams(location.search).has("model") : news.number !== known;
+    const other = told && news.model !== null && news.model !== lab.modelName;
     known = news.number;
     if (other) lab.chooseModel(news.model);
   };
@@ -26,7 +28,7 @@ lab.classroom = (element, offers) => {
   });
   const ask = async () => {
     try {
-      const answer = await fetch(new URL("room.json", document.baseURI));
+      const answer = await fetch(new URL("room.json", document.baseURI), { signal: AbortSignal.timeout(PATIENCE) });
       if (answer.status === 401) return location.reload();  // the class is over: the gate asks anew
       show(await answer.json());
     } catch { /* the next try may reach it */ }

@@ -13,7 +13,7 @@
     find(".class-figures").replaceChildren(...figures.map(([name, value]) =>
       lab.make("div", {}, lab.make("dt", { "data-word": `class.${name}` }, lab.word(`class.${name}`)), lab.make("dd", {}, value))));
     find("tbody").replaceChildren(...news.pupils.map((pupil) => {
-      const doing = pupil.writing ? lab.word("class.writing") : pupil.place ? lab.word("class.waits", { place: pupil.place }) : pupil.here ? "" : lab.word("class.away");
+      const doing = pupil.writing ? lab.word("class.gets_reply") : pupil.place ? lab.word("class.waits", { place: pupil.place }) : pupil.here ? "" : lab.word("class.away");
       return lab.make("tr", pupil.here ? {} : { "data-away": "" },
         ...[pupil.name, doing, figure(pupil.replies), figure(pupil.tokens), pupil.watt_hours === null ? "–" : energy(pupil.watt_hours * 1000)].map((text) => lab.make("td", {}, text)));
     }));
@@ -39,7 +39,7 @@
   };
   const ask = async () => {
     try {
-      const answer = await fetch("/teacher.json");
+      const answer = await fetch("/teacher.json", { signal: AbortSignal.timeout(5 * EVERY) });
       if (answer.status === 401) return location.reload();
       show(await answer.json());
     } catch { lab.say(find(".class-lost"), "class.lost"); }

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -41,7 +42,7 @@ def running_app(checkpoint: Path, log: Path, *options: str, folder: Path = ROOT)
 
 def server_of(address: str) -> psutil.Process:
     """The process that `running_app` started."""
-    port = int(address.rstrip("/").rsplit(":", 1)[1])
+    port = urlsplit(address).port
     for process in psutil.Process().children(recursive=True):
         if any(one.laddr.port == port for one in process.net_connections("tcp") if one.status == "LISTEN"):
             return process

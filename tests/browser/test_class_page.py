@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+from app.words import all_words
 from tests.browser.app_server import ROOT, running_app
 
 if TYPE_CHECKING:
@@ -36,13 +37,15 @@ def opened(browser: Browser, address: str, language: str = "en-GB") -> Page:
     return browser.new_context(viewport={"width": 1100, "height": 800}, locale=language).new_page()
 
 
-def come_in(page: Page, address: str, name: str) -> Page:
+def come_in(
+    page: Page, address: str, name: str, words: Mapping[str, str] = all_words()["en"], shown: str | None = None
+) -> Page:
     page.goto(address)
     page.locator("[name=name]").fill(name)
     page.locator("[name=password]").fill("red-kite")
     page.get_by_role("button").click()
     page.locator("#knob-seed").wait_for(state="attached")  # the chat's script has run
-    page.get_by_text(f"You are {name}.").wait_for()
+    page.get_by_text(words["class.you_are"].format(name=shown or name)).wait_for()
     return page
 
 
