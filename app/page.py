@@ -31,7 +31,7 @@ def build_page(session: Session, downloads: bool = False, classroom: bool = Fals
         header = gr.HTML(
             None,
             html_template=template("header.html"),
-            head=scripts("lab.js", "download.js", "classroom.js", "header.js"),
+            head=scripts("lab.js", "pages.js", "download.js", "classroom.js", "header.js"),
             js_on_load="lab.header(element, trigger, props);  // triggers 'language' 'nudge'",
             apply_default_css=False,
             elem_id="lab-header",

@@ -116,6 +116,19 @@ lab.chat = (element, trigger, props, watch) => {
     if (running) running.watchdog = setTimeout(() => refuse({ key: "problem.lost" }), LONGEST_SILENCE);
   };
 
+  lab.stillWaiting = waitForNews;  // in a class, for as long as there is a place in the line
+  document.addEventListener("lab-refused", ({ detail: { problem, sent } }) => {
+    if (running && sent?.settings && sent.request === running.request) { keep(running.text); refuse(problem); }
+  });
+  // When the network was lost, Gradio loads the page again as soon as the server answers: the message is kept for that.
+  const DRAFT = "lab-draft";
+  const keep = (text) => { try { sessionStorage.setItem(DRAFT, text); } catch { /* storage may be forbidden */ } };
+  addEventListener("pagehide", () => { if (running && !lab.classIsOver) keep(running.text); });
+  try {
+    box.value ||= sessionStorage.getItem(DRAFT) ?? "";
+    sessionStorage.removeItem(DRAFT);
+  } catch { /* then there is none */ }
+
   const finish = () => { clearTimeout(running?.watchdog); running = null; };
 
   const refuse = (problem) => {  // the message goes back where it came from

@@ -9,6 +9,7 @@ lab.classroom = (element, offers) => {
     else lab.say(find(".lab-class-name"), "class.you_teach");
     if (!news.name && known === null) lab.download(element, offers);  // models come by the teacher alone
     lab.say(find(".lab-class-place"), news.place > 0 ? "class.place" : null, { place: news.place });
+    if (news.place > 0) lab.stillWaiting?.();
     lab.say(find(".lab-class-paused"), news.paused ? "class.paused" : null);
     find(".lab-class-message").textContent = news.message;
     find(".lab-class-prompt").hidden = !news.prompt;
@@ -29,7 +30,10 @@ lab.classroom = (element, offers) => {
   const ask = async () => {
     try {
       const answer = await fetch(new URL("room.json", document.baseURI), { signal: AbortSignal.timeout(PATIENCE) });
-      if (answer.status === 401) return location.reload();  // the class is over: the gate asks anew
+      if (answer.status === 401) {  // the class is over: the gate asks anew
+        lab.classIsOver = true;
+        return location.reload();
+      }
       show(await answer.json());
     } catch { /* the next try may reach it */ }
     setTimeout(ask, EVERY);

@@ -119,6 +119,25 @@ window.lab = window.lab || {};
     setTimeout(() => lab.nudge?.(), A_MOMENT);
   };
 
+  // A request that is refused before it stands in the line, or never reaches the server, brings no answer, and Gradio's
+  // client would tell of it in English alone; so what it fetches is watched. Heard as the event "lab-refused".
+  const fetched = window.fetch;
+  window.fetch = async (target, options) => {
+    const isRequest = String(target?.url ?? target).includes("/queue/join");
+    const refused = (problem) => document.dispatchEvent(new CustomEvent("lab-refused", { detail: { problem, sent: JSON.parse(options.body).event_data } }));
+    try {
+      const answer = await fetched(target, options);
+      if (isRequest && !answer.ok) {
+        const told = await answer.clone().json().catch(() => ({}));
+        refused(told.problem ?? { key: answer.status === 503 ? "problem.line_full" : "problem.lost" });
+      }
+      return answer;
+    } catch (error) {
+      if (isRequest) refused({ key: "problem.lost" });
+      throw error;
+    }
+  };
+
   // The text that was read last stands in every tab that looks inside the model, also in those not built yet.
   let sharedText = null;
   lab.shareText = (text) => {

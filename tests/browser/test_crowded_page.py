@@ -1,0 +1,81 @@
+"""What a page says when a server has too much to do, and a browser too many pages."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from app.server import MOST_WAITING_REQUESTS
+from app.words import all_words
+from tests.browser import app_server
+
+pytestmark = pytest.mark.browser
+EN = all_words()["en"]
+LONG = "Tom hid a red ball under the bed. " * 15
+
+
+def fill(address: str) -> None:
+    """Leave no place in the server's line: heavy work, which is done one after another."""
+    with httpx.Client(base_url=address, timeout=60) as client:
+        crowd = app_server.Page(client)
+        for _ in range(4 * MOST_WAITING_REQUESTS):
+            if crowd.join("look", {"request": "1", "text": LONG}).status_code == 503:
+                return
+    pytest.fail("the line has no end")
+
+
+def test_a_full_line_is_a_sentence_and_the_message_comes_back(browser: Browser, address: str) -> None:
+    page = browser.new_context(locale="en-GB").new_page()
+    page.goto(address)
+    page.locator("#knob-seed").wait_for(state="attached")
+    page.get_by_role("tab", name=EN["layers.title"]).click()
+    expect(page.locator("#layers-text")).not_to_have_value("", timeout=20_000)
+    page.get_by_role("tab", name=EN["chat.title"]).click()
+    page.locator("#lab-chat textarea").fill("Where is the ball?")
+    fill(address)
+    page.keyboard.press("Enter")
+    problem = page.locator("#lab-chat .lab-problem:not(:empty)")
+    expect(problem).to_have_text(EN["problem.line_full"])
+    expect(page.locator("#lab-chat textarea")).to_have_value("Where is the ball?")
+    page.get_by_role("tab", name=EN["layers.title"]).click()
+    fill(address)
+    page.locator("#lab-layers .lab-send").click()
+    expect(page.locator(".lab-refused")).to_have_text(EN["problem.line_full"])
+    page.context.close()
+
+
+def test_a_network_that_is_lost_is_said_at_once_and_loses_no_message(browser: Browser, address: str) -> None:
+    page = browser.new_context(locale="en-GB").new_page()
+    page.goto(address)
+    page.locator("#knob-seed").wait_for(state="attached")
+    page.context.set_offline(True)
+    page.locator("#lab-chat textarea").fill("Where is the ball?")
+    page.keyboard.press("Enter")
+    expect(page.locator("#lab-chat .lab-problem:not(:empty)")).to_have_text(EN["problem.lost"])
+    expect(page.locator("#lab-chat textarea")).to_have_value("Where is the ball?")
+    with page.expect_navigation(timeout=30_000):  # Gradio loads the page again when the server answers again
+        page.context.set_offline(False)
+    page.locator("#knob-seed").wait_for(state="attached")
+    expect(page.locator("#lab-chat textarea")).to_have_value("Where is the ball?")
+    page.locator("#lab-chat textarea").press("Enter")
+    expect(page.locator(".lab-turn.lab-done")).to_have_count(1, timeout=60_000)
+    page.reload()
+    page.locator("#knob-seed").wait_for(state="attached")
+    expect(page.locator("#lab-chat textarea")).to_have_value("")
+    page.context.close()
+
+
+def test_many_pages_of_one_browser_are_warned_of(browser: Browser, address: str) -> None:
+    context = browser.new_context(locale="en-GB")
+    pages = [context.new_page() for _ in range(5)]
+    for page in pages:
+        page.goto(address)
+        page.locator("#knob-seed").wait_for(state="attached")
+    said = EN["header.many_pages"].replace("{count}", "5")
+    for page in pages:
+        expect(page.locator(".lab-pages")).to_have_text(said)
+    pages.pop().close()
+    for page in pages:
+        expect(page.locator(".lab-pages")).to_be_hidden()
+    context.close()
