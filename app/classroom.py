@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from app.wire import clean
 from app.words import Problem
 
 MOST_PUPILS = 150
@@ -185,8 +186,9 @@ class Classroom:
                 raise Problem("problem.request")
             if isinstance(value, str) and len(value) > LONGEST_TEXT:
                 raise Problem("problem.too_long", length=len(value), limit=LONGEST_TEXT)
+        whole = {name: clean(value) if isinstance(value, str) else value for name, value in changes.items()}
         with self._lock:
-            self.orders = Orders(**(self.orders.to_json() | changes | {"number": self.orders.number + 1}))
+            self.orders = Orders(**(self.orders.to_json() | whole | {"number": self.orders.number + 1}))
 
     def overview(self, places: Mapping[str, int] | None = None) -> dict[str, Any]:
         """What the teacher's page shows; `places` are those in the line, by cookie."""

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.trouble import as_problem
 
 LARGEST_BODY = 256 * 1024  # bytes
+MOST_DIGITS = 20  # of a body's length
 
 # An allow list, since Gradio brings dozens of routes (upload, proxy, run, file, stream, info) that no page here uses.
 OPEN = (
@@ -23,6 +24,7 @@ OPEN = (
 )  # fmt: skip
 OPEN_FOLDERS = ("/assets/", "/static/", "/svelte/", "/views/", "/gradio_api/heartbeat/")
 MODEL_FILE = re.compile(r"/models/[^/]+\.zip")
+HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+))(?::[0-9]{1,5})?")
 FILE = "application/octet-stream"  # what no form of another site can send without being asked first
 
 HEADERS = (
@@ -69,10 +71,12 @@ class Doors:
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if _host_name(host) not in self.hosts:
+        # By these two as well Gradio would say in its pages where they are from.
+        named = (host, *(name.strip() for name in headers.get("x-forwarded-host", host).split(",")))
+        if "x-gradio-server" in headers or not self.hosts.issuperset(map(_host_name, named)):
             return PlainTextResponse("This address is not one of the lab's own.", 400)
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and _place(origin) != host:
             return PlainTextResponse("Another site's page may not use the lab.", 400)
         path, method = scope["path"], scope["method"]
         if path in self.uploads and method == "POST":
@@ -81,10 +85,10 @@ class Doors:
         elif MODEL_FILE.fullmatch(path) and method == "GET":
             if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
                 return PlainTextResponse("Another site's page may not use the lab.", 400)
-        elif not (path in self.open or path.startswith(OPEN_FOLDERS)) or ".." in path:
+        elif not (path in self.open or path.startswith(OPEN_FOLDERS)) or ".." in path or not path.isprintable():
             return PlainTextResponse("There is nothing here.", 404)
         length, largest = headers.get("content-length", "0"), self._largest_body(scope)
-        if not length.isdecimal() or int(length) > largest:
+        if not length.isdecimal() or len(length) > MOST_DIGITS or int(length) > largest:
             return _too_large(largest)
         return None
 
@@ -138,9 +142,15 @@ def _too_large(largest: int) -> PlainTextResponse:
     return PlainTextResponse(f"That is too large: at most {largest // 1024} KB are accepted.", 413)
 
 
-def _host_name(host: str) -> str:
-    """The name without the port: localhost:7860 -> localhost, [::1]:7860 -> ::1."""
+def _place(origin: str) -> str:
+    """Host and port of an origin, "" for what is none."""
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        return urlsplit(origin).netloc
     except ValueError:
         return ""
+
+
+def _host_name(host: str) -> str:
+    """The name without the port: localhost:7860 -> localhost, [::1]:7860 -> ::1; "" for what is none."""
+    found = HOST.fullmatch(host)
+    return (found[1] or found[2]).lower() if found else ""

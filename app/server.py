@@ -14,6 +14,7 @@ from unittest import mock
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
+from app.arrivals import KnownPages, guarded
 from app.classroom import MOST_PUPILS, Classroom
 from app.comparison import every_fact
 from app.doors import Doors
@@ -30,7 +31,8 @@ log = logging.getLogger("litellama.app")
 
 
 async def _not_understood(request: Request, error: Exception) -> PlainTextResponse:
-    log.warning("a request to %s was not understood: %r", request.url.path, error)
+    # Of what kind it is and no more, since an error may quote what somebody typed.
+    log.warning("a request to %r was not understood: %s", request.url.path, type(error).__name__)
     return PlainTextResponse("The server does not understand this request.", 400)
 
 
@@ -89,6 +91,7 @@ def create_app(
     page = build_page(session, downloads, room is not None)
     page.queue(max_size=MOST_WAITING_REQUESTS if room is None else 2 * MOST_PUPILS, **QUEUE)
     page.state_session_capacity = MOST_CONVERSATIONS  # pages whose state is kept; Gradio's own bound is 10,000
+    page._queue.push = guarded(page._queue.push)  # type: ignore[assignment, method-assign]
 
     app = FastAPI(**APIS_SHUT)
     app.get("/words.js")(words_script)
@@ -110,6 +113,7 @@ def create_app(
         app, page, path="/", theme=theme(), head=head(), **MOUNTED,
         app_kwargs={**APIS_SHUT, "exception_handlers": MISTAKES},
     )  # fmt: skip
+    app.add_middleware(KnownPages, pages=page._queue.pending_messages_per_session)
     if room is None:
         app.add_middleware(Doors, hosts=hosts, uploads=UPLOADS)
         return app

@@ -38,7 +38,7 @@ def sheet(
     """Put the learners' progress into one table: a line for each, a column for each exercise."""
     try:
         class_sheet(files, out)
-    except ValueError as wrong:
+    except (ValueError, OSError) as wrong:
         raise typer.BadParameter(str(wrong)) from None
     typer.echo(f"{out}: {len(files)} learners")
 

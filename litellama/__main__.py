@@ -268,7 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="replace")  # an old terminal that lacks a character shows "?"
     try:
         app(args=None if arguments is None else list(arguments))
-    except ValueError as wrong:
+    except (ValueError, OSError) as wrong:
         print(f"error: {wrong}", file=sys.stderr)
         sys.exit(1)
 

@@ -9,14 +9,6 @@ stands `instead` of it lets the fault through. `tests/test_faults.py` holds that
 
 from __future__ import annotations
 
-import argparse
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 

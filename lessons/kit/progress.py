@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 
 FILE = "progress.csv"
+NUMBER = r"[0-9]{1,9}"
+EXERCISE = rf"{NUMBER}(\.{NUMBER})*"
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,21 @@ def record(folder: Path, pupil: str, exercise: str, right: bool) -> None:
 
 def read(path: Path) -> list[Row]:
     """A learner's sheet. Raises `ValueError` for a file that is none."""
-    with open(path, encoding="utf-8", newline="") as file:
-        table = csv.DictReader(file)
-        if table.fieldnames != [field.name for field in fields(Row)]:
-            raise ValueError(f"{path} is no progress sheet: its first line must be pupil,exercise,tries,solved")
-        return [Row(line["pupil"], line["exercise"], int(line["tries"]), line["solved"]) for line in table]
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            table = csv.DictReader(file)
+            if table.fieldnames != [field.name for field in fields(Row)]:
+                raise ValueError(f"{path} is no progress sheet: its first line must be pupil,exercise,tries,solved")
+            return [_row(path, line) for line in table]
+    except (csv.Error, UnicodeDecodeError) as wrong:
+        raise ValueError(f"{path} is no progress sheet: {wrong}") from None
+
+
+def _row(path: Path, line: dict[str, str]) -> Row:
+    whole = None not in line and None not in line.values()  # neither too many cells nor too few
+    if not whole or not re.fullmatch(EXERCISE, line["exercise"]) or not re.fullmatch(NUMBER, line["tries"]):
+        raise ValueError(f"{path} has a line that is none of a progress sheet's, such as Mia,3.2,1,2026-11-23")
+    return Row(line["pupil"], line["exercise"], int(line["tries"]), line["solved"])
 
 
 def class_sheet(paths: Iterable[Path], out: Path) -> None:
@@ -54,9 +67,15 @@ def class_sheet(paths: Iterable[Path], out: Path) -> None:
     table = [["pupil", "solved", *exercises]]
     for pupil in sorted({row.pupil for row in rows}):
         own = {row.exercise: row for row in rows if row.pupil == pupil}
-        marks = [str(own[name].tries) if own[name].solved else "-" if name in own else "" for name in exercises]
+        marks = [_mark(own.get(name)) for name in exercises]
         table.append([_harmless(pupil), str(sum(bool(row.solved) for row in own.values())), *marks])
     _write(out, table)
+
+
+def _mark(row: Row | None) -> str:
+    if row is None:
+        return ""
+    return str(row.tries) if row.solved else "-"
 
 
 def _write(path: Path, table: Iterable[Iterable[object]]) -> None:
