@@ -505,6 +505,7 @@ def test_memory_stays_flat(tmp_path: Path, files: Files, into: Path) -> None:
     assert peak < 8 * 2**20
 
 
+@pytest.mark.fault(28)
 def test_a_full_disk_leaves_nothing(
     tmp_path: Path, tiny_checkpoint: Path, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

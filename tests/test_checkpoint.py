@@ -122,6 +122,7 @@ def test_rotary_buffers_and_a_stored_tied_head_of_older_files_are_passed_over(co
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "card.json"])
+@pytest.mark.fault(24)
 def test_one_flipped_bit_anywhere_is_noticed(copy: Path, name: str) -> None:
     content = bytearray((copy / name).read_bytes())
     content[-9] ^= 1
@@ -197,6 +198,8 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize(("break_it", "says"), FAULTS.values(), ids=FAULTS.keys())
+@pytest.mark.fault(23)
+@pytest.mark.fault(25)
 def test_a_broken_folder_is_refused_in_one_sentence(copy: Path, break_it: Callable[[Path], None], says: str) -> None:
     (copy / "manifest.json").unlink()  # as in a foreign folder, where no hash would notice
     break_it(copy)
@@ -266,6 +269,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("point", range(7))
+@pytest.mark.fault(27)
 def test_a_save_killed_at_any_step_leaves_the_old_checkpoint(
     tmp_path: Path, tiny_model: LiteLlama, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, point: int
 ) -> None:

@@ -228,6 +228,7 @@ def test_the_password_opens_and_the_cookie_is_not_for_scripts(client: TestClient
     assert client.get("/").status_code == 303
 
 
+@pytest.mark.fault(19)
 def test_one_pupil_cannot_fill_the_line(client: TestClient, room: Classroom) -> None:
     mia, ben = room.enter("Mia", "red-kite"), room.enter("Ben", "red-kite")
     client.app.state.line[mia] = list(range(1, MOST_WAITING + 1))  # type: ignore[attr-defined]

@@ -363,6 +363,7 @@ def test_and_not_for_ever(hub: Hub, folder: Path, fault: dict[str, Any], kind: s
     assert len(hub.asked("README.md" if kind == "busy" else WEIGHTS, "hub" if kind == "busy" else "cdn")) <= 12
 
 
+@pytest.mark.fault(26)
 def test_a_cut_goes_on_where_it_was(hub: Hub, folder: Path) -> None:
     hub.faults[WEIGHTS] = [{"cut": half(hub)}, {"cut": 1000}]
     newses = get(hub, folder)
@@ -382,6 +383,7 @@ def test_an_end_that_says_nothing_is_a_cut_as_well(hub: Hub, folder: Path) -> No
     assert open_checkpoint(folder).verified
 
 
+@pytest.mark.fault(26)
 def test_a_server_that_ignores_range_begins_anew(hub: Hub, folder: Path) -> None:
     end = len(hub.files[WEIGHTS]) - 1
     hub.faults[WEIGHTS] = [{"cut": end}, {"ignore_range": True, "slow": 0.001}]
@@ -393,6 +395,7 @@ def test_a_server_that_ignores_range_begins_anew(hub: Hub, folder: Path) -> None
     assert totals[-1] == look_up(REPO).bytes
 
 
+@pytest.mark.fault(26)
 def test_another_range_than_asked_for_is_not_added(hub: Hub, folder: Path) -> None:
     hub.faults[WEIGHTS] = [{"cut": half(hub)}, {"shifted": 5}]
     get(hub, folder)
@@ -416,6 +419,7 @@ def wrong(hub: Hub, how: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("how", ["hash", "short", "long", "long, unsaid"])
+@pytest.mark.fault(26)
 def test_a_wrong_file_is_fetched_once_more(hub: Hub, folder: Path, how: str) -> None:
     hub.faults[WEIGHTS] = [wrong(hub, how)]
     newses = get(hub, folder)
@@ -425,6 +429,7 @@ def test_a_wrong_file_is_fetched_once_more(hub: Hub, folder: Path, how: str) -> 
 
 
 @pytest.mark.parametrize("how", ["hash", "short", "long", "long, unsaid"])
+@pytest.mark.fault(26)
 def test_and_twice_wrong_is_given_up(hub: Hub, folder: Path, how: str, old: dict[str, bytes]) -> None:
     hub.faults[WEIGHTS] = wrong(hub, how)
     error = error_of(lambda: get(hub, folder))

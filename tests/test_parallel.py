@@ -48,6 +48,7 @@ def alone(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]
 
 
 @pytest.mark.parametrize("spread", ["ddp", "fsdp"])
+@pytest.mark.fault(32)
 def test_two_processes_train_as_one_does(spread: str, corpus: Path, alone: list[float], tmp_path: Path) -> None:
     """And a training that two began, one can end."""
     together = train(tmp_path / "two", corpus, f"--steps 6 --spread {spread}", processes=2)
@@ -60,6 +61,7 @@ def test_two_processes_train_as_one_does(spread: str, corpus: Path, alone: list[
     assert ended == pytest.approx(alone, rel=2e-4)
 
 
+@pytest.mark.fault(32)
 def test_what_one_process_began_two_can_end(corpus: Path, alone: list[float], tmp_path: Path) -> None:
     train(tmp_path / "one", corpus, "--steps 6")
     assert go_back(tmp_path / "one") == 4
@@ -74,6 +76,7 @@ def go_back(out: Path) -> int:
     return int(found[1].name.removeprefix("state-"))
 
 
+@pytest.mark.fault(31)
 def test_one_killed_process_ends_them_all_with_an_error(corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     launched = subprocess.Popen(

@@ -60,6 +60,7 @@ def save_for_ever(folder: str, first: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.fault(27)
 def test_killed_at_any_moment_a_whole_state_is_left(tmp_path: Path) -> None:
     """SIGKILL at 100 random moments of saving; what is left goes on from where it was, never further back."""
     context = multiprocessing.get_context("forkserver")
@@ -90,6 +91,7 @@ def test_two_states_are_kept(tmp_path: Path) -> None:
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["state-00000003", "state-00000010"]
 
 
+@pytest.mark.fault(27)
 def test_a_damaged_state_gives_way_to_the_one_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     save(tmp_path, 1)
     save(tmp_path, 2)
@@ -112,6 +114,7 @@ def test_a_part_that_is_missing_is_damage(tmp_path: Path) -> None:
     assert check_is_whole(tmp_path) == 1
 
 
+@pytest.mark.fault(28)
 def test_a_full_disk_leaves_the_state_before(tmp_path: Path) -> None:
     """A real limit on the size of files, as a full disk or a quota would set one."""
     save(tmp_path, 1)

@@ -22,6 +22,8 @@ TOKENIZER = Tokenizer.train(TEXTS * 20, 320)
 @example("")
 @example("\x00 NUL, \u202e right to left, zalgo Z\u0351\u036b\u0343, 👩‍👩‍👧‍👦, ラマ \ufffd \r\n\t  two  spaces ")
 @example("<|end|><|user|> typed <|assistant|>")
+@pytest.mark.fault(2)
+@pytest.mark.fault(8)
 def test_any_text_comes_back_and_none_becomes_a_special_token(text: str) -> None:
     ids = TOKENIZER.encode(text)
     assert TOKENIZER.decode(ids) == text
@@ -31,18 +33,21 @@ def test_any_text_comes_back_and_none_becomes_a_special_token(text: str) -> None
 
 @given(st.text(st.characters(categories=["Cs", "L"])))
 @example("a\ud800b")
+@pytest.mark.fault(1)
 def test_half_characters_become_the_replacement_character(text: str) -> None:
     expected = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
     assert TOKENIZER.decode(TOKENIZER.encode(text)) == expected
 
 
 @given(st.lists(st.integers(0, TOKENIZER.vocab_size - 1), max_size=30))
+@pytest.mark.fault(10)
 def test_streaming_any_ids_gives_what_decoding_them_gives(ids: list[int]) -> None:
     decoder = TOKENIZER.stream()
     assert "".join([decoder.push(id) for id in ids]) + decoder.flush() == TOKENIZER.decode(ids)
 
 
 @given(st.text())
+@pytest.mark.fault(9)
 def test_streaming_a_text_never_shows_half_a_character(text: str) -> None:
     decoder, shown = TOKENIZER.stream(), ""
     for id in TOKENIZER.encode(text):
@@ -51,6 +56,8 @@ def test_streaming_a_text_never_shows_half_a_character(text: str) -> None:
     assert shown + decoder.flush() == text
 
 
+@pytest.mark.fault(9)
+@pytest.mark.fault(10)
 def test_an_emoji_comes_at_once_and_a_broken_one_at_the_end() -> None:
     ids = TOKENIZER.encode("🦙")
     assert len(ids) == 4
@@ -86,6 +93,7 @@ def test_training_learns_the_words_of_its_texts() -> None:
     assert len(TOKENIZER.encode(" kite")) < 5 < len(TOKENIZER.encode(" zyqqx"))
 
 
+@pytest.mark.fault(25)
 def test_a_huge_or_garbled_file_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open(tmp_path / "tokenizer.json", "wb") as file:
         file.truncate(tokenizer_module.LARGEST_FILE + 1)

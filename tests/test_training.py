@@ -67,6 +67,7 @@ def score_of(model: LiteLlama, tokenizer: Tokenizer, documents: int, seed: int =
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.fault(29)
 def test_resumed_is_uninterrupted_bit_for_bit(
     config: ModelConfig, recipe: Recipe, batches: TinyTownBatches, tmp_path: Path, optimizer: Literal["adamw", "muon"]
 ) -> None:
@@ -155,6 +156,7 @@ def test_computing_the_head_everywhere_is_the_same(config: ModelConfig, batches:
 
 
 @pytest.mark.parametrize("where", ["loss", "gradient"])
+@pytest.mark.fault(30)
 def test_a_loss_that_is_no_number_stops_before_the_update(
     config: ModelConfig, recipe: Recipe, batches: TinyTownBatches, tmp_path: Path, where: str
 ) -> None:

@@ -260,6 +260,7 @@ def test_damaged_archives(client: TestClient, packed: bytes, models: Path) -> No
     assert tree(models) == before
 
 
+@pytest.mark.fault(28)
 def test_a_full_disk_has_a_sentence(client: TestClient, packed: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object, **more: object) -> None:
         raise OSError(28, "No space left on device")

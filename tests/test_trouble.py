@@ -52,6 +52,7 @@ def test_one_line_and_one_sentence_bear_the_same_number(
     assert "tests/test_trouble.py" in line, "where it happened"
 
 
+@pytest.mark.fault(22)
 def test_what_may_quote_a_user_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     as_problem(failed(KeyError("what somebody typed")), "a request")
     as_problem(failed(RuntimeError("what the machine\nsays")), "a request")

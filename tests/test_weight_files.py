@@ -155,6 +155,7 @@ def test_litellama_itself_opens_by_memory_map(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize("at", [0, 1000, -1])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, None])
+@pytest.mark.fault(25)
 def test_one_number_that_is_not_finite_is_found(folder: Path, bad: float, at: int, dtype: torch.dtype | None) -> None:
     path = folder / "model-00001-of-00002.safetensors"
     weights = load_file(path)
@@ -219,6 +220,7 @@ FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 
 
 @pytest.mark.parametrize(("change", "says"), FAULTS.values(), ids=FAULTS.keys())
+@pytest.mark.fault(23)
 def test_a_file_that_is_not_what_it_says_is_refused_unread(
     folder: Path, change: Callable[[bytes], bytes], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,6 +251,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_noticed(folder: Path, monkeypat
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "pytorch_model.bin.index.json"])
+@pytest.mark.fault(23)
 def test_a_pickle_is_never_opened_but_the_way_out_is_named(folder: Path, name: str) -> None:
     for path in folder.glob("model*"):
         path.unlink()

@@ -308,6 +308,7 @@ def test_dark_follows_the_system_and_the_switch(browser: Browser, address: str) 
     context.close()
 
 
+@pytest.mark.fault(16)
 def test_hostile_text_stays_text(page: Page) -> None:
     short_replies(page, tokens=3)
     for text in HOSTILE:

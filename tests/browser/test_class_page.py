@@ -121,6 +121,7 @@ def test_a_model_for_all_reaches_every_page(browser: Browser, school: str) -> No
 
 
 @pytest.mark.browser
+@pytest.mark.fault(21)
 def test_nobody_can_speak_for_another(browser: Browser, school: str) -> None:
     """A pupil who knows another page's session still has a page of their own."""
     nora = come_in(opened(browser, school), school, "Nora")

@@ -25,6 +25,7 @@ def fill(address: str) -> None:
     pytest.fail("the line has no end")
 
 
+@pytest.mark.fault(19)
 def test_a_full_line_is_a_sentence_and_the_message_comes_back(browser: Browser, address: str) -> None:
     page = browser.new_context(locale="en-GB").new_page()
     page.goto(address)
@@ -66,6 +67,7 @@ def test_a_network_that_is_lost_is_said_at_once_and_loses_no_message(browser: Br
     page.context.close()
 
 
+@pytest.mark.fault(20)
 def test_many_pages_of_one_browser_are_warned_of(browser: Browser, address: str) -> None:
     context = browser.new_context(locale="en-GB")
     pages = [context.new_page() for _ in range(5)]

@@ -135,6 +135,7 @@ def assert_inert(page: Page) -> None:
 
 
 @pytest.mark.parametrize("hostile", [" ".join(HOSTILE[place::5]) for place in range(5)], ids=range(5))
+@pytest.mark.fault(16)
 def test_nothing_that_is_typed_runs_in_any_tab(page: Page, outside: Outside, address: str, hostile: str) -> None:
     tour(page, hostile)
     assert_inert(page)
