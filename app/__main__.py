@@ -6,12 +6,18 @@ import argparse
 import logging
 import os
 import socket
+import subprocess
 import sys
 import webbrowser
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import uvicorn
+
+from app.options import CLASS_PASSWORD, DEFAULT_PORT, KEY, LOOPBACK, TEACHER_PASSWORD, is_plain, parse_options
+from app.running import Mark, announced, found, own_folder
+from app.window import open_window
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -19,63 +25,9 @@ if TYPE_CHECKING:
     from app.engines import RemoteEngine
     from app.session import Session
 
-DEFAULT_PORT = 7860
 PORTS_TO_TRY = 100
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-KEY = "LITELLAMA_ENGINE_KEY"
-CLASS_PASSWORD, TEACHER_PASSWORD = "LITELLAMA_CLASS_PASSWORD", "LITELLAMA_TEACHER_PASSWORD"
-DEFAULT_CHECKPOINT = Path(__file__).parent.parent / "checkpoints" / "tinytown"
 
 log = logging.getLogger("litellama.app")
-
-
-def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m app", description="LiteLlama Lab in your browser.")
-    parser.add_argument("--host", help="address to listen on: this machine's own, or any of it for --classroom")
-    parser.add_argument("--port", type=int, help=f"port to listen on (default: {DEFAULT_PORT} or the next free one)")
-    parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
-    parser.add_argument("--checkpoint", type=Path, default=DEFAULT_CHECKPOINT, help="folder of the first model")
-    parser.add_argument("--models", type=Path, help="folder of the models to choose from (default: checkpoints)")
-    parser.add_argument("--no-downloads", action="store_true", help="fetch no models; for a server that many share")
-    parser.add_argument(
-        "--engine", action="append", default=[], metavar="URL",
-        help="an OpenAI-compatible server (vLLM, llama.cpp, Ollama) whose models can be chosen too, such as "
-        f"http://localhost:8080; may be given several times. Its key, if it wants one, is taken from {KEY} in the "
-        f"environment, the second one's from {KEY}_2, and so on",
-    )  # fmt: skip
-    parser.add_argument("--engine-model", metavar="NAME", help="the only model of the engine that is to be offered")
-    parser.add_argument(
-        "--classroom", action="store_true",
-        help="let a class use this machine over the network, with a password (new each time, or from "
-        f"{CLASS_PASSWORD}) and a page for the teacher (password: new, or from {TEACHER_PASSWORD})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--public-name", action="append", default=[], metavar="NAME",
-        help="of a class: a name that pupils reach it by through an encrypting server (TLS) in front of it",
-    )  # fmt: skip
-    parser.add_argument(
-        "--allow-models", action="store_true",
-        help="of a class: let the teacher add models, uploaded or fetched from the Hugging Face hub; pupils never can",
-    )  # fmt: skip
-    options = parser.parse_args(arguments)
-    if options.host is None:
-        options.host = "0.0.0.0" if options.classroom and not options.public_name else LOOPBACK[0]
-    if options.host not in LOOPBACK and not options.classroom:
-        parser.error(
-            f"--host is {options.host}; other machines could then use the lab, and it has no password. "
-            f"Choose one of {', '.join(LOOPBACK)}, or --classroom"
-        )
-    if options.public_name and not options.classroom:
-        parser.error("--public-name is for a class; give --classroom too")
-    if options.allow_models and not options.classroom:
-        parser.error("--allow-models is for a class; alone you may add models anyway")
-    if options.models is not None and not options.models.is_dir():
-        parser.error(f"--models is {options.models}; a folder that holds checkpoint folders was expected")
-    if options.engine_model is not None and len(options.engine) != 1:
-        parser.error(f"--engine-model names a model of one engine; --engine was given {len(options.engine)} times")
-    if options.port is not None and not 0 <= options.port <= 65535:
-        parser.error(f"--port is {options.port}; a number from 1 to 65535 was expected, or 0 for any free one")
-    return options
 
 
 def open_socket(host: str, port: int | None) -> socket.socket:
@@ -99,33 +51,63 @@ def open_socket(host: str, port: int | None) -> socket.socket:
 class Announcer(uvicorn.Server):
     """A server that says where it is as soon as it can be reached."""
 
-    def __init__(self, config: uvicorn.Config, address: str, open_browser: bool, said: str = "") -> None:
+    def __init__(self, config: uvicorn.Config, address: str, show: Callable[[Announcer], None], said: str = "") -> None:
         super().__init__(config)
-        self.said = said
-        self.address = address
-        self.open_browser = open_browser
+        self.address, self.show, self.said = address, show, said
+        self.window: subprocess.Popen[bytes] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         print(f"LiteLlama Lab is at {self.address}  (Ctrl+C ends it)", flush=True)
         if self.said:
             print(self.said, flush=True)
-        if self.open_browser:
-            webbrowser.open(self.address)
+        self.show(self)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # An open page always has a request waiting; that it is cut off now is no news, and no reason for a traceback.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        if self.window is not None:
+            self.window.terminate()
         await super().shutdown(sockets)
+
+
+def show_nothing(server: Announcer) -> None:
+    """For `--no-browser`."""
+
+
+def show_in_browser(server: Announcer) -> None:
+    webbrowser.open(server.address)
+
+
+def show_in_window(server: Announcer) -> None:
+    """For `--window`: to close it ends the server."""
+
+    def closed() -> None:
+        server.should_exit = True
+
+    server.window = open_window(server.address, own_folder(), closed)
+    if server.window is None:
+        print("No web view and no browser that can show a window of its own was found; opening the usual one.")
+        show_in_browser(server)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until Ctrl+C. Returns 2, after one sentence on stderr, if the model or the port cannot be had."""
     options = parse_options(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if is_plain(options) and (address := found(own_folder())) is not None:
+        opened = not options.no_browser and webbrowser.open(address)
+        print(f"LiteLlama Lab is running already, at {address}{'; it was opened in your browser' if opened else ''}")
+        return 0
     try:
         with open_socket(options.host, options.port) as listener:
-            serve(listener, options)
+            name, port = f"[{options.host}]" if ":" in options.host else options.host, listener.getsockname()[1]
+            address = f"http://{name}:{port}/"
+            # From now on, so that a start in the same moment waits for this one.
+            with announced(own_folder(), address) if is_plain(options) else nullcontext() as mark:
+                serve(listener, options, address, mark)
+    except KeyboardInterrupt:  # the server has ended in order, and hands it on
+        pass
     except (OSError, ValueError) as error:
         print(f"LiteLlama Lab cannot start: {error}", file=sys.stderr)
         return 2
@@ -170,8 +152,8 @@ def open_classroom(session: Session, options: argparse.Namespace, port: int) -> 
     return app, f"{local}teacher", said
 
 
-def serve(listener: socket.socket, options: argparse.Namespace) -> None:
-    """Open the model and answer on `listener` until the process is told to stop."""
+def serve(listener: socket.socket, options: argparse.Namespace, address: str, mark: Mark | None) -> None:
+    """Open the model and answer on `listener` until the process is told to stop; by its `mark` others know it."""
     # Imported only now: torch and Gradio take seconds, `--help` and a wrong option should not.
     from app.server import create_app
     from app.session import Session
@@ -181,17 +163,15 @@ def serve(listener: socket.socket, options: argparse.Namespace) -> None:
     models = options.models or checkpoints_folder()
     session = Session(open_for_use(options.checkpoint), models, engines=open_engines(options))
     session.models.elsewhere()  # asked before anybody waits for it
-    port = listener.getsockname()[1]
     if options.classroom:
-        app, address, said = open_classroom(session, options, port)
+        app, address, said = open_classroom(session, options, listener.getsockname()[1])
     else:
-        app, said = create_app(session, downloads=not options.no_downloads), ""
-        name = f"[{options.host}]" if ":" in options.host else options.host
-        address = f"http://{name}:{port}/"
+        app, said = create_app(session, downloads=not options.no_downloads, identity=mark.shown if mark else None), ""
     # A second for what is being answered; an open page's heartbeat would otherwise keep the server for ever.
     config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1)
+    show = show_nothing if options.no_browser else show_in_window if options.window else show_in_browser
     try:
-        Announcer(config, address, not options.no_browser, said).run(sockets=[listener])
+        Announcer(config, address, show, said).run(sockets=[listener])
     finally:
         if app.state.downloads is not None:
             app.state.downloads.close()

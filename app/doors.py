@@ -18,7 +18,7 @@ MOST_DIGITS = 20  # of a body's length
 # An allow list, since Gradio brings dozens of routes (upload, proxy, run, file, stream, info) that no page here uses.
 OPEN = (
     "/", "/words.js", "/facts.json", "/models.json", "/engines.json", "/model.json", "/training.json",
-    "/download.json", "/config", "/theme.css", "/favicon.ico",
+    "/download.json", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/lab.json",
     "/gradio_api/app_id", "/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/queue/join", "/gradio_api/queue/data",
     "/gradio_api/startup-events",
 )  # fmt: skip

@@ -22,6 +22,7 @@ from app.words import FALLBACK, Problem, all_words
 
 COOKIE = "litellama-class"
 SECONDS_FOR_A_WRONG_PASSWORD = 1.0
+FOR_ALL = ("/favicon.ico", "/manifest.json", "/views/icon")  # browsers ask for these without the cookie
 JOIN = "/gradio_api/queue/join"
 MOST_WAITING = 6  # requests of one pupil in the line: what a page asks at once, and not what would keep out the others
 MOST_GUESSES_AT_ONCE = 20  # more wait for one another: so many passwords a second can be tried, whoever tries
@@ -76,7 +77,7 @@ class Gate:
             await (await own(Request(scope, receive), cookie))(scope, receive, send)
         elif scope["path"] in ROUTES:
             await PlainTextResponse("There is nothing here.", 405)(scope, receive, send)
-        elif not self.room.is_member(cookie) and scope["path"] != "/favicon.ico":
+        elif not self.room.is_member(cookie) and not scope["path"].startswith(FOR_ALL):
             await self._stay_outside(scope)(scope, receive, send)
         elif scope["path"] in self.teachers_only and not self.room.is_teacher(cookie):
             await _told(Problem("class.teachers_only"), 403)(scope, receive, send)

@@ -51,7 +51,7 @@ def build_page(session: Session, downloads: bool = False, classroom: bool = Fals
             return {room: gr.update(label=chosen[tab.TITLE]) for room, tab in zip(rooms, tabs, strict=True)}
 
         def nudge() -> None:
-            """Answered, and nothing else: see `lab.surely`."""
+            """Answered, and nothing else: see `lab.line`."""
 
         def leave(request: gr.Request) -> None:
             session.leave(page_of(request))
@@ -64,8 +64,13 @@ def build_page(session: Session, downloads: bool = False, classroom: bool = Fals
 
 
 def head() -> str:
-    """What every page loads first: the styles."""
-    return "".join(f'<link rel="stylesheet" href="{view_address(name)}">' for name in STYLES)
+    """What every page loads first: the styles, and what it looks like as an app of its own."""
+    styles = "".join(f'<link rel="stylesheet" href="{view_address(name)}">' for name in STYLES)
+    return (
+        f'{styles}<link rel="icon" type="image/svg+xml" href="{view_address("icon.svg")}">'
+        f'<link rel="apple-touch-icon" href="{view_address("icon-192.png")}">'
+        '<meta name="theme-color" content="#0f6b60">'
+    )
 
 
 def theme() -> gr.themes.Base:

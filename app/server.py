@@ -24,7 +24,7 @@ from app.session import MOST_CONVERSATIONS, Session
 from app.shelf import Shelf
 from app.trainings import Trainings
 from app.transfers import MODEL_UPLOAD, UPLOADS, add_downloads, add_trainings, add_transfers
-from app.views import view_file, words_script
+from app.views import favicon, manifest, view_file, words_script
 from litellama.checkpoint import checkpoints_folder
 
 log = logging.getLogger("litellama.app")
@@ -70,10 +70,13 @@ def create_app(
     room: Classroom | None = None,
     hosts: Sequence[str] = LOOPBACK,
     secure: bool = False,
+    identity: str | None = None,
 ) -> FastAPI:
     """Everything a browser can reach, around one session. Models that are opened, trained or saved lie in
     `models_folder`. With `downloads` a page may have models of a short list fetched from the Hugging Face hub, with
     `uploads` files come from pages. Who serves it closes `state.trainings` and `state.downloads` at the end.
+
+    Asked at /lab.json it gives its `identity`, by which `app.running` knows it.
 
     With a `room` a class uses it: a password is asked for, nothing is trained, and of uploads only models are taken,
     from the teacher. `hosts` are the names it may be called by; with `secure` only encrypted connections keep the
@@ -99,7 +102,10 @@ def create_app(
     app.get("/models.json")(session.models.offered)
     app.get("/engines.json")(session.models.problems)
     app.post("/model.json")(session.models.describe)  # not to be had by a mere link: it opens the model
+    app.get("/lab.json")(lambda: {"lab": identity})
     app.get("/views/{name}")(view_file)
+    app.get("/manifest.json")(manifest)
+    app.get("/favicon.ico")(favicon)
     kept = models_folder or session.models.folder or checkpoints_folder()
     app.state.trainings = app.state.downloads = None
     shelf = Shelf()

@@ -18,7 +18,8 @@ import httpx
 import pytest
 from torch import Tensor
 
-from app.__main__ import main, open_socket, parse_options
+from app.__main__ import main, open_socket
+from app.options import parse_options
 from app.session import MOST_CONVERSATIONS, Session, read_message
 from app.settings import read_settings
 from app.speakers import LocalSpeaker, Speech

@@ -15,9 +15,9 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app import downloads as downloads_module
-from app.__main__ import parse_options
 from app.doors import Doors
 from app.downloads import OFFERS, PROBLEMS, Downloads, Job
+from app.options import parse_options
 from app.server import LOOPBACK
 from app.shelf import Shelf
 from app.transfers import UPLOADS, add_downloads, add_transfers

@@ -19,9 +19,10 @@ import pytest
 
 from app import engines as engines_module
 from app import speakers as speakers_module
-from app.__main__ import open_engines, parse_options
+from app.__main__ import open_engines
 from app.callers import Caller, Line, read_address
 from app.engines import RemoteEngine
+from app.options import parse_options
 from app.session import Session
 from app.settings import read_settings
 from app.words import Problem

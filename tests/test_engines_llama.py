@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.__main__ import DEFAULT_CHECKPOINT
 from app.engines import RemoteEngine
+from app.options import DEFAULT_CHECKPOINT
 from app.session import Session
 from app.settings import read_settings
 from app.words import Problem

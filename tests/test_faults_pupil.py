@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,15 @@ def test_what_was_typed_is_what_the_model_reads(tiny_checkpoint: Path, text: str
     assert session.conversation("page").turns[-1].question == text
     tokenizer = session.opened("page").tokenizer
     assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@pytest.mark.fault(4)
+def test_a_large_body_is_refused_before_it_comes(client: httpx.Client) -> None:
+    host, port = client.base_url.host, client.base_url.port or 80
+    with socket.create_connection((host, port), timeout=20) as line:
+        head = f"POST /gradio_api/queue/join HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 100000000\r\n\r\n"
+        line.sendall(head.encode())
+        assert line.recv(100).startswith(b"HTTP/1.1 413")
 
 
 @pytest.mark.fault(5)

@@ -19,9 +19,9 @@ import torch
 
 from app import models as models_module
 from app import session as session_module
-from app.__main__ import parse_options
 from app.comparison import FIRST
 from app.models import Models
+from app.options import parse_options
 from app.session import MOST_CONVERSATIONS, Session
 from app.settings import read_settings
 from app.words import Problem

@@ -56,7 +56,7 @@ def _told(error: Exception) -> dict[str, Any]:
 
 
 def page_key(session: Session, event: gr.EventData, request: gr.Request) -> str:
-    """Which page it was. From here on, the model that it named (`lab.surely`) is its model. Raises `Problem`."""
+    """Which page it was. From here on, the model that it named (`lab.line`) is its model. Raises `Problem`."""
     key = page_of(request)
     session.choose(key, sent_by(event).get("model"))
     return key

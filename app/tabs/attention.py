@@ -20,7 +20,7 @@ def build(session: Session) -> None:
         None,
         html_template=template("attention.html"),
         head=scripts("lab.js", "numbers.js", "takeaway.js", "attention.js"),
-        js_on_load="lab.attention(element, lab.surely(trigger), props, watch);  // triggers 'look' 'closer'",
+        js_on_load="lab.attention(element, ...lab.line(trigger, props, watch));  // triggers 'look' 'closer'",
         apply_default_css=False,
         elem_id="lab-attention",
         example=EXAMPLE,

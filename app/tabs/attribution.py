@@ -22,7 +22,7 @@ def build(session: Session) -> None:
         None,
         html_template=template("attribution.html"),
         head=scripts("lab.js", "numbers.js", "takeaway.js", "attribution.js"),
-        js_on_load="lab.attribution(element, lab.surely(trigger), props, watch);"
+        js_on_load="lab.attribution(element, ...lab.line(trigger, props, watch));"
         "  // triggers 'read' 'explain' 'compare' 'cancel' 'test'",
         apply_default_css=False,
         elem_id="lab-attribution",

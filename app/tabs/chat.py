@@ -74,7 +74,7 @@ def build(session: Session) -> None:
         None,
         html_template=template("chat.html"),
         head=scripts("lab.js", "energy.js", "replies.js", "beside.js", "chat.js"),
-        js_on_load="lab.chat(element, lab.surely(trigger), props, watch);"
+        js_on_load="lab.chat(element, ...lab.line(trigger, props, watch));"
         "  // triggers 'ask' 'redo' 'stop' 'clear' 'pick' 'vote' 'ask_both' 'redo_both'",
         apply_default_css=False,
         elem_id="lab-chat",
@@ -139,7 +139,8 @@ def build(session: Session) -> None:
     def vote(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         sent = sent_by(event)
         wish = (sent.get("round"), sent.get("vote"))
-        return answer(sent, lambda: {"state": "voted"} | session.beside.vote(page_key(session, event, request), *wish))
+        told = answer(sent, lambda: session.beside.vote(page_key(session, event, request), *wish))
+        return told | {"state": "voted"}
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     view.ask(ask, outputs=view, trigger_mode="multiple", api_name="ask", **quiet)

@@ -25,7 +25,7 @@ def build(session: Session) -> None:
         head=scripts(
             "lab.js", "numbers.js", "takeaway.js", "energy.js", "compare-costs.js", "compare-scores.js", "compare.js"
         ),
-        js_on_load="lab.compare(element, lab.surely(trigger), props, watch);  // triggers 'weigh'",
+        js_on_load="lab.compare(element, ...lab.line(trigger, props, watch));  // triggers 'weigh'",
         apply_default_css=False,
         elem_id="lab-compare",
         choices=start,

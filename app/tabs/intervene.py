@@ -21,7 +21,7 @@ def build(session: Session) -> None:
         None,
         html_template=template("intervene.html"),
         head=scripts("lab.js", "numbers.js", "takeaway.js", "intervene.js"),
-        js_on_load="lab.intervene(element, lab.surely(trigger), props, watch);  // triggers 'act' 'halt'",
+        js_on_load="lab.intervene(element, ...lab.line(trigger, props, watch));  // triggers 'act' 'halt'",
         apply_default_css=False,
         elem_id="lab-intervene",
         example=EXAMPLE,

@@ -19,7 +19,7 @@ def build(session: Session) -> None:
         None,
         html_template=template("layers.html"),
         head=scripts("lab.js", "numbers.js", "takeaway.js", "layers.js"),
-        js_on_load="lab.layers(element, lab.surely(trigger), props, watch);  // triggers 'guess'",
+        js_on_load="lab.layers(element, ...lab.line(trigger, props, watch));  // triggers 'guess'",
         apply_default_css=False,
         elem_id="lab-layers",
         example=EXAMPLE,

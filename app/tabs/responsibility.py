@@ -21,7 +21,7 @@ def build(session: Session) -> None:
         None,
         html_template=template("responsibility.html"),
         head=scripts("lab.js", "numbers.js", "takeaway.js", "responsibility-drawings.js", "responsibility.js"),
-        js_on_load="lab.responsibility(element, lab.surely(trigger), props, watch);  // triggers 'measure' 'enough'",
+        js_on_load="lab.responsibility(element, ...lab.line(trigger, props, watch));  // triggers 'measure' 'enough'",
         apply_default_css=False,
         elem_id="lab-responsibility",
         probes=ready_probes(),

@@ -19,7 +19,7 @@ def build(session: Session) -> None:
         None,
         html_template=template("step.html"),
         head=scripts("lab.js", "numbers.js", "takeaway.js", "step.js"),
-        js_on_load="lab.step(element, lab.surely(trigger), props, watch);  // triggers 'walk'",
+        js_on_load="lab.step(element, ...lab.line(trigger, props, watch));  // triggers 'walk'",
         apply_default_css=False,
         elem_id="lab-step",
         example=EXAMPLE,

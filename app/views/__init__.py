@@ -33,9 +33,19 @@ def scripts(*names: str) -> str:
 
 
 def view_file(name: str) -> Response:
-    """A script or style of this folder, for the browser."""
-    served = {path.name: path for path in VIEWS.iterdir() if path.suffix in (".js", ".css")}
+    """A script, style or icon of this folder, for the browser."""
+    served = {path.name: path for path in VIEWS.iterdir() if path.suffix in (".js", ".css", ".svg", ".png")}
     return FileResponse(served[name]) if name in served else Response(status_code=404)
+
+
+def manifest() -> Response:
+    """What a browser must know to install the page as an app. Gradio's page names it so."""
+    return FileResponse(VIEWS / "manifest.json", media_type="application/manifest+json")
+
+
+def favicon() -> Response:
+    """The icon, where browsers look for it unasked."""
+    return FileResponse(VIEWS / "icon-192.png")
 
 
 def words_script() -> Response:

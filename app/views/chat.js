@@ -117,9 +117,6 @@ lab.chat = (element, trigger, props, watch) => {
   };
 
   lab.stillWaiting = waitForNews;  // in a class, for as long as there is a place in the line
-  document.addEventListener("lab-refused", ({ detail: { problem, sent } }) => {
-    if (running && sent?.settings && sent.request === running.request) { keep(running.text); refuse(problem); }
-  });
   // When the network was lost, Gradio loads the page again as soon as the server answers: the message is kept for that.
   const DRAFT = "lab-draft";
   const keep = (text) => { try { sessionStorage.setItem(DRAFT, text); } catch { /* storage may be forbidden */ } };
@@ -230,6 +227,7 @@ lab.chat = (element, trigger, props, watch) => {
     if (update?.state === "cleared") { if (update.request === clearing) cleared(); return; }
     if (update?.state === "voted") return voted(update);
     if (!running || !update || update.request !== running.request) return;  // news of something given up
+    if (update.problem?.key === "problem.lost") keep(running.text);
     if (update.problem) return refuse(update.problem);
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
     waitForNews();

@@ -1,6 +1,5 @@
 // Which model answers and which others could, the language and the colours.
 lab.header = (element, trigger, props) => {
-  const REFUSAL_SHOWN = 10_000;  // ms
   // Browsers keep six connections to a server, and each page holds one; with all six held, none gets an answer.
   const MANY_PAGES = 5;
   const find = (selector) => element.querySelector(selector);
@@ -49,12 +48,6 @@ lab.header = (element, trigger, props) => {
     if (lab.models.length) list();
     lab.translate(element);
   }, () => { lab.say(badge, null); complain(["problem.lost"]); });
-  document.addEventListener("lab-refused", ({ detail: { problem, sent } }) => {
-    if (sent?.settings || sent?.request === undefined) return;  // the chat says so itself; the rest nobody waits for
-    const line = find(".lab-refused");
-    tell(line, [problem.key, problem.values]);
-    setTimeout(() => tell(line), REFUSAL_SHOWN);
-  });
   lab.countPages((count) => tell(find(".lab-pages"), ...(count < MANY_PAGES ? [] : [["header.many_pages", { count }]])));
   lab.refreshModels();
   choice.addEventListener("change", () => lab.chooseModel(choice.value));

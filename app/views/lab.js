@@ -110,13 +110,28 @@ window.lab = window.lab || {};
     element.prepend(lab.make("div", { class: "lab-needs-weights" }, why, use));
   });
 
-  // A request sent in the very moment in which an earlier one ends can be left without an answer: Gradio's server has
-  // closed the stream of answers, and its client takes it for open. The next request opens another, which brings that
-  // answer as well; so each is followed by one that asks for nothing.
+  // What a component has of Gradio, with what Gradio lacks. Every request names the page's model. A request sent in the
+  // very moment in which an earlier one ends can be left without an answer: Gradio's server has closed the stream of
+  // answers, and its client takes it for open. The next request opens another, which brings that answer as well; so each
+  // is followed by one that asks for nothing. And what is refused (below) is answered with a problem like any other.
   const A_MOMENT = 2000;  // ms
-  lab.surely = (trigger) => (name, data) => {
-    trigger(name, { ...data, model: lab.modelName });
-    setTimeout(() => lab.nudge?.(), A_MOMENT);
+  let requests = 0;
+  lab.line = (trigger, props, watch) => {
+    const own = new Set(), callbacks = [];
+    let refusal = null;
+    document.addEventListener("lab-refused", ({ detail: { problem, sent } }) => {
+      if (!own.has(sent?.serial)) return;
+      refusal = { ...sent, state: sent.vote ? "voted" : "problem", problem };
+      for (const callback of callbacks) callback();
+      refusal = null;
+    });
+    const surely = (name, data) => {
+      own.add(++requests);
+      trigger(name, { ...data, model: lab.modelName, serial: requests });
+      setTimeout(() => lab.nudge?.(), A_MOMENT);
+    };
+    const seen = new Proxy(props, { get: (target, name) => (name === "value" && refusal ? refusal : target[name]) });
+    return [surely, seen, (name, callback) => { callbacks.push(callback); watch(name, callback); }];
   };
 
   // A request that is refused before it stands in the line, or never reaches the server, brings no answer, and Gradio's
