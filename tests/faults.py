@@ -145,7 +145,7 @@ FAULTS = (
         Guard(STREAM, 'headers = {"range": f"bytes={part.bytes}-"} if part.bytes else {}', "headers = {}"),
         Guard(STREAM, "if part.bytes:  # it does not know how to go on in the middle\n                part.restart()",
               "pass"),
-        Guard(STREAM, "return digest.hexdigest() == file.hash", "return True"),
+        Guard(STREAM, "if self._digest.hexdigest() != self.file.hash:", "if False:"),
     )),
     Fault(27, POWER, "the end at any moment of a save", "the checkpoint before, or the new one", (
         Guard(FOLDER, "if previous.is_dir():  # a save was killed between its two renames", "if False:"),
