@@ -5,6 +5,8 @@
     python -m tests.benchmarks.classroom crowd     three times as many as there are seats           (120 pages)
     python -m tests.benchmarks.classroom soak      as pace, for --minutes; memory at its begin and end
 
+With `--browsers 3` three of Chromium's pages take part besides, and tell when a person saw the first text.
+
 Each page is a pupil's in `--classroom`, joins the queue and listens to its stream of events as Gradio's page does, and
 asks for the teacher's news every 2.5 s; every message is another one.
 Told are: the time to the first *text*, the gap between two updates, the time to the end, tokens per second of all
@@ -30,9 +32,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import async_playwright
 
 from litellama.training.machine import machine
 from tests.browser.app_server import ROOT, patched, running_app, server_of
+from tests.browser.conftest import CHROMIUM, QUIET
 
 NAMES = "Tom Anna Mia Ben Lisa Paul Nina Felix Ivy Hugo".split()
 COLOURS = "red blue green yellow black white brown orange".split()
@@ -154,8 +159,40 @@ async def other_requests(pupil: Pupil, over: asyncio.Event) -> list[float]:
     return times
 
 
-async def play(address: str, pages: int, seconds: float, think: float) -> tuple[list[Reply], list[float], float]:
-    """Let `pages` write: once if `seconds` is 0, else for so long, a message each `think` seconds on average."""
+class Window:
+    """A page in a real browser."""
+
+    def __init__(self, page: Any, number: int) -> None:
+        self.page, self.chance = page, random.Random(1000 + number)
+
+    async def come_in(self, address: str) -> None:
+        await self.page.goto(address)
+        await self.page.locator("[name=name]").fill("Browser")
+        await self.page.locator("[name=password]").fill(PASSWORD)
+        await self.page.get_by_role("button").click()
+        await self.page.locator("#knob-seed").wait_for(state="attached")
+
+    async def send(self) -> Reply:
+        """Type one message and watch its reply appear."""
+        reply, turns = Reply(), await self.page.locator(".lab-turn").count()
+        await self.page.locator("#lab-chat textarea").fill(message(self.chance))
+        turn, start = self.page.locator(".lab-turn").nth(turns), time.monotonic()
+        try:
+            await self.page.keyboard.press("Enter")
+            await turn.locator(".lab-token").first.wait_for(timeout=PATIENCE * 1000)
+            reply.first = time.monotonic() - start
+            await self.page.locator(".lab-turn.lab-done").nth(turns).wait_for(timeout=PATIENCE * 1000)
+            reply.end = time.monotonic() - start
+        except PlaywrightError as error:
+            reply.failed = str(error).splitlines()[0]
+        return reply
+
+
+async def play(
+    address: str, pages: int, seconds: float, think: float, windows: Sequence[Window] = ()
+) -> tuple[list[Reply], list[Reply], list[float], float]:
+    """Let `pages` and `windows` write: once if `seconds` is 0, else for so long, a message each `think` seconds on
+    average. Gives the replies of both, the times of other requests, and how long it all took."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=pages)
     async with httpx.AsyncClient(base_url=address, timeout=PATIENCE, limits=limits) as client:
         pupils = [Pupil(client, number) for number in range(pages)]
@@ -165,7 +202,7 @@ async def play(address: str, pages: int, seconds: float, think: float) -> tuple[
         beside = asyncio.create_task(other_requests(pupils[0], over))
         news = [asyncio.create_task(pupil.hear_news(over)) for pupil in pupils]
 
-        async def write(pupil: Pupil) -> list[Reply]:
+        async def write(pupil: Pupil | Window) -> list[Reply]:
             if not seconds:
                 return [await pupil.send()]
             replies = []
@@ -176,11 +213,13 @@ async def play(address: str, pages: int, seconds: float, think: float) -> tuple[
                 await asyncio.sleep(max(0.0, pupil.chance.uniform(0.5, 1.5) * think - (time.monotonic() - began)))
             return replies
 
-        replies = [reply for part in await asyncio.gather(*map(write, pupils)) for reply in part]
+        parts = await asyncio.gather(*map(write, [*pupils, *windows]))
+        replies = [reply for part in parts[:pages] for reply in part]
+        seen = [reply for part in parts[pages:] for reply in part]
         took = time.monotonic() - start
         over.set()
         await asyncio.gather(*news)
-        return replies, await beside, took
+        return replies, seen, await beside, took
 
 
 def percentiles(values: Sequence[float]) -> str:
@@ -214,6 +253,7 @@ def main() -> int:
     parser.add_argument("play", choices=("rush", "pace", "crowd", "soak"))
     parser.add_argument("--pages", type=int, help="how many pages (default: 40, or 120 of a crowd)")
     parser.add_argument("--minutes", type=float, default=60, help="of a soak")
+    parser.add_argument("--browsers", type=int, default=0, help="pages in real browsers besides")
     parser.add_argument("--checkpoint", type=Path, default=ROOT / "checkpoints" / "tinytown")
     options = parser.parse_args()
     pages = options.pages or (120 if options.play == "crowd" else 40)
@@ -231,20 +271,32 @@ def main() -> int:
         print(f"{options.play}: {pages} pages, measured on {machine('cpu')}; memory before: {before / 1e6:.0f} MB")
         sizes = []
 
-        async def watched() -> tuple[list[Reply], list[float], float]:
+        async def watched() -> tuple[list[Reply], list[Reply], list[float], float]:
             async def look() -> None:
                 while True:
                     sizes.append(server.memory_info().rss)
                     await asyncio.sleep(1)
 
-            watch = asyncio.create_task(look())
-            try:
-                return await play(address, pages, seconds, 30)
-            finally:
-                watch.cancel()
+            async with async_playwright() as playwright:
+                windows = []
+                if options.browsers:
+                    browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+                    for number in range(options.browsers):
+                        windows.append(Window(await (await browser.new_context()).new_page(), number))
+                        await windows[-1].come_in(address)
+                watch = asyncio.create_task(look())
+                try:
+                    return await play(address, pages, seconds, 30, windows)
+                finally:
+                    watch.cancel()
 
-        replies, others, took = asyncio.run(watched())
+        replies, seen, others, took = asyncio.run(watched())
         found = report(replies, others, took)
+        if seen:
+            failed = sum(reply.failed is not None for reply in seen)
+            print(f"in Chromium     {len(seen)} messages, {failed} lost")
+            print(f"    first text  {percentiles([reply.first for reply in seen if reply.first is not None])}")
+            print(f"    whole reply {percentiles([reply.end for reply in seen if reply.end is not None])}")
         quarter = max(1, len(sizes) // 4)
         early, late = statistics.median(sizes[:quarter]), statistics.median(sizes[-quarter:])
         print(

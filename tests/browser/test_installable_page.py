@@ -43,9 +43,9 @@ def test_icons_are_as_large_as_the_manifest_says(address: str) -> None:
 
 
 def test_a_class_shows_its_icon_to_everybody(tmp_path: Path) -> None:
-    options = ("--classroom", "--host", "127.0.0.1")
-    with running_app(ROOT / "checkpoints" / "tinytown", tmp_path / "log", *options) as address:
-        with httpx.Client(base_url=address.removesuffix("teacher")) as client:
-            for path in ("/manifest.json", "/favicon.ico", "/views/icon.svg", "/views/icon-192.png"):
-                assert client.get(path).status_code == 200
-            assert client.get("/views/chat.js").status_code == 401
+    log, options = tmp_path / "log", ("--classroom", "--host", "127.0.0.1")
+    with running_app(ROOT / "checkpoints" / "tinytown", log, *options) as address:
+        school = address.removesuffix("teacher")
+        for path in ("manifest.json", "favicon.ico", "views/icon.svg", "views/icon-192.png"):
+            assert httpx.get(school + path).status_code == 200
+        assert httpx.get(f"{school}views/chat.js").status_code == 401
