@@ -210,8 +210,10 @@ def tests_of(number: int) -> list[str]:
 
 
 def _marks(test: ast.FunctionDef) -> list[int]:
-    calls = [one for one in test.decorator_list if isinstance(one, ast.Call)]
-    return [ast.literal_eval(one.args[0]) for one in calls if ast.unparse(one.func) == "pytest.mark.fault"]
+    """The numbers that a test bears, or one of its parameters does."""
+    calls = [one for line in test.decorator_list for one in ast.walk(line) if isinstance(one, ast.Call)]
+    marks = [one for one in calls if ast.unparse(one.func) == "pytest.mark.fault"]
+    return [int(ast.literal_eval(number)) for mark in marks for number in mark.args]
 
 
 @contextmanager
