@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 EN, DE = all_words()["en"], all_words()["de"]
-NAMES = ("Mia", "Ben", "Zoé", "<b>Tom</b>", "Jürgen", "小明", "Lea", "Max", "Ida", "Noor")
+NAMES = ("Mia", "Ben", "Zoé", "<b>Tom</b>", "Jürgen", "Αλέξης", "Lea", "Max", "Ida", "Noor")
 LONG = 120_000  # ms
 
 
@@ -147,6 +147,7 @@ def test_a_lesson_of_ten_pupils(browser: Browser, school: str, outside: Outside)
     end = time.monotonic() + 60
     while time.monotonic() < end and not waited:
         waited = [page for page in everybody if page.locator(".lab-class-place:not(:empty)").count()]
+    picture(teacher, "4-waiting")
     until(lambda: all(page.locator(".lab-look-cell").count() == 36 for page in everybody), 120)
     assert waited, "nobody was told a place in the line"
     picture(mia, "4-attention")
