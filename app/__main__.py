@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import uvicorn
+from anyio.to_thread import current_default_thread_limiter
 
 from app.options import CLASS_PASSWORD, DEFAULT_PORT, KEY, LOOPBACK, TEACHER_PASSWORD, is_plain, parse_options
 from app.running import Mark, announced, found, own_folder
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from app.session import Session
 
 PORTS_TO_TRY = 100
+THREADS = 100  # forty for replies, each of which may wait for its model, and enough for what pages ask meanwhile
 
 log = logging.getLogger("litellama.app")
 
@@ -57,6 +59,7 @@ class Announcer(uvicorn.Server):
         self.window: subprocess.Popen[bytes] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        current_default_thread_limiter().total_tokens = THREADS
         await super().startup(sockets)
         print(f"LiteLlama Lab is at {self.address}  (Ctrl+C ends it)", flush=True)
         if self.said:
