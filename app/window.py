@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import shutil
@@ -24,6 +25,7 @@ PLACES = (
     r"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe",
 )
 SIZE = (1240, 880)
+WEB_VIEW = "webview"  # pywebview, if the user has it; the lab doesn't need it
 
 
 def open_window(address: str, folder: Path, closed: Callable[[], None]) -> subprocess.Popen[bytes] | None:
@@ -49,7 +51,7 @@ def open_window(address: str, folder: Path, closed: Callable[[], None]) -> subpr
 
 
 def _command(address: str, folder: Path) -> list[str] | None:
-    if importlib.util.find_spec("webview") is not None:  # pywebview, if the user has it
+    if importlib.util.find_spec(WEB_VIEW) is not None:
         return [sys.executable, "-m", "app.window", address]
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     found = found or next((place for place in PLACES if os.path.exists(place)), None)
@@ -64,8 +66,7 @@ def _command(address: str, folder: Path) -> list[str] | None:
 
 def main(address: str) -> None:
     """The window itself, in a process of its own, since web views want a program's first thread."""
-    import webview  # type: ignore[import-not-found]
-
+    webview = importlib.import_module(WEB_VIEW)
     webview.create_window("LiteLlama Lab", address, width=SIZE[0], height=SIZE[1])
     webview.start()
 
