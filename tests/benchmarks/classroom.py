@@ -297,10 +297,10 @@ def main() -> int:
             print(f"in Chromium     {len(seen)} messages, {failed} lost")
             print(f"    first text  {percentiles([reply.first for reply in seen if reply.first is not None])}")
             print(f"    whole reply {percentiles([reply.end for reply in seen if reply.end is not None])}")
-        quarter = max(1, len(sizes) // 4)
-        early, late = statistics.median(sizes[:quarter]), statistics.median(sizes[-quarter:])
+        share = max(1, len(sizes) // 10)
+        parts = [statistics.median(sizes[start : start + share]) / 1e6 for start in range(0, len(sizes), share)]
         print(
-            f"memory          at most {max(sizes) / 1e6:.0f} MB; first quarter {early / 1e6:.0f}, last {late / 1e6:.0f}"
+            f"memory          at most {max(sizes) / 1e6:.0f} MB; by tenths {', '.join(f'{part:.0f}' for part in parts)}"
         )
         log = (Path(folder) / "log").read_text()
         if log:

@@ -269,7 +269,7 @@ def test_phone_width(browser: Browser, address: str) -> None:
     )
     page = context.new_page()
     page.goto(address)
-    page.get_by_role("textbox", name=DE["chat.message"]).wait_for()
+    page.locator("#knob-seed").wait_for(state="attached")  # the chat's script has run
     expect(page.locator("#knob-temperature")).to_be_hidden()
     page.locator(".lab-settings summary").tap()
     expect(page.locator("#knob-temperature")).to_be_visible()
