@@ -26,8 +26,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ class Pupil:
     async def hear_news(self, over: asyncio.Event) -> None:
         await asyncio.sleep(self.chance.uniform(0, 2.5))
         while not over.is_set():
-            (await self.client.get("/room.json", headers=self.headers)).raise_for_status()
+            (await again(lambda: self.client.get("/room.json", headers=self.headers))).raise_for_status()
             await asyncio.sleep(2.5)
 
     async def send(self) -> Reply:
@@ -114,7 +115,8 @@ class Pupil:
     async def _send(self, reply: Reply, start: float) -> None:
         sent = {"request": "1", "text": message(self.chance), "settings": SETTINGS, "model": None}
         body = {"data": [], "event_data": sent, "fn_index": self.ask, "session_hash": self.session}
-        joined = await self.client.post("/gradio_api/queue/join", json=body, headers=self.headers)
+        join = partial(self.client.post, "/gradio_api/queue/join", json=body, headers=self.headers)
+        joined = await again(join)
         if joined.status_code != 200:
             reply.refused = f"{joined.status_code} {joined.text[:80]}"
             return
@@ -147,13 +149,21 @@ class Pupil:
                     return
 
 
+async def again(ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    """Ask; and once more where the server had just closed the idle connection that was used, as browsers do."""
+    try:
+        return await ask()
+    except httpx.RemoteProtocolError:
+        return await ask()
+
+
 async def other_requests(pupil: Pupil, over: asyncio.Event) -> list[float]:
     """How long the page and its list of models take meanwhile, asked twice a second."""
     times = []
     while not over.is_set():
         for path in ("/", "/models.json"):
             start = time.monotonic()
-            (await pupil.client.get(path, headers=pupil.headers)).raise_for_status()
+            (await again(partial(pupil.client.get, path, headers=pupil.headers))).raise_for_status()
             times.append(time.monotonic() - start)
         await asyncio.sleep(0.5)
     return times
@@ -253,6 +263,7 @@ def main() -> int:
     parser.add_argument("play", choices=("rush", "pace", "crowd", "soak"))
     parser.add_argument("--pages", type=int, help="how many pages (default: 40, or 120 of a crowd)")
     parser.add_argument("--minutes", type=float, default=60, help="of a soak")
+    parser.add_argument("--think", type=float, default=30, help="seconds between two messages of a page")
     parser.add_argument("--browsers", type=int, default=0, help="pages in real browsers besides")
     parser.add_argument("--checkpoint", type=Path, default=ROOT / "checkpoints" / "tinytown")
     options = parser.parse_args()
@@ -286,7 +297,7 @@ def main() -> int:
                         await windows[-1].come_in(address)
                 watch = asyncio.create_task(look())
                 try:
-                    return await play(address, pages, seconds, 30, windows)
+                    return await play(address, pages, seconds, options.think, windows)
                 finally:
                     watch.cancel()
 
@@ -299,9 +310,8 @@ def main() -> int:
             print(f"    whole reply {percentiles([reply.end for reply in seen if reply.end is not None])}")
         share = max(1, len(sizes) // 10)
         parts = [statistics.median(sizes[start : start + share]) / 1e6 for start in range(0, len(sizes), share)]
-        print(
-            f"memory          at most {max(sizes) / 1e6:.0f} MB; by tenths {', '.join(f'{part:.0f}' for part in parts)}"
-        )
+        tenths = ", ".join(f"{part:.0f}" for part in parts)
+        print(f"memory          at most {max(sizes) / 1e6:.0f} MB; by tenths of the time {tenths}")
         log = (Path(folder) / "log").read_text()
         if log:
             print(f"the server's log:\n{log[-2000:]}")
