@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from app.words import all_words
+from litellama.archive import pack
 from tests.browser.app_server import ROOT, running_app
 
 if TYPE_CHECKING:
@@ -141,3 +143,33 @@ def test_nobody_can_speak_for_another(browser: Browser, school: str) -> None:
     assert "problem.forgotten" in said
     assert "kite" not in said
     nora.context.close()
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_models_come_by_the_teacher_and_only_where_that_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    monkeypatch.setenv("LITELLAMA_CLASS_PASSWORD", "red-kite")
+    monkeypatch.setenv("LITELLAMA_TEACHER_PASSWORD", "blue-hat")
+    checkpoint, packed = ROOT / "checkpoints" / "tinytown", io.BytesIO()
+    pack(ROOT / "checkpoints" / "coffee", packed)
+    (tmp_path / "models").mkdir()
+    options = ("--classroom", "--host", "127.0.0.1", "--models", str(tmp_path / "models"))
+    with running_app(checkpoint, tmp_path / "log", *options, *(["--allow-models"] if allowed else [])) as address:
+        school = address.removesuffix("teacher")
+        own = {"origin": school[:-1], "content-type": "application/octet-stream", "x-file-name": "another.zip"}
+        with httpx.Client(base_url=school, timeout=60) as teacher, httpx.Client(base_url=school) as pupil:
+            teacher.post("teacher", data={"password": "blue-hat"}, headers={"origin": school[:-1]})
+            pupil.post("enter", data={"name": "Ben", "password": "red-kite"}, headers={"origin": school[:-1]})
+            before = len(pupil.get("models.json").json())
+            assert teacher.get("teacher.json").json()["more_models"] is allowed
+            refused = pupil.post("open-model", content=packed.getvalue(), headers=own)
+            sent = teacher.post("open-model", content=packed.getvalue(), headers=own)
+            fetched = pupil.post("download.json", json={"action": "see"}, headers={"origin": school[:-1]})
+            if allowed:
+                assert (refused.status_code, sent.status_code, fetched.status_code) == (403, 200, 403)
+                assert refused.json()["problem"]["key"] == "class.teachers_only"
+                assert len(pupil.get("models.json").json()) == before + 1
+            else:
+                assert {one.status_code for one in (sent, refused)} <= {404, 413}
+                assert len(pupil.get("models.json").json()) == before

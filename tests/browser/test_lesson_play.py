@@ -131,6 +131,7 @@ def test_a_lesson_of_ten_pupils(browser: Browser, school: str, outside: Outside)
         said = page.locator("body").inner_text()
         assert f"Quorl{number}ina" in said
         assert not any(other in said for other in others)
+        assert re.search(r": 2 \(", page.locator(".lab-total").inner_text()), "the energy is of their own two replies"
     assert "Quorl" not in teacher.locator("body").inner_text()
 
     # Minute 4: everybody looks at the heads, which is done for one after another; who waits is told so.
