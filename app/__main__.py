@@ -88,10 +88,13 @@ def show_in_window(server: Announcer) -> None:
     def closed() -> None:
         server.should_exit = True
 
-    server.window = open_window(server.address, own_folder(), closed)
-    if server.window is None:
-        print("No web view and no browser that can show a window of its own was found; opening the usual one.")
+    def failed() -> None:
+        print("A window of its own could not be opened; opening the usual browser.", flush=True)
         show_in_browser(server)
+
+    server.window = open_window(server.address, own_folder(), closed, failed)
+    if server.window is None:
+        failed()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
@@ -25,11 +26,15 @@ PLACES = (
     r"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe",
 )
 SIZE = (1240, 880)
+SOONEST = 2.0  # seconds after which a user can have closed it
 WEB_VIEW = "webview"  # pywebview, if the user has it; the lab doesn't need it
 
 
-def open_window(address: str, folder: Path, closed: Callable[[], None]) -> subprocess.Popen[bytes] | None:
-    """Show `address` in a window, and call `closed` when the user has closed it. None if nothing here can.
+def open_window(
+    address: str, folder: Path, closed: Callable[[], None], failed: Callable[[], None]
+) -> subprocess.Popen[bytes] | None:
+    """Show `address` in a window, and call `closed` when the user has closed it, or `failed` if it ended by itself:
+    with an error, or so soon that it can only have handed over to another one. None if nothing here can.
 
     A browser keeps what it must know of the window in `folder`, apart from the user's own profile.
     """
@@ -43,8 +48,12 @@ def open_window(address: str, folder: Path, closed: Callable[[], None]) -> subpr
         return None
 
     def wait() -> None:
-        window.wait()
-        closed()
+        began = time.monotonic()
+        status = window.wait()
+        if status > 0 or time.monotonic() - began < SOONEST:
+            failed()
+        else:
+            closed()
 
     Thread(target=wait, daemon=True).start()
     return window

@@ -181,7 +181,7 @@ def browser_that(folder: Path, does: str) -> str:
 
 @unix
 def test_closing_the_window_ends_the_lab(tmp_path: Path) -> None:
-    path = browser_that(tmp_path, "sleep 1")
+    path = browser_that(tmp_path, "sleep 3")
     lab = start(tmp_path, "--window", "--port", "0", PATH=path)
     said, trouble = lab.communicate(timeout=60)
     assert (lab.returncode, trouble) == (0, "")
@@ -206,7 +206,20 @@ def test_the_end_of_the_lab_closes_the_window(tmp_path: Path) -> None:
 def test_without_a_browser_for_it_there_is_no_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("app.window.PLACES", ())
-    assert open_window("http://127.0.0.1:1/", tmp_path, lambda: None) is None
+    assert open_window("http://127.0.0.1:1/", tmp_path, lambda: None, lambda: None) is None
+
+
+@unix
+@pytest.mark.parametrize("does", ["exit 1", "exit 0"])  # it cannot, or hands over to one that is open already
+def test_a_window_that_does_not_stay_does_not_end_the_lab(tmp_path: Path, does: str) -> None:
+    path = browser_that(tmp_path, does)
+    lab = start(tmp_path, "--window", "--port", "0", PATH=path, BROWSER="true")
+    address = address_in(first_line(lab))
+    assert "could not be opened" in first_line(lab)
+    assert httpx.get(address).status_code == 200
+    lab.send_signal(signal.SIGINT)
+    lab.communicate(timeout=20)
+    assert lab.returncode == 0
 
 
 @pytest.mark.parametrize("wrong", [["--window", "--classroom"], ["--window", "--no-browser"]])
