@@ -70,6 +70,16 @@ def page(browser: Browser, lab: str) -> Iterator[Page]:
     assert outside == []
 
 
+def wait_for_kernel(page: Page, sessions: str, notebook: str) -> None:
+    """JupyterLab drops "Run All Cells", without a word, until the page is connected to the notebook's kernel."""
+    for _ in range(LONG // 200):
+        kernels = [entry["kernel"] for entry in page.request.get(sessions).json() if entry["path"].endswith(notebook)]
+        if any(kernel["connections"] and kernel["execution_state"] == "idle" for kernel in kernels):
+            return
+        page.wait_for_timeout(200)
+    pytest.fail(f"{notebook} has no kernel")
+
+
 @pytest.mark.slow
 @pytest.mark.browser
 def test_a_learner_opens_the_list_and_runs_the_first_lesson(page: Page, lab: str) -> None:
@@ -79,6 +89,7 @@ def test_a_learner_opens_the_list_and_runs_the_first_lesson(page: Page, lab: str
     page.get_by_role("link", name="Hello, small llama").click()
     notebook = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
     notebook.get_by_role("heading", name=re.compile("Hello, small llama")).wait_for(timeout=LONG)
+    wait_for_kernel(page, f"{lab}/api/sessions", "01_hello.ipynb")
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     notebook.get_by_text("The ball is under the bed.").first.wait_for(state="attached", timeout=LONG)
