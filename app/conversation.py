@@ -22,12 +22,14 @@ MOST_TURNS = 50  # older ones are forgotten
 
 @dataclass
 class Turn:
-    """A question, and the reply as far as it is written. `pieces[i]` is the text that `steps[i]` added."""
+    """A question, and the reply as far as it is written. `pieces[i]` is the text that `steps[i]` added; `told` is what
+    the page was told at its end."""
 
     number: int
     question: str
     pieces: list[str] = field(default_factory=list)
     steps: list[Step | TextStep] = field(default_factory=list)
+    told: Update | None = None
 
     @property
     def reply(self) -> str:
@@ -128,6 +130,17 @@ class Conversation:
         self.turns.append(turn)
         del self.turns[:-MOST_TURNS]
         return turn
+
+    def taken_up(self) -> Conversation:
+        """The same conversation for another page, without a reply that was broken off or is still being written."""
+        other = Conversation()
+        other.turns = [turn for turn in self.turns if turn.told is not None]
+        other.bill, other._next_number = self.bill, self._next_number
+        return other
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Each question with what the page was told at the end of its reply."""
+        return [{"question": turn.question} | turn.told.to_json() for turn in self.turns if turn.told is not None]
 
     def drop_last(self) -> Turn:
         """Take the last turn away, to ask it again or otherwise."""

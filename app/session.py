@@ -13,6 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from app import attributions, interventions, responsibility
+from app.aside import Aside
 from app.beside import Beside
 from app.classroom import Classroom
 from app.conversation import Conversation, Turn, Update, Voice
@@ -58,6 +59,7 @@ class Session:
         self.room: Classroom | None = None
         """The class that uses this server, if one does; see `app.classroom`."""
         self._pages: OrderedDict[str, Voice] = OrderedDict()
+        self._aside = Aside()
         self._lock = threading.Lock()
         self._looks = Looks()
         self._texts = attributions.Texts()
@@ -98,9 +100,31 @@ class Session:
             keys = list(self._pages)
         for key in keys:
             self.leave(key)
+        self._aside.clear()
+
+    def close(self, key: str) -> None:
+        """Forget all of a page that was closed or is out of reach, but what was said there only after a while."""
+        with self._lock:
+            page = self._pages.get(key)
+        self.leave(key)
+        if page is not None and page.conversation.turns:
+            self._aside.put(key, page)
+
+    def resume(self, key: str, former: str) -> list[dict[str, Any]]:
+        """Let a page that was loaded again go on with what was said on it when its key was `former`, which is given
+        back. It is nothing if that is forgotten, was said by another model, or this page has spoken already."""
+        page = self._page(key)
+        if page.conversation.turns or former == key:
+            return []
+        self.close(former)  # where the network was lost, the server may not have noticed yet
+        before = self._aside.take(former)
+        if before is None or before.model != page.model:
+            return []
+        page.stamp, page.conversation = before.stamp, before.conversation.taken_up()
+        return page.conversation.to_json()
 
     def leave(self, key: str) -> None:
-        """Forget all of a page that was closed."""
+        """Forget all of a page at once."""
         with self._lock:
             page = self._pages.pop(key, None)
         if page is not None:
@@ -335,7 +359,8 @@ class Session:
                 state = cut() or speech.state or ("length" if len(turn.steps) >= speech.most else "done")
             bill = self.scale.bill(share, speech.read, speech.written or len(turn.steps))
         conversation.bill += bill
-        yield update(state, bill)
+        turn.told = update(state, bill)
+        yield turn.told
 
 
 def read_message(text: object) -> str:

@@ -118,8 +118,8 @@ FAULTS = (
         Guard("app/views/header.js", "const MANY_PAGES = 5;", "const MANY_PAGES = 500;"),
     )),
     Fault(21, PUPIL, "a wish to read what another wrote", "each page has its own, by cookie and session", (
-        Guard(TABS, 'return f"{member_of(request.headers)}{request.session_hash or \'\'}"',
-              'return f"{request.session_hash or \'\'}"'),
+        Guard(TABS, 'return f"{member_of(request.headers)}{page or request.session_hash or \'\'}"',
+              'return f"{page or request.session_hash or \'\'}"'),
         Guard(SESSION, "self._pages.setdefault(key, Voice(self.models.first.name))",
               'self._pages.setdefault("all", Voice(self.models.first.name)); self._pages[key] = page'),
     )),

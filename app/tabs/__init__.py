@@ -23,9 +23,10 @@ def sent_by(event: gr.EventData) -> dict[str, Any]:
     return event._data if isinstance(event._data, dict) else {}
 
 
-def page_of(request: gr.Request) -> str:
-    """Which page it was. In a class the key begins with the pupil's cookie, so that nobody can speak for another's."""
-    return f"{member_of(request.headers)}{request.session_hash or ''}"
+def page_of(request: gr.Request, page: str | None = None) -> str:
+    """Which page it was, or which other `page` of the same person. In a class the key begins with the pupil's cookie,
+    so that nobody can speak for another's."""
+    return f"{member_of(request.headers)}{page or request.session_hash or ''}"
 
 
 def answer(sent: dict[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from app.session import Session, read_message
 from app.settings import KNOBS, SEED, read_settings
 from app.tabs import answer, page_key, page_of, sent_by, stream
 from app.views import scripts, template
+from app.words import Problem
 from litellama.footprint.facts import LITELLAMA_EXAMPLE, LITELLAMA_MMLU, MMLU_CHANCE, fact
 
 TITLE = "chat.title"
@@ -75,7 +76,7 @@ def build(session: Session) -> None:
         html_template=template("chat.html"),
         head=scripts("lab.js", "energy.js", "replies.js", "beside.js", "chat.js"),
         js_on_load="lab.chat(element, ...lab.line(trigger, props, watch));"
-        "  // triggers 'ask' 'redo' 'stop' 'clear' 'pick' 'vote' 'ask_both' 'redo_both'",
+        "  // triggers 'ask' 'redo' 'stop' 'clear' 'pick' 'vote' 'ask_both' 'redo_both' 'resume'",
         apply_default_css=False,
         elem_id="lab-chat",
         knobs=knobs,
@@ -136,6 +137,17 @@ def build(session: Session) -> None:
 
         return answer(sent, alternatives)
 
+    def resume(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        sent = sent_by(event)
+
+        def turns() -> dict[str, Any]:
+            former = sent.get("page")
+            if not isinstance(former, str):
+                raise Problem("problem.request")
+            return {"turns": session.resume(page_key(session, event, request), page_of(request, former))}
+
+        return answer(sent, turns) | {"state": "resumed"}
+
     def vote(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         sent = sent_by(event)
         wish = (sent.get("round"), sent.get("vote"))
@@ -151,6 +163,7 @@ def build(session: Session) -> None:
     view.stop(stop, trigger_mode="multiple", api_name="stop", concurrency_limit=None, **quiet)
     view.clear(clear, outputs=view, trigger_mode="multiple", api_name="clear", concurrency_limit=None, **quiet)
     view.vote(vote, outputs=view, trigger_mode="multiple", api_name="vote", concurrency_limit=None, **quiet)
+    view.resume(resume, outputs=view, trigger_mode="multiple", api_name="resume", concurrency_limit=None, **quiet)
     view.pick(pick, outputs=alternatives, trigger_mode="multiple", api_name="pick", concurrency_limit=None, **quiet)
 
 

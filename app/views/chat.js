@@ -1,6 +1,7 @@
 // The chat: settings, the conversation with its clickable tokens, and the box to write in.
 // Sends 'ask', 'redo', 'stop', 'clear', 'pick'; is told about one reply at a time through `props.value`. While two models
-// are compared (`beside.js`), 'ask_both', 'redo_both' and 'vote', and is told about both replies at once.
+// are compared (`beside.js`), 'ask_both', 'redo_both' and 'vote', and is told about both replies at once. A page that was
+// loaded again sends 'resume'.
 lab.chat = (element, trigger, props, watch) => {
   const find = (selector) => element.querySelector(selector);
   const log = find(".lab-log"), welcome = find(".lab-welcome"), box = find("textarea");
@@ -117,14 +118,25 @@ lab.chat = (element, trigger, props, watch) => {
   };
 
   lab.stillWaiting = waitForNews;  // in a class, for as long as there is a place in the line
-  // When the network was lost, Gradio loads the page again as soon as the server answers: the message is kept for that.
-  const DRAFT = "lab-draft";
-  const keep = (text) => { try { sessionStorage.setItem(DRAFT, text); } catch { /* storage may be forbidden */ } };
-  addEventListener("pagehide", () => { if (running && !lab.classIsOver) keep(running.text); });
-  try {
-    box.value ||= sessionStorage.getItem(DRAFT) ?? "";
-    sessionStorage.removeItem(DRAFT);
-  } catch { /* then there is none */ }
+  // A page may be loaded again, as Gradio does when the network was lost and the server answers again. It goes on where
+  // it was: this tab keeps the message under way, and by which number the server knew what was said.
+  const DRAFT = "lab-draft", FORMER = "lab-former";
+  const keep = (name, text) => { try { sessionStorage.setItem(name, text); } catch { /* storage may be forbidden */ } };
+  const take = (name) => {
+    try {
+      const text = sessionStorage.getItem(name);
+      sessionStorage.removeItem(name);
+      return text;
+    } catch { return null; }
+  };
+  addEventListener("pagehide", () => {
+    if (lab.classIsOver) return;
+    if (running) keep(DRAFT, running.text);
+    if (lab.page && alone.children.length) keep(FORMER, lab.page);
+  });
+  const draft = take(DRAFT), former = take(FORMER);
+  box.value ||= draft ?? "";
+  if (former) lab.withModel(() => trigger("resume", { page: former }));
 
   const finish = () => { clearTimeout(running?.watchdog); running = null; };
 
@@ -198,6 +210,23 @@ lab.chat = (element, trigger, props, watch) => {
     show();
   };
 
+  const resumed = (before) => {
+    if (!before.length || beside.on) return;
+    const articles = before.map(({ question, ...update }) => {
+      const article = newTurn(question), reply = article.querySelector(".lab-reply");
+      replies.write(reply, update);
+      replies.finish(reply, update);
+      article.classList.add("lab-done");
+      return article;
+    });
+    alone.prepend(...articles);  // a message may have been sent meanwhile
+    const { question, total: sum } = before.at(-1);
+    total ??= sum;
+    if (box.value === question) box.value = "";  // its reply was broken off and stands there as far as it came
+    announce(lab.word("chat.resumed"));
+    show();
+  };
+
   const showTotal = () => {
     const line = find(".lab-total");
     line.hidden = !total || beside.on;
@@ -226,8 +255,9 @@ lab.chat = (element, trigger, props, watch) => {
     const update = props.value;
     if (update?.state === "cleared") { if (update.request === clearing) cleared(); return; }
     if (update?.state === "voted") return voted(update);
+    if (update?.state === "resumed") return resumed(update.turns ?? []);
     if (!running || !update || update.request !== running.request) return;  // news of something given up
-    if (update.problem?.key === "problem.lost") keep(running.text);
+    if (update.problem?.key === "problem.lost") keep(DRAFT, running.text);
     if (update.problem) return refuse(update.problem);
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
     waitForNews();

@@ -139,6 +139,7 @@ window.lab = window.lab || {};
   const fetched = window.fetch;
   window.fetch = async (target, options) => {
     const isRequest = String(target?.url ?? target).includes("/queue/join");
+    if (isRequest) lab.page ??= JSON.parse(options.body).session_hash;  // by which the server knows this page
     const refused = (problem) => document.dispatchEvent(new CustomEvent("lab-refused", { detail: { problem, sent: JSON.parse(options.body).event_data } }));
     try {
       const answer = await fetched(target, options);

@@ -36,6 +36,35 @@ def test_a_network_that_is_lost_is_said_at_once_and_loses_no_message(browser: Br
     page.context.close()
 
 
+def test_a_network_that_is_lost_loses_no_conversation(browser: Browser, address: str) -> None:
+    context = browser.new_context(locale="en-GB")
+    page = context.new_page()
+    page.goto(address)
+    page.locator("#knob-max_tokens").fill("40")
+    for number, text in enumerate(("Where is the kite?", "<b>And</b> the ball?"), 1):
+        page.locator("#lab-chat textarea").fill(text)
+        page.keyboard.press("Enter")
+        expect(page.locator(".lab-turn.lab-done")).to_have_count(number, timeout=60_000)
+    parts = [page.locator(f".lab-turn {part}") for part in (".lab-user", ".lab-tokens", ".lab-stats")]
+    shown = [part.all_inner_texts() for part in parts]
+    page.locator("#knob-max_tokens").fill("400")
+    page.locator("#lab-chat textarea").fill("Tell me a long story.")
+    page.keyboard.press("Enter")
+    page.locator(".lab-token").nth(100).wait_for(timeout=60_000)
+    context.set_offline(True)
+    page.wait_for_timeout(1000)
+    with page.expect_navigation(timeout=30_000):
+        context.set_offline(False)
+    expect(page.locator(".lab-turn.lab-done").nth(1)).to_be_visible()
+    assert [part.all_inner_texts()[:2] for part in parts] == shown
+    held = page.locator("#lab-chat textarea").input_value()
+    assert (held == "Tell me a long story.") != (page.locator(".lab-turn").count() == 3), "the one or the other"
+    expect(page.locator(".lab-total")).to_contain_text("Replies so far")
+    page.locator(".lab-token").first.click()  # what it said can still be looked into
+    expect(page.get_by_role("dialog").locator(".lab-row")).to_have_count(10)
+    context.close()
+
+
 @pytest.mark.fault(20)
 def test_many_pages_of_one_browser_are_warned_of(browser: Browser, address: str) -> None:
     context = browser.new_context(locale="en-GB")
