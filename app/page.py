@@ -53,13 +53,13 @@ def build_page(session: Session, downloads: bool = False, classroom: bool = Fals
         def nudge() -> None:
             """Answered, and nothing else: see `lab.line`."""
 
-        def close(request: gr.Request) -> None:
+        def leave(request: gr.Request) -> None:
             session.close(page_of(request))
 
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         header.language(relabel, outputs=rooms, api_name="language", **quiet)
         header.nudge(nudge, api_name="nudge", trigger_mode="multiple", concurrency_limit=None, **quiet)
-        page.unload(close)
+        page.unload(leave)
     return page
 
 

@@ -54,6 +54,7 @@ RIGHT: dict[str, tuple[Sent, ...]] = {
     "stop": (Sent({"request": "1"}),),
     "clear": (Sent({"request": "1", "both": True}, (("ask", ASK),)),),
     "vote": (Sent({"request": "1", "round": 1, "vote": "a", "model": None}, (("ask_both", BOTH),)),),
+    "resume": (Sent({"request": "1", "page": "before", "model": None}),),
     "pick": (
         Sent({"turn": 0, "token": 0, "nonce": 1, "side": None, "round": None, "model": None}, (("ask", ASK),)),
         Sent(
