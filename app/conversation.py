@@ -131,7 +131,7 @@ class Conversation:
         del self.turns[:-MOST_TURNS]
         return turn
 
-    def taken_up(self) -> Conversation:
+    def continued(self) -> Conversation:
         """The same conversation for another page, without a reply that was broken off or is still being written."""
         other = Conversation()
         other.turns = [turn for turn in self.turns if turn.told is not None]

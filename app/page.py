@@ -54,7 +54,7 @@ def build_page(session: Session, downloads: bool = False, classroom: bool = Fals
             """Answered, and nothing else: see `lab.line`."""
 
         def leave(request: gr.Request) -> None:
-            session.close(page_of(request))
+            session.set_aside(page_of(request))
 
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         header.language(relabel, outputs=rooms, api_name="language", **quiet)

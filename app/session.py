@@ -102,8 +102,8 @@ class Session:
             self.leave(key)
         self._aside.clear()
 
-    def close(self, key: str) -> None:
-        """Forget all of a page that was closed or is out of reach, but what was said there only after a while."""
+    def set_aside(self, key: str) -> None:
+        """Forget all of a page that was closed or is out of reach; what was said there is kept a while for `resume`."""
         with self._lock:
             page = self._pages.get(key)
         self.leave(key)
@@ -116,11 +116,11 @@ class Session:
         page = self._page(key)
         if page.conversation.turns or former == key:
             return []
-        self.close(former)  # where the network was lost, the server may not have noticed yet
+        self.set_aside(former)  # where the network was lost, the server may not have noticed yet
         before = self._aside.take(former)
         if before is None or before.model != page.model:
             return []
-        page.stamp, page.conversation = before.stamp, before.conversation.taken_up()
+        page.stamp, page.conversation = before.stamp, before.conversation.continued()
         return page.conversation.to_json()
 
     def leave(self, key: str) -> None:

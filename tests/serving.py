@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -86,3 +87,11 @@ def asking(text: object, **changes: object) -> dict[str, Any]:
 def said(answer: dict[str, Any]) -> str:
     """The text of a reply."""
     return "".join(piece for piece, _ in answer["tokens"])
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
+    """Look again and again, and fail if it does not come about."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it never came about"
+        time.sleep(0.01)

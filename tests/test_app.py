@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from app.words import Problem
 from litellama.checkpoint import open_checkpoint
 from litellama.decoding import Decoding
 from tests.browser.app_server import Page, running_app
+from tests.serving import wait_until
 
 SETTINGS = {"temperature": 0.7, "top_p": 0.95, "top_k": 0, "max_tokens": 20, "seed": 1}
 
@@ -49,13 +50,6 @@ def last(updates: Iterator[Any]) -> dict[str, Any]:
 
 def text(update: dict[str, Any]) -> str:
     return "".join(piece for piece, _ in update["tokens"])
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it never came about"
-        time.sleep(0.01)
 
 
 def test_same_seed_same_reply(session: Session) -> None:

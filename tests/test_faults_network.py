@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,12 @@ from litellama.checkpoint import open_checkpoint
 from litellama.decoding import Decoding
 from litellama.sampling import Sampling
 from tests.browser.app_server import Page
-from tests.serving import QUIET, SETTINGS, Served, asking, served
+from tests.serving import QUIET, SETTINGS, Served, asking, served, wait_until
 
 pytestmark = QUIET
 LONG = asking("Tell me all of it.", max_tokens=64, temperature=2, top_p=1)
 SHORT = asking("Where is the kite?", max_tokens=3)
 LOOK, MOST_WAITING = "Where is the kite?", 64
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it never came about"
-        time.sleep(0.01)
 
 
 @contextmanager

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import gc
-import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from app.session import Session
 from app.settings import read_settings
 from litellama.checkpoint import open_checkpoint
 from tests.browser.app_server import Page
-from tests.serving import QUIET, SETTINGS, Served, asking, served
+from tests.serving import QUIET, SETTINGS, Served, asking, served, wait_until
 
 pytestmark = QUIET
 FIRST, SECOND, THIRD = "Where is the kite?", "And the ball?", "Tell me a story."
@@ -32,19 +31,12 @@ def ask(session: Session, key: str, text: str) -> dict[str, Any]:
     return list(session.ask(key, text, read_settings(SETTINGS)))[-1].to_json()
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it never came about"
-        time.sleep(0.01)
-
-
 def test_it_is_as_if_the_page_had_not_been_loaded_again(session: Session) -> None:
     told = [ask(session, "before", text) for text in (FIRST, SECOND)]
     looked_into = session.alternatives("before", 1, 0)
     for text in (FIRST, SECOND):
         ask(session, "undisturbed", text)
-    session.close("before")
+    session.set_aside("before")
     assert session.resume("after", "before") == [
         {"question": text} | update for text, update in zip((FIRST, SECOND), told, strict=True)
     ]
@@ -68,7 +60,7 @@ def test_a_reply_under_way_ends_and_the_page_may_ask_at_once(session: Session) -
 
 def test_it_is_given_back_once_and_to_no_page_that_has_spoken(session: Session) -> None:
     ask(session, "before", FIRST)
-    session.close("before")
+    session.set_aside("before")
     ask(session, "other", SECOND)
     assert session.resume("other", "before") == []
     assert session.resume("after", "after") == session.resume("after", "never was") == []
@@ -80,10 +72,10 @@ def test_what_was_erased_stays_erased(session: Session) -> None:
     for erase in (session.forget, session.leave, lambda key: session.forget_all()):
         ask(session, "before", FIRST)
         erase("before")
-        session.close("before")
+        session.set_aside("before")
         assert session.resume("after", "before") == []
     ask(session, "before", FIRST)
-    session.close("before")
+    session.set_aside("before")
     session.forget_all()  # the end of a class
     assert session.resume("after", "before") == []
 
@@ -92,7 +84,7 @@ def test_another_model_does_not_go_on_with_it(tiny_checkpoint: Path) -> None:
     session = Session(open_checkpoint(tiny_checkpoint), tiny_checkpoint.parent)
     ask(session, "before", FIRST)
     session._page("before").model = "another"
-    session.close("before")
+    session.set_aside("before")
     assert session.resume("after", "before") == []
 
 

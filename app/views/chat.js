@@ -132,9 +132,11 @@ lab.chat = (element, trigger, props, watch) => {
   addEventListener("pagehide", () => {
     if (lab.classIsOver) return;
     if (running) keep(DRAFT, running.text);
-    if (lab.page && alone.children.length) keep(FORMER, lab.page);
+    const number = alone.children.length ? lab.page : former;
+    if (number) keep(FORMER, number);
   });
-  const draft = take(DRAFT), former = take(FORMER);
+  const draft = take(DRAFT);
+  let former = take(FORMER);  // until the server has answered: the wish may be lost as well
   box.value ||= draft ?? "";
   if (former) lab.withModel(() => trigger("resume", { page: former }));
 
@@ -211,6 +213,7 @@ lab.chat = (element, trigger, props, watch) => {
   };
 
   const resumed = (before) => {
+    former = null;
     if (!before.length || beside.on) return;
     const articles = before.map(({ question, ...update }) => {
       const article = newTurn(question), reply = article.querySelector(".lab-reply");
@@ -255,7 +258,7 @@ lab.chat = (element, trigger, props, watch) => {
     const update = props.value;
     if (update?.state === "cleared") { if (update.request === clearing) cleared(); return; }
     if (update?.state === "voted") return voted(update);
-    if (update?.state === "resumed") return resumed(update.turns ?? []);
+    if (update?.state === "resumed") return resumed(update.turns ?? []);  // a problem: there is none
     if (!running || !update || update.request !== running.request) return;  // news of something given up
     if (update.problem?.key === "problem.lost") keep(DRAFT, running.text);
     if (update.problem) return refuse(update.problem);
