@@ -46,7 +46,7 @@ from litellama.folder import (
     write_json,
     write_manifest,
 )
-from litellama.weight_files import COMPUTED, PICKLE, PICKLE_INDEX, read_model
+from litellama.weight_files import COMPUTED, PICKLE, PICKLE_INDEX, SafetensorsWeights, read_model
 
 COPIED = (".json", ".txt", ".jinja", ".md", ".model")  # what goes along to a new folder, beside licences
 LICENCES = ("LICENSE", "LICENCE", "NOTICE")
@@ -133,7 +133,7 @@ def _write_weights(sources: list[Path], config: ModelConfig, new: Path) -> Itera
         size = sum(path.stat().st_size for path in new.iterdir())
         index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(places.items()))}
         write_file(new / SHARD_INDEX, lambda path: write_json(path, index))
-    read_model(new, config, None)
+    read_model(SafetensorsWeights(new), config, None)
 
 
 def _move(new: Path, folder: Path, pickled: set[str]) -> None:

@@ -32,7 +32,7 @@ from litellama.folder import (
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 from litellama.tokenizer_files import TokenizerFiles, has_tokenizer, read_tokenizer
-from litellama.weight_files import read_model
+from litellama.weight_files import SafetensorsWeights, read_model
 
 VERIFIED = "Every file matches the manifest that was written when this model was saved."
 UNVERIFIED = "This folder has no manifest, so the lab could not verify that its files are the ones its makers wrote."
@@ -100,7 +100,7 @@ def open_checkpoint(
         except ValueError as wrong:
             raise CheckpointError(f"{folder.name}: {wrong}") from None
         card = read_json(folder / CARD) if (folder / CARD).exists() else None
-        model = read_model(folder, config, dtype, device, precision)
+        model = read_model(SafetensorsWeights(folder), config, dtype, device, precision)
     said = [VERIFIED if verified else UNVERIFIED]
     said += [str(corrected)] if corrected else []
     if rows := config.padding_rows:

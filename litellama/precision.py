@@ -13,7 +13,7 @@ from litellama.config import ModelConfig
 from litellama.folder import CONFIG, existing_folder, read_json
 from litellama.memory import free_memory, weight_bytes
 from litellama.opening import Opened, open_checkpoint
-from litellama.quantize import PRECISIONS, WHOLE_NUMBERS, keep_weights
+from litellama.quantize import PRECISIONS
 
 AUTO = "auto"
 SMALL = 50_000_000  # parameters; below, float32 is quick enough and exact
@@ -33,11 +33,9 @@ def open_for_use(folder: str | Path, precision: str = AUTO) -> Opened:
             precision = "bfloat16"  # whose largest numbers float16 cannot hold; ask for float16 to try it
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; one of {AUTO}, {', '.join(PRECISIONS)} was expected")
-    dtype = None if precision in WHOLE_NUMBERS else getattr(torch, precision)
-    opened = open_checkpoint(folder, dtype=dtype, precision=precision)
     if precision == "float32":
-        return opened
-    keep_weights(opened.model, precision)
+        return open_checkpoint(folder)
+    opened = open_checkpoint(folder, precision=precision)
     return replace(opened, note=f"{opened.note} Its weights rest in {precision}.")
 
 

@@ -14,7 +14,8 @@ a time, into bfloat16, which processors multiply fastest. Where a gradient is wa
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -31,12 +32,59 @@ SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 PIECE = 2**20  # weights turned at once: they stay in the processor's cache until they are used
 
 
-def keep_weights(model: LiteLlama, precision: str) -> LiteLlama:
+@dataclass(frozen=True)
+class MatrixRows:
+    """A matrix (out, in) that is read a few rows at a time, so that it need never stand in memory as floats.
+
+    `read` gives rows (end - start, in) as floats; what is made of them lies on `device`. `whole` is the matrix itself
+    where it is there already as the type it is given, such as a file's own pages; else None.
+    """
+
+    shape: tuple[int, int]
+    read: Callable[[int, int], Tensor]
+    whole: Callable[[torch.dtype], Tensor | None] = lambda dtype: None
+    device: torch.device = torch.device("cpu")
+
+    @staticmethod
+    def of(weight: Tensor) -> MatrixRows:
+        """The rows of a matrix in memory (out, in)."""
+        return MatrixRows(
+            (weight.shape[0], weight.shape[1]), lambda start, end: weight[start:end],
+            lambda dtype: weight if weight.dtype == dtype else None, weight.device,
+        )  # fmt: skip
+
+    @staticmethod
+    def stacked(parts: Sequence[MatrixRows]) -> MatrixRows:
+        """Matrices (out_i, in), one below the other."""
+        starts = [sum(part.shape[0] for part in parts[:number]) for number in range(len(parts) + 1)]
+
+        def read(start: int, end: int) -> Tensor:
+            pieces = [
+                part.read(max(start - first, 0), min(end - first, part.shape[0]))
+                for part, first in zip(parts, starts[:-1], strict=True)
+                if start < first + part.shape[0] and end > first
+            ]
+            return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+        return MatrixRows((starts[-1], parts[0].shape[1]), read, device=parts[0].device)
+
+    def pieces(self) -> Iterator[tuple[slice, Tensor]]:
+        """All rows, some at a time: where they stand, and their numbers."""
+        rows = max(1, PIECE // self.shape[1] // ROWS_OF_A_BLOCK) * ROWS_OF_A_BLOCK
+        for start in range(0, self.shape[0], rows):
+            end = min(start + rows, self.shape[0])
+            yield slice(start, end), self.read(start, end)
+
+
+def keep_weights(
+    model: LiteLlama, precision: str, rows: Callable[[str], MatrixRows] | None = None
+) -> LiteLlama:
     """Let `model`'s matrices and embedding rest in `precision`, one of `PRECISIONS`, from now on; returns it.
 
-    It then answers and explains but can no longer be trained or saved. Matrix by matrix, so that both forms of the
-    whole never stand in memory together. Raises `ValueError` for weights that a float16 cannot hold, and for 8 or 4
-    bits elsewhere than on a CPU.
+    It then answers and explains but can no longer be trained or saved. Matrix by matrix and a few rows at a time, so
+    that both forms of the whole never stand in memory together; `rows` gives a matrix by its weight's name where the
+    model does not hold it yet. Raises `ValueError` for weights that a float16 cannot hold, and for 8 or 4 bits
+    elsewhere than on a CPU.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; one of {', '.join(PRECISIONS)} was expected")
@@ -44,27 +92,31 @@ def keep_weights(model: LiteLlama, precision: str) -> LiteLlama:
         raise ValueError("this model's weights rest in a smaller form already; open it anew to choose another")
     if precision in WHOLE_NUMBERS and model.device.type != "cpu":
         raise ValueError(f"the model lies on {model.device}; {precision} weights are for the CPU, open it there")
-    if precision == "float32":
+    if precision == "float32" and rows is None:
         return model.float()
-    embedding = model.model.embed_tokens
-    tied = model.lm_head.weight is embedding.weight
+    rows = rows or (lambda name: MatrixRows.of(model.get_parameter(name).detach()))
+    tied = model.config.tie_word_embeddings
     sixteen = torch.bfloat16 if precision == "bfloat16" else torch.float16
-    make: Callable[[Tensor], KeptLinear]
-    make = {"int8": Linear8, "int4": _linear4_or_16}.get(precision, lambda weight: Linear16(weight, sixteen))
-    kept = KeptEmbedding(embedding.weight.detach(), sixteen)
+    make: Callable[[MatrixRows], KeptLinear]
+    make = {"int8": Linear8, "int4": _linear4_or_16}.get(precision, lambda matrix: Linear16(matrix, sixteen))
+    kept = KeptEmbedding(rows("model.embed_tokens.weight"), sixteen)
     model.model.set_submodule("embed_tokens", kept)
-    for layer in model.model.layers:
+    for number, layer in enumerate(model.model.layers):
         assert isinstance(layer, Block)
-        parts: tuple[tuple[nn.Module, tuple[str, ...]], ...]
-        parts = ((layer.self_attn, SAME_INPUT[0]), (layer.mlp, SAME_INPUT[1]))
-        for part, together in parts:
+        parts = (("self_attn", layer.self_attn, SAME_INPUT[0]), ("mlp", layer.mlp, SAME_INPUT[1]))
+        for where, part, together in parts:
+            weights = {
+                name: rows(f"model.layers.{number}.{where}.{name}.weight")
+                for name, linear in part.named_children()
+                if isinstance(linear, nn.Linear)
+            }
             if precision in WHOLE_NUMBERS:
-                _join(part, together, make)
-            for name, linear in list(part.named_children()):
-                if isinstance(linear, nn.Linear):
-                    setattr(part, name, make(linear.weight.detach()))
+                _join(part, {name: weights[name] for name in together}, make)
+            for name, matrix in weights.items():
+                if isinstance(getattr(part, name), nn.Linear):
+                    setattr(part, name, make(matrix))
     # A tied head shares the embedding's memory, which is read row by row and so rests in 16 bits.
-    head = Linear16(kept.resting, sixteen) if tied else make(model.lm_head.weight.detach())
+    head = Linear16(kept.resting, sixteen) if tied else make(rows("lm_head.weight"))
     model.set_submodule("lm_head", head)
     for norm in model.modules():
         if isinstance(getattr(norm, "weight", None), nn.Parameter):
@@ -77,17 +129,16 @@ def is_kept(model: LiteLlama) -> bool:
     return isinstance(model.lm_head, KeptLinear)
 
 
-def _join(part: nn.Module, names: tuple[str, ...], make: Callable[[Tensor], KeptLinear]) -> None:
+def _join(part: nn.Module, weights: dict[str, MatrixRows], make: Callable[[MatrixRows], KeptLinear]) -> None:
     """Let matrices with the same input rest in one piece, `part.joined`, and each of them as some of its rows: a new
     token then costs one product instead of several, and the memory is the same."""
-    weights = [getattr(part, name).weight.detach() for name in names]
-    if any(len(weight) % ROWS_OF_A_BLOCK for weight in weights):
+    if any(matrix.shape[0] % ROWS_OF_A_BLOCK for matrix in weights.values()):
         return
-    joined = make(torch.cat(weights))
+    joined = make(MatrixRows.stacked(list(weights.values())))
     start = 0
-    for name, weight in zip(names, weights, strict=True):
-        setattr(part, name, joined.rows(start, start + len(weight)))
-        start += len(weight)
+    for name, matrix in weights.items():
+        setattr(part, name, joined.rows(start, start + matrix.shape[0]))
+        start += matrix.shape[0]
     part.joined = joined
 
 
@@ -103,9 +154,10 @@ class KeptEmbedding(nn.Module):
 
     resting: Tensor
 
-    def __init__(self, weight: Tensor, dtype: torch.dtype) -> None:
+    def __init__(self, matrix: Tensor | MatrixRows, dtype: torch.dtype) -> None:
         super().__init__()
-        self.register_buffer("resting", _cast(weight, dtype))
+        matrix = _rows_of(matrix)
+        self.register_buffer("resting", _as(matrix, dtype))
 
     @property
     def weight(self) -> Tensor:
@@ -166,9 +218,10 @@ class Linear16(KeptLinear):
 
     MOST_ROWS = 3  # in float16 each row reads the matrix anew; above, turning it first is quicker
 
-    def __init__(self, weight: Tensor, dtype: torch.dtype) -> None:
-        super().__init__(*weight.shape)
-        self.register_buffer("resting", _cast(weight, dtype))
+    def __init__(self, matrix: Tensor | MatrixRows, dtype: torch.dtype) -> None:
+        matrix = _rows_of(matrix)
+        super().__init__(*matrix.shape)
+        self.register_buffer("resting", _as(matrix, dtype))
 
     @property
     def weight(self) -> Tensor:
@@ -187,13 +240,17 @@ class Linear8(KeptLinear):
 
     scale: Tensor
 
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__(*weight.shape)
-        wide = weight.float()
-        # The kernel wants bfloat16; rounded first, so that the whole numbers fit the scale that is really used.
-        scale = (wide.abs().amax(-1) / 127).clamp(min=1e-8).bfloat16()
-        self.register_buffer("resting", (wide / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8))
-        self.register_buffer("scale", scale)
+    def __init__(self, matrix: Tensor | MatrixRows) -> None:
+        matrix = _rows_of(matrix)
+        super().__init__(*matrix.shape)
+        self.register_buffer("resting", torch.empty(matrix.shape, dtype=torch.int8, device=matrix.device))
+        self.register_buffer("scale", torch.empty(self.out_features, dtype=torch.bfloat16, device=matrix.device))
+        for here, weight in matrix.pieces():
+            wide = weight.float()
+            # The kernel wants bfloat16; rounded first, so that the whole numbers fit the scale that is really used.
+            scale = (wide.abs().amax(-1) / 127).clamp(min=1e-8).bfloat16()
+            self.resting[here] = (wide / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
+            self.scale[here] = scale
 
     @property
     def weight(self) -> Tensor:
@@ -215,25 +272,30 @@ class Linear4(KeptLinear):
 
     scales: Tensor
 
-    def __init__(self, weight: Tensor, group_size: int) -> None:
-        super().__init__(*weight.shape)
+    def __init__(self, matrix: Tensor | MatrixRows, group_size: int) -> None:
+        matrix = _rows_of(matrix)
+        super().__init__(*matrix.shape)
         self.group_size = group_size
-        groups = weight.float().view(self.out_features, -1, group_size)  # (out, groups, group_size)
-        lowest, highest = groups.aminmax(dim=-1)
-        scale = ((highest - lowest) / 15).clamp(min=1e-8).bfloat16()
-        # The kernel counts from the middle: W = (q - 8) * scale + middle.
-        middle = (lowest + 8 * scale.float()).bfloat16()
-        whole = ((groups - middle.float()[..., None]) / scale.float()[..., None]).round().add(8).clamp(0, 15)
-        resting = whole.to(torch.int32).view(self.out_features, -1)
-        self.register_buffer("resting", torch.ops.aten._convert_weight_to_int4pack_for_cpu(resting, 1))
-        self.register_buffer("scales", torch.stack((scale, middle), -1).transpose(0, 1).contiguous())
+        out, size = matrix.shape
+        self.register_buffer("resting", torch.empty(out, size // 2, dtype=torch.uint8, device=matrix.device))
+        scales = torch.empty(size // group_size, out, 2, dtype=torch.bfloat16, device=matrix.device)
+        self.register_buffer("scales", scales)
+        for here, weight in matrix.pieces():
+            groups = weight.float().view(len(weight), -1, group_size)  # (rows, groups, group_size)
+            lowest, highest = groups.aminmax(dim=-1)
+            scale = ((highest - lowest) / 15).clamp(min=1e-8).bfloat16()
+            # The kernel counts from the middle: W = (q - 8) * scale + middle.
+            middle = (lowest + 8 * scale.float()).bfloat16()
+            whole = (groups - middle.float()[..., None]).div_(scale.float()[..., None]).round_().add_(8).clamp_(0, 15)
+            whole = whole.to(torch.int32).view(len(weight), -1)
+            self.resting[here] = torch.ops.aten._convert_weight_to_int4pack_for_cpu(whole, 1)
+            scales[:, here] = torch.stack((scale, middle), -1).transpose(0, 1)
 
     @staticmethod
-    def group_size_for(weight: Tensor) -> int | None:
-        """The largest group that divides a row of `weight`; None if none does, or the kernel cannot take its rows."""
-        if len(weight) % 16:
-            return None
-        return next((size for size in GROUP_SIZES if weight.shape[1] % size == 0), None)
+    def group_size_for(matrix: MatrixRows) -> int | None:
+        """The largest group that divides a row of `matrix`; None if none does, or the kernel cannot take its rows."""
+        out, size = matrix.shape
+        return None if out % 16 else next((group for group in GROUP_SIZES if size % group == 0), None)
 
     @property
     def weight(self) -> Tensor:
@@ -249,15 +311,25 @@ class Linear4(KeptLinear):
         return part
 
 
-def _linear4_or_16(weight: Tensor) -> KeptLinear:
-    group_size = Linear4.group_size_for(weight)
-    return Linear16(weight, torch.float16) if group_size is None else Linear4(weight, group_size)
+def _linear4_or_16(matrix: MatrixRows) -> KeptLinear:
+    group_size = Linear4.group_size_for(matrix)
+    return Linear16(matrix, torch.float16) if group_size is None else Linear4(matrix, group_size)
 
 
-def _cast(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    if dtype == torch.float16 and weight.dtype != dtype and weight.abs().max() > torch.finfo(dtype).max:
-        raise ValueError(f"a weight is {weight.abs().max():.3g}, which float16 cannot hold; choose bfloat16")
-    return weight.to(dtype)
+def _rows_of(matrix: Tensor | MatrixRows) -> MatrixRows:
+    return MatrixRows.of(matrix) if isinstance(matrix, Tensor) else matrix
+
+
+def _as(matrix: MatrixRows, dtype: torch.dtype) -> Tensor:
+    """The whole matrix as `dtype`, which is 16 bits: its own memory where it is stored so, otherwise a copy."""
+    if (stored := matrix.whole(dtype)) is not None:
+        return stored
+    cast = torch.empty(matrix.shape, dtype=dtype, device=matrix.device)
+    for here, weight in matrix.pieces():
+        if dtype == torch.float16 and (largest := weight.abs().max()) > torch.finfo(dtype).max:
+            raise ValueError(f"a weight is {largest:.3g}, which float16 cannot hold; choose bfloat16")
+        cast[here] = weight
+    return cast
 
 
 def _multiply_in_pieces(x: Tensor, resting: Tensor) -> Tensor:

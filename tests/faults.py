@@ -137,7 +137,7 @@ FAULTS = (
     )),
     Fault(25, FILE, "a config that fits no weights, weights that are no numbers, a huge tokenizer", "refused unread", (
         Guard(WEIGHTS, "_compare(folder.name, expected, stored)", "pass"),
-        Guard(WEIGHTS, "if not _is_finite(weights[name]):", "if False:"),
+        Guard(WEIGHTS, "if not _is_finite(weight):", "if False:"),
         Guard(TOKENIZER, "if (size := path.stat().st_size) > LARGEST_FILE:",
               "if (size := path.stat().st_size) > 2**60:"),
     )),

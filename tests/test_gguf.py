@@ -23,9 +23,10 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 from litellama.chat import Message, prompt_ids, reply
 from litellama.checkpoint import Opened, open_checkpoint, save_checkpoint
 from litellama.config import preset
-from litellama.export.gguf_file import gguf_name, pair_neighbours, rotary_factors
+from litellama.export.gguf_file import rotary_factors
 from litellama.export.vocabulary import LLAMA3_SPLIT, SPACE, vocabulary
 from litellama.generate import generate
+from litellama.gguf.names import gguf_name, pair_neighbours
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer

@@ -20,6 +20,8 @@ from litellama.config import ModelConfig
 from litellama.export.frame import chat_template, frame
 from litellama.export.vocabulary import vocabulary
 from litellama.export.weights import converted, weights_to_store
+from litellama.gguf.library import library
+from litellama.gguf.names import FACTORS, gguf_name, pair_neighbours, turns
 from litellama.model import rotary_frequencies
 
 BLOCK = 32  # weights that share one scale in Q8_0 and Q4_0
@@ -31,42 +33,13 @@ DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 BITS = {"F32": 32, "F16": 16, "BF16": 16, "Q8_0": 8.5, "Q4_0": 4.5}
 
-_OUTSIDE = {
-    "model.embed_tokens.weight": "token_embd.weight",
-    "model.norm.weight": "output_norm.weight",
-    "lm_head.weight": "output.weight",
-}
-_INSIDE = {
-    "input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
-}  # fmt: skip
-
-
-def gguf_name(name: str) -> str:
-    """llama.cpp's name of a weight: model.layers.3.mlp.up_proj.weight -> blk.3.ffn_up.weight"""
-    if name in _OUTSIDE:
-        return _OUTSIDE[name]
-    _, _, layer, part = name.removesuffix(".weight").split(".", 3)
-    return f"blk.{layer}.{_INSIDE[part]}.weight"
-
-
-def pair_neighbours(weight: Tensor, head_dim: int) -> Tensor:
-    """The rows of q_proj or k_proj (heads * D, E) in llama.cpp's order, whose rotary pairs stand side by side.
-
-    Here x_i turns with x_{i+D/2}; there x_2i with x_{2i+1}. Scores are sums over a head, so the order is free.
-    """
-    rows, size = weight.shape
-    return weight.view(rows // head_dim, 2, head_dim // 2, size).transpose(1, 2).reshape(rows, size)
-
-
 def write_gguf(opened: Opened, path: Path, precision: str) -> Iterator[int]:
     """Write a model as one GGUF file, one weight in memory at a time; yields the bytes of each weight written.
 
     Raises `ValueError` for a `precision` (a name of llama.cpp's) that does not fit the model's shape or numbers, a
     tokenizer that llama.cpp does not know, and where the library gguf is missing.
     """
-    gguf = _library()
+    gguf = library()
     config = opened.config
     weights = weights_to_store(opened)
     kinds = {name: _kind(name, weight, precision, config) for name, weight in weights.items()}
@@ -79,12 +52,12 @@ def write_gguf(opened: Opened, path: Path, precision: str) -> Iterator[int]:
             size = _bytes(weight, kinds[name])
             writer.add_tensor_info(gguf_name(name), tuple(weight.shape), np.dtype(np.float32), size, kind)
         if factors is not None:
-            writer.add_tensor_info("rope_freqs.weight", factors.shape, factors.dtype, factors.nbytes)
+            writer.add_tensor_info(FACTORS, factors.shape, factors.dtype, factors.nbytes)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for name, weight in weights.items():
-            if name.endswith(("q_proj.weight", "k_proj.weight")):
+            if turns(name):
                 weight = pair_neighbours(weight, config.head_dim)
             content = _content(name, weight, kinds[name], gguf)
             writer.write_tensor_data(content)
@@ -108,17 +81,6 @@ def rotary_factors(config: ModelConfig) -> np.ndarray[Any, np.dtype[np.float32]]
     exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
     plain = 1.0 / config.rope_theta**exponents
     return np.asarray((plain / rotary_frequencies(config)).numpy(), dtype=np.float32)
-
-
-def _library() -> ModuleType:
-    try:
-        import gguf
-    except ModuleNotFoundError:
-        raise ValueError(
-            "GGUF files are written by the library gguf, which is not installed here; install it by: "
-            "python -m pip install gguf"
-        ) from None
-    return gguf
 
 
 def _kind(name: str, weight: Tensor, precision: str, config: ModelConfig) -> str:
