@@ -33,7 +33,7 @@ MOST_BYTES = 2 * 10**9
 """Of weights held at once, besides the first model's; the one used last stays, however large."""
 
 BYTES_PER_PARAMETER = 4  # as float32
-STAMPED = (".json", ".safetensors", ".txt", ".jinja")  # files that opening reads
+STAMPED = (".json", ".safetensors", ".txt", ".jinja", ".model")  # files that opening reads
 LARGEST_CARD = 2**20  # bytes; only its name is wanted
 LONGEST_TITLE = 60
 
@@ -103,7 +103,7 @@ class Models:
         most_bytes: int = MOST_BYTES,
         engines: Sequence[RemoteEngine] = (),
     ) -> None:
-        self.first = Model(first.folder.resolve().name, first, _stamp(first.folder))
+        self.first = Model(first.name, first, _stamp(first.path))
         self.folder = folder
         self.most_bytes = most_bytes
         self.engines = tuple(engines)
@@ -116,12 +116,12 @@ class Models:
         first = self.first
         rows = [
             Listed(first.name, first.title, first.opened.config.num_parameters, first.opened.verified,
-                   first.opened.folder)
+                   first.opened.path)
         ]  # fmt: skip
         for found in [] if self.folder is None else list_models(self.folder):
             if found["kind"] == "checkpoint" and "problem" not in found and found["name"] != first.name:
                 folder, name = Path(found["folder"]), found["name"]
-                if is_whole(folder):
+                if is_whole(folder) and folder.resolve() != first.opened.path.resolve():
                     title = _title(_read_card(folder), name)
                     rows.append(Listed(name, title, found["parameters"], (folder / MANIFEST).exists(), folder))
         return rows
@@ -197,7 +197,7 @@ class Models:
             if name in self._others:
                 self._others.move_to_end(name)
         # While its folder is being replaced, or after it was deleted, there is no stamp.
-        return model if model is not None and _stamp(model.opened.folder) in (model.stamp, None) else None
+        return model if model is not None and _stamp(model.opened.path) in (model.stamp, None) else None
 
     def _open(self, name: str) -> Model:
         found = next((one for one in self.listed() if one.name == name), None)
@@ -230,14 +230,14 @@ class Models:
             raise Problem("problem.model_too_large", name=wanted.title, **gigabytes)
 
 
-def _stamp(folder: Path) -> str | None:
+def _stamp(path: Path) -> str | None:
     """The manifest's hash, which stands for all files; without one, when they were written. None without files."""
     try:
-        manifest = folder / MANIFEST
+        manifest = path / MANIFEST
         if manifest.exists():
             return hashlib.sha256(manifest.read_bytes()).hexdigest()
-        files = sorted(path for path in folder.iterdir() if path.suffix in STAMPED)
-        return str([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files])
+        files = [path] if path.is_file() else sorted(one for one in path.iterdir() if one.suffix in STAMPED)
+        return str([(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in files])
     except OSError:
         return None
 

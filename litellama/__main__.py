@@ -11,7 +11,6 @@ import secrets
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import torch
@@ -22,7 +21,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from litellama.chat import Message, Piece, beginning_id, prompt_ids, reply, stop_ids
-from litellama.checkpoint import Opened, checkpoints_folder, list_models
+from litellama.checkpoint import Opened, find_checkpoint, list_models
 from litellama.config import is_litellama
 from litellama.footprint.facts import LITELLAMA_MMLU, MMLU_CHANCE, fact
 from litellama.generate import generate as generate_ids
@@ -65,7 +64,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-CheckpointOption = Annotated[str, typer.Option("--checkpoint", help="A checkpoint's folder, or its name in `list`.")]
+CheckpointOption = Annotated[str, typer.Option("--checkpoint", help="A checkpoint's folder, a GGUF file, or a name in `list`.")]
 Temperature = Annotated[float, typer.Option(help="How bold the choices are: 0 takes the likeliest token, 1 is fair.")]
 TopP = Annotated[float, typer.Option(help="Choose among the likeliest tokens that together reach this probability.")]
 TopK = Annotated[int, typer.Option(help="Choose among this many likeliest tokens; 0 means all.")]
@@ -216,14 +215,11 @@ def _what_to_expect(opened: Opened) -> list[str]:
 
 
 def _open(checkpoint: str, precision: str) -> Opened:
-    """Open a checkpoint by folder or by name, and say what it is."""
-    folder = Path(checkpoint)
-    if not folder.is_dir() and folder.name == checkpoint:
-        folder = checkpoints_folder() / checkpoint
-    opened = open_for_use(folder, precision)
+    """Open a checkpoint by folder, file or name, and say what it is."""
+    opened = open_for_use(find_checkpoint(checkpoint), precision)
     if opened.config.num_parameters < SMALL:
         torch.set_num_threads(1)
-    _note(f"{opened.folder.resolve().name}: {opened.config.num_parameters:,} parameters. {opened.note}")
+    _note(f"{opened.name}: {opened.config.num_parameters:,} parameters. {opened.note}")
     return opened
 
 

@@ -23,7 +23,7 @@ from rich.table import Table
 from torch.nn import functional as F
 
 from litellama.chat import beginning_id
-from litellama.checkpoint import checkpoints_folder
+from litellama.checkpoint import CheckpointError, find_checkpoint
 from litellama.config import PRESETS
 from litellama.generate import generate
 from litellama.model import LiteLlama, empty_model, rotary_frequencies
@@ -53,7 +53,7 @@ class Speed:
 
 
 def bench(
-    checkpoint: Annotated[str, typer.Argument(help="A checkpoint's folder or name, or a preset (random weights).")],
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint's folder, file or name, or a preset.")],
     precisions: Annotated[str, typer.Option(help="Which to try, separated by commas.")] = ",".join(PRECISIONS),
     new_tokens: Annotated[int, typer.Option(help="Tokens to write in each round.", min=2)] = 48,
     rounds: Annotated[int, typer.Option(help="Times each is run; the median counts.", min=1)] = 5,
@@ -64,8 +64,7 @@ def bench(
     names = [name.strip() for name in precisions.split(",")]
     if unknown := [name for name in names if name not in PRECISIONS]:
         raise ValueError(f"--precisions names {unknown[0]!r}; choose among {', '.join(PRECISIONS)}")
-    folder = _folder(checkpoint)
-    model: str | Path = checkpoint if checkpoint in PRESETS and not folder.is_dir() else folder
+    model: str | Path = _model(checkpoint)
     judge = _judge(model, text)
     table = Table("precision", "weights MB", "open s", "reads tokens/s", "writes tokens/s", "perplexity", box=None)
     for column in table.columns[1:]:
@@ -107,9 +106,14 @@ def measure(
         gc.collect()
 
 
-def _folder(checkpoint: str) -> Path:
-    folder = Path(checkpoint)
-    return folder if folder.is_dir() or folder.name != checkpoint else checkpoints_folder() / checkpoint
+def _model(checkpoint: str) -> str | Path:
+    """A preset's name, or where a checkpoint lies, which is preferred."""
+    try:
+        return find_checkpoint(checkpoint)
+    except CheckpointError:
+        if checkpoint in PRESETS:
+            return checkpoint
+        raise
 
 
 def _open(model: str | Path, precision: str) -> LiteLlama:

@@ -170,7 +170,7 @@ def beginning_id(model: LiteLlama, tokenizer: Tokenizer) -> int | None:
 
 
 def _beginning_id(config: ModelConfig, tokenizer: Tokenizer) -> int | None:
-    bos = config.bos_token_id
+    bos = config.bos_token_id if config.add_bos_token else None
     # LiteLlama's own config names `"` as its beginning of text: only a token that text never becomes can be one. And
     # a model with GPT-2's single mark, which ends texts, was never shown it before a prompt.
     return bos if bos is not None and tokenizer.is_special(bos) and bos not in config.eos_token_ids else None

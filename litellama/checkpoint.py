@@ -24,7 +24,9 @@ from litellama.folder import (
     SHARD_INDEX,
     TOKENIZER,
     WEIGHTS,
+    GGUF,
     CheckpointError,
+    checkpoint_path,
     existing_folder,
     fingerprint,
     previous_folder,
@@ -38,12 +40,12 @@ from litellama.folder import (
     write_manifest,
 )
 from litellama.model import LiteLlama
-from litellama.opening import Opened, is_whole, open_checkpoint
+from litellama.opening import Opened, config_of, is_whole, open_checkpoint
 from litellama.tokenizer import Tokenizer
 
 __all__ = [
     "CARD", "CONFIG", "MANIFEST", "SHARD_INDEX", "TOKENIZER", "WEIGHTS", "CheckpointError", "Opened",
-    "checkpoints_folder", "existing_folder", "fingerprint", "is_whole", "list_models", "open_checkpoint",
+    "checkpoints_folder", "existing_folder", "find_checkpoint", "fingerprint", "is_whole", "list_models", "open_checkpoint",
     "previous_folder", "read_manifest", "replace_card", "replacing_folder", "save_checkpoint", "sync_folder",
     "write_file", "write_json",
 ]  # fmt: skip
@@ -120,16 +122,29 @@ def checkpoints_folder() -> Path:
     return here if here.is_dir() else Path(__file__).resolve().parent.parent / "checkpoints"
 
 
+def find_checkpoint(name: str | Path) -> Path:
+    """The checkpoint that somebody names: a folder, a GGUF file, or the name that `list` shows.
+
+    Raises `CheckpointError` if there is none.
+    """
+    path = Path(name)
+    if not path.exists() and path.name == str(name):
+        path = checkpoints_folder() / path
+    return checkpoint_path(path)
+
+
 def list_models(checkpoints_dir: str | Path | None = None) -> list[dict[str, Any]]:
     """Presets, then the checkpoints in a folder: name, kind, exact parameters, shape; `problem` if one is broken."""
     folder = checkpoints_folder() if checkpoints_dir is None else Path(checkpoints_dir)
     rows = [_row(name, "preset", config) for name, config in PRESETS.items()]
-    for path in sorted(folder.glob("*/" + CONFIG)):
-        name = path.parent.name
+    folders = {path.parent for path in (*folder.glob(f"*/{CONFIG}"), *folder.glob(f"*/*{GGUF}"))}
+    for path in sorted([*folders, *folder.glob(f"*{GGUF}")]):
+        name = path.name
         if name.startswith("."):  # an unfinished save
             continue
         try:
-            rows.append(_row(name, "checkpoint", ModelConfig.from_hf(read_json(path))) | {"folder": str(path.parent)})
+            found = checkpoint_path(path)
+            rows.append(_row(name, "checkpoint", config_of(found)) | {"folder": str(found)})
         except (OSError, ValueError) as wrong:
             rows.append({"name": name, "kind": "checkpoint", "parameters": None, "problem": str(wrong)})
     return rows

@@ -43,6 +43,8 @@ class ModelConfig:
     pad_token_id: int | None = None
     padding_rows: int = field(default=0, compare=False)  # no part of the shape: the tokenizer decides
     """So many ids at the end belong to no token: LiteLlama has rows for 50,304, and GPT-2's tokens are 50,257."""
+    add_bos_token: bool = field(default=True, compare=False)  # nor is this
+    """Whether the beginning-of-text token, if there is one, stands in front of texts that no chat template frames."""
 
     def __post_init__(self) -> None:
         sizes = (
@@ -128,7 +130,7 @@ class ModelConfig:
     def to_hf(self, dtype: str) -> dict[str, Any]:
         """The `config.json` that `transformers` and other engines read; `dtype` names the stored weights' type."""
         values = asdict(self)
-        del values["padding_rows"]  # the tokenizer beside it says so
+        del values["padding_rows"], values["add_bos_token"]  # the tokenizer beside it says so
         eos = values.pop("eos_token_ids")
         scaling = values.pop("rope_scaling")
         values["eos_token_id"] = None if not eos else eos[0] if len(eos) == 1 else list(eos)

@@ -3,6 +3,8 @@
 config.json        the shape, as Hugging Face writes it       tokenizer.json   the vocabulary
 model.safetensors  the weights, under Hugging Face's names    card.json        what made this model, for people
 manifest.json      size and SHA-256 of each of these files: one flipped bit is noticed
+
+A GGUF file (`litellama.gguf`) is a checkpoint too: shape, tokenizer and weights in one file, without manifest and card.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 CARD, MANIFEST, SHARD_INDEX = "card.json", "manifest.json", "model.safetensors.index.json"
+GGUF = ".gguf"
 GENERATION, VOCAB, MERGES = "generation_config.json", "vocab.json", "merges.txt"
 TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP, ADDED_TOKENS = (
     "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
@@ -50,6 +53,20 @@ def existing_folder(folder: Path) -> Path:
     if previous.is_dir():  # a save was killed between its two renames
         return previous
     raise CheckpointError(f"there is no checkpoint folder {folder}; `python -m litellama list` shows those there are")
+
+
+def checkpoint_path(path: Path) -> Path:
+    """What to open for `path`: a checkpoint's folder, or a GGUF file, also the only one in a folder without a config.
+
+    Raises `CheckpointError` if there is neither, or a folder holds several such files.
+    """
+    if path.suffix.lower() == GGUF and path.is_file():
+        return path
+    folder = existing_folder(path)
+    files = [] if (folder / CONFIG).exists() else sorted(folder.glob(f"*{GGUF}"))
+    if len(files) > 1:
+        raise CheckpointError(f"{folder.name} holds {len(files)} GGUF files; name one of them, such as {files[0]}")
+    return files[0] if files else folder
 
 
 def previous_folder(folder: Path) -> Path:

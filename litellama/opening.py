@@ -1,4 +1,4 @@
-"""Opening a checkpoint: our own or anybody's Llama folder, checked throughout before it is used.
+"""Opening a checkpoint: our own or anybody's Llama, a folder or a GGUF file, checked throughout before it is used.
 
 A foreign folder without manifest and card opens too, only unverified. What its files get wrong about the tokens that
 begin and end a text is put right, and said.
@@ -6,8 +6,9 @@ begin and end a text is put right, and said.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +24,25 @@ from litellama.folder import (
     SHARD_INDEX,
     WEIGHTS,
     CheckpointError,
-    existing_folder,
+    checkpoint_path,
     read_json,
     read_json_if_there,
     shard_names,
     verifying,
 )
+from litellama.gguf.header import GGUFHeader, read_header
+from litellama.gguf.names import gguf_name
+from litellama.gguf.shape import read_config
+from litellama.gguf.tokenizer import read_tokenizer as read_gguf_tokenizer
+from litellama.gguf.weights import GGUFWeights, rotary_factors
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 from litellama.tokenizer_files import TokenizerFiles, has_tokenizer, read_tokenizer
-from litellama.weight_files import SafetensorsWeights, read_model
+from litellama.weight_files import SafetensorsWeights, WeightSource, read_model
 
 VERIFIED = "Every file matches the manifest that was written when this model was saved."
 UNVERIFIED = "This folder has no manifest, so the lab could not verify that its files are the ones its makers wrote."
+ONE_FILE = "This model is one GGUF file without a manifest, so the lab could not verify that it is as its makers wrote it."
 ENDS = ("<|endoftext|>", "</s>", "<|end|>")  # what ends a text where the folder doesn't name it
 
 
@@ -56,10 +63,11 @@ class Corrected:
 
 @dataclass(frozen=True)
 class Opened:
-    """A checkpoint in memory. `verified` is whether every file matched the manifest; `note` says so to people, and what
-    was put right, of which `corrected` holds the parts. `chat_template` is the folder's own, in Jinja."""
+    """A checkpoint in memory. `path` is its folder or its GGUF file. `verified` is whether every file matched the
+    manifest; `note` says so to people, and what was put right, of which `corrected` holds the parts. `chat_template` is
+    the model's own, in Jinja."""
 
-    folder: Path
+    path: Path
     model: LiteLlama
     tokenizer: Tokenizer
     config: ModelConfig
@@ -69,48 +77,136 @@ class Opened:
     chat_template: str | None = None
     corrected: Corrected | None = None
 
+    @property
+    def name(self) -> str:
+        """What people call it: its folder's name, or its file's without the ending."""
+        path = self.path.resolve()
+        return path.name if path.is_dir() else path.stem
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie."""
+        return self.path.parent if self.path.is_file() else self.path
+
     @cached_property
     def form(self) -> Form:
         """How this model is spoken to. The first look at it runs the chat template, if there is one, in a process."""
         return choose_form(self.tokenizer, self.config, self.chat_template)
 
 
+Choice = Callable[[ModelConfig, torch.dtype], str]
+"""Which precision a model of this shape is opened in, whose numbers are mostly stored as this type."""
+
+
 def open_checkpoint(
-    folder: str | Path,
+    path: str | Path,
     *,
     dtype: torch.dtype | None = torch.float32,
     device: torch.device | str = "cpu",
-    precision: str | None = None,
+    precision: str | Choice | None = None,
 ) -> Opened:
-    """Open our own or a foreign Llama folder, ready to use, with weights as `dtype` on `device`.
+    """Open our own or a foreign Llama, a folder or a GGUF file, ready to use, with weights as `dtype` on `device`.
 
-    With `dtype` None, or the one they are stored as, the weights are the file's own pages, mapped into memory: so don't
-    overwrite it meanwhile (whoever saves here puts a new file in its place). Raises `CheckpointError` for a missing or
-    changed file, shapes that disagree with the config, weights that are not finite, or too little memory (`precision`:
-    for what they will rest in, if that is less); names, shapes and memory are looked at before any weight is read.
+    With `dtype` None, or the one they are stored as, the weights of a folder are the file's own pages, mapped into
+    memory: so don't overwrite it meanwhile (whoever saves here puts a new file in its place). A `precision` of
+    `litellama.quantize` takes the place of `dtype`. Raises `CheckpointError` for a missing or changed file, shapes that
+    disagree with the config, weights that are not finite, or too little memory; names, shapes and memory are looked at
+    before any weight is read.
     """
-    folder = existing_folder(Path(folder))
-    with verifying(folder) as verified:
+    path = checkpoint_path(Path(path))
+    if path.is_file():
+        return _open_file(path, dtype, device, precision)
+    with verifying(path) as verified:
         try:
-            config = ModelConfig.from_hf(read_json(folder / CONFIG))
-            files = read_tokenizer(folder)
-            config, corrected = _put_right(config, read_json_if_there(folder / GENERATION), files)
+            config = ModelConfig.from_hf(read_json(path / CONFIG))
+            files = read_tokenizer(path)
+            config, corrected = _put_right(config, read_json_if_there(path / GENERATION), files)
         except CheckpointError:
             raise
         except ValueError as wrong:
-            raise CheckpointError(f"{folder.name}: {wrong}") from None
-        card = read_json(folder / CARD) if (folder / CARD).exists() else None
-        model = read_model(SafetensorsWeights(folder), config, dtype, device, precision)
-    said = [VERIFIED if verified else UNVERIFIED]
-    said += [str(corrected)] if corrected else []
+            raise CheckpointError(f"{path.name}: {wrong}") from None
+        card = read_json(path / CARD) if (path / CARD).exists() else None
+        model, chosen = _read_model(SafetensorsWeights(path), config, dtype, device, precision)
+    said = [VERIFIED if verified else UNVERIFIED, *_remarks(config, corrected, chosen)]
+    return Opened(
+        path, model, files.tokenizer, config, card, verified, " ".join(said), files.chat_template, corrected
+    )  # fmt: skip
+
+
+def _open_file(
+    path: Path, dtype: torch.dtype | None, device: torch.device | str, precision: str | Choice | None
+) -> Opened:
+    """The same for a GGUF file. What begins and ends texts is said by its tokenizer's metadata alone."""
+    header = read_header(path)
+    try:
+        config = gguf_config(header)
+        files = read_gguf_tokenizer(header.values)
+        _check_room_for_tokens(config, files.tokenizer)
+    except CheckpointError:
+        raise
+    except ValueError as wrong:
+        raise CheckpointError(f"{path.name}: {wrong}") from None
+    config = replace(
+        config, bos_token_id=files.bos_id, eos_token_ids=files.eos_ids, pad_token_id=files.pad_id,
+        add_bos_token=files.add_bos is True, padding_rows=config.vocab_size - files.tokenizer.id_limit,
+    )  # fmt: skip
+    model, chosen = _read_model(GGUFWeights(header, config.head_dim), config, dtype, device, precision)
+    said = [ONE_FILE, *_remarks(config, None, chosen)]
+    return Opened(path, model, files.tokenizer, config, None, False, " ".join(said), files.chat_template)
+
+
+def gguf_config(header: GGUFHeader) -> ModelConfig:
+    """The shape of a GGUF file's model. Raises `ValueError` for another architecture, and for what is missing."""
+    embedding = header.tensors.get(gguf_name("model.embed_tokens.weight"))
+    rows = 0 if embedding is None else embedding.shape[0]
+    tied = gguf_name("lm_head.weight") not in header.tensors
+    return read_config(header.values, rows, tied, rotary_factors(header))
+
+
+def config_of(path: Path) -> ModelConfig:
+    """The shape of the checkpoint at `path`, a folder or a GGUF file, without anything else of it being opened."""
+    if path.is_dir():
+        return ModelConfig.from_hf(read_json(path / CONFIG))
+    there = path.stat()
+    return _gguf_config(path, there.st_size, there.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _gguf_config(path: Path, size: int, written: int) -> ModelConfig:
+    """Cached, since a header with its vocabulary takes a tenth of a second, and models are listed often."""
+    try:
+        return gguf_config(read_header(path))
+    except CheckpointError:
+        raise
+    except ValueError as wrong:
+        raise CheckpointError(f"{path.name}: {wrong}") from None
+
+
+def _read_model(
+    source: WeightSource,
+    config: ModelConfig,
+    dtype: torch.dtype | None,
+    device: torch.device | str,
+    precision: str | Choice | None,
+) -> tuple[LiteLlama, str | None]:
+    """The model, and the precision that was chosen for it, if one was."""
+    chosen = precision(config, source.dtype) if callable(precision) else precision
+    if chosen == "float32":
+        return read_model(source, config, torch.float32, device), None
+    return read_model(source, config, dtype, device, chosen), chosen
+
+
+def _remarks(config: ModelConfig, corrected: Corrected | None, precision: str | None) -> list[str]:
+    said = [str(corrected)] if corrected else []
     if rows := config.padding_rows:
         said.append(f"The last {rows} rows of its vocabulary belong to no token and are never chosen.")
-    note = " ".join(said)
-    return Opened(folder, model, files.tokenizer, config, card, verified, note, files.chat_template, corrected)
+    return [*said, f"Its weights rest in {precision}."] if precision else said
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a folder has the files that opening needs: config, tokenizer and all its safetensors."""
+    """Whether a folder has the files that opening needs: config, tokenizer and all its safetensors. A GGUF file has."""
+    if folder.is_file():
+        return True
     try:
         shards = [WEIGHTS] if (folder / WEIGHTS).is_file() else shard_names(folder / SHARD_INDEX)
     except (CheckpointError, OSError):
@@ -128,8 +224,7 @@ def _put_right(
     have such a part.
     """
     tokenizer = files.tokenizer
-    if tokenizer.id_limit > config.vocab_size:
-        raise ValueError(f"the tokenizer has {tokenizer.id_limit} tokens but the model only {config.vocab_size}")
+    _check_room_for_tokens(config, tokenizer)
     bos = _first(config.bos_token_id, *token_ids(generation, "bos_token_id"))
     pad = _first(config.pad_token_id, *token_ids(generation, "pad_token_id"))
     ends = tuple(dict.fromkeys([*config.eos_token_ids, *token_ids(generation, "eos_token_id")]))
@@ -144,7 +239,16 @@ def _put_right(
         named_wrongly = ", ".join(_shown(tokenizer, id) for id in wrong)
         corrected = Corrected(named_wrongly, None if end is None else _shown(tokenizer, end))
     rows = config.vocab_size - tokenizer.id_limit
-    return replace(config, bos_token_id=bos, eos_token_ids=ends, pad_token_id=pad, padding_rows=rows), corrected
+    put_right = replace(
+        config, bos_token_id=bos, eos_token_ids=ends, pad_token_id=pad, padding_rows=rows,
+        add_bos_token=files.add_bos is not False,
+    )  # fmt: skip
+    return put_right, corrected
+
+
+def _check_room_for_tokens(config: ModelConfig, tokenizer: Tokenizer) -> None:
+    if tokenizer.id_limit > config.vocab_size:
+        raise ValueError(f"the tokenizer has {tokenizer.id_limit} tokens but the model only {config.vocab_size}")
 
 
 def _first(*ids: int | None) -> int | None:

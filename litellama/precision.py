@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 
 from litellama.config import ModelConfig
-from litellama.folder import CONFIG, existing_folder, read_json
 from litellama.memory import free_memory, weight_bytes
 from litellama.opening import Opened, open_checkpoint
 from litellama.quantize import PRECISIONS
@@ -20,23 +18,22 @@ SMALL = 50_000_000  # parameters; below, float32 is quick enough and exact
 SHARE_OF_FREE = 0.8
 
 
-def open_for_use(folder: str | Path, precision: str = AUTO) -> Opened:
-    """Open a checkpoint to talk to it and look into it, with its weights resting in `precision` (`quantize.py`).
+def open_for_use(path: str | Path, precision: str = AUTO) -> Opened:
+    """Open a checkpoint, a folder or a GGUF file, to talk to it and look into it, with its weights resting in
+    `precision` (`quantize.py`).
 
     Raises `CheckpointError` as `open_checkpoint`, and `ValueError` for an unknown precision.
     """
-    folder = existing_folder(Path(folder))
-    if precision == AUTO:
-        config = read_json(folder / CONFIG)
-        precision = choose_precision(ModelConfig.from_hf(config), free_memory())
-        if precision == "float16" and "bfloat16" in (config.get("torch_dtype"), config.get("dtype")):
-            precision = "bfloat16"  # whose largest numbers float16 cannot hold; ask for float16 to try it
-    if precision not in PRECISIONS:
+    if precision not in (AUTO, *PRECISIONS):
         raise ValueError(f"precision is {precision!r}; one of {AUTO}, {', '.join(PRECISIONS)} was expected")
-    if precision == "float32":
-        return open_checkpoint(folder)
-    opened = open_checkpoint(folder, precision=precision)
-    return replace(opened, note=f"{opened.note} Its weights rest in {precision}.")
+    return open_checkpoint(path, precision=_automatic if precision == AUTO else precision)
+
+
+def _automatic(config: ModelConfig, stored: torch.dtype) -> str:
+    chosen = choose_precision(config, free_memory())
+    if chosen == "float16" and stored == torch.bfloat16:
+        return "bfloat16"  # whose largest numbers float16 cannot hold; ask for float16 to try it
+    return chosen
 
 
 def choose_precision(config: ModelConfig, free: int | None) -> str:

@@ -52,7 +52,6 @@ OPTIONAL = {  # the extra that brings their imports
     "litellama.hub.listing": "hub",
     "litellama.hub.stream": "hub",
     "litellama.training.hub": "hub",
-    "litellama.export.gguf_file": "export",
     "litellama.memory": "app",
 }
 ALONE = {"plots"}  # plain numbers in, figures out: imports no sibling

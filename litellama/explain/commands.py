@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from litellama.checkpoint import Opened, open_checkpoint, replace_card
+from litellama.checkpoint import Opened, find_checkpoint, open_checkpoint, replace_card
 from litellama.explain.trust import Trust
 from litellama.explain.trust import trust as measure
 from litellama.training.machine import SMALL, machine
@@ -27,13 +27,13 @@ def trust(
 ) -> None:
     """Measure how often each explanation points at the words that an answer really rests on."""
     try:
-        opened = open_checkpoint(folder)
+        opened = open_checkpoint(find_checkpoint(folder))
         if opened.config.num_parameters <= SMALL:
             torch.set_num_threads(1)  # a second thread costs a small model more than it saves
         table = _measure_visibly(opened, questions, seed)
         if save:
             measured_on = {"machine": machine("cpu"), "seed": seed}
-            replace_card(folder, (opened.card or {}) | {"trust": table.to_json() | measured_on})
+            replace_card(opened.path, (opened.card or {}) | {"trust": table.to_json() | measured_on})
     except (ValueError, OSError) as problem:
         raise SystemExit(f"litellama trust: {problem}") from None
     if as_json:

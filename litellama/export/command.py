@@ -9,12 +9,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from litellama.checkpoint import checkpoints_folder
+from litellama.checkpoint import find_checkpoint
 from litellama.export import run
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="Folder of a checkpoint, or its name in `list`.")],
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint's folder, a GGUF file, or a name in `list`.")],
     format: Annotated[str, typer.Option(help="hf: a folder for transformers and vLLM; gguf: for llama.cpp, Ollama.")],
     out: Annotated[Path, typer.Option(help="The new folder.")],
     dtype: Annotated[
@@ -23,13 +23,11 @@ def export(
     ] = None,
 ) -> None:
     """Write a model in the form that other engines read: transformers, vLLM and SGLang, or llama.cpp and Ollama."""
-    if not checkpoint.is_dir() and checkpoint.name == str(checkpoint):
-        checkpoint = checkpoints_folder() / checkpoint
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=Console(stderr=True)) as progress:
             bar = progress.add_task("Writing", total=None)
-            for written in run.export(checkpoint, out, format, dtype):
+            for written in run.export(find_checkpoint(checkpoint), out, format, dtype):
                 progress.update(bar, completed=written.bytes, total=written.of)
     except ValueError as problem:
         raise SystemExit(f"litellama export: {problem}") from None

@@ -112,7 +112,7 @@ def _describe(writer: Any, opened: Opened, precision: str, gguf: ModuleType) -> 
     """The file's facts: whose model it is, its shape, its tokenizer."""
     config, card = opened.config, opened.card or {}
     writer.add_type("model")
-    writer.add_name(opened.folder.name)
+    writer.add_name(opened.name)
     if card.get("licence"):
         writer.add_license(str(card["licence"]))
     kind = precision if precision == "F32" else f"MOSTLY_{precision}"

@@ -58,10 +58,10 @@ def write_readme(opened: Opened, folder: Path, gguf: str | None) -> None:
 
     `gguf` is the name of the GGUF file in `folder`, if it is not one for transformers.
     """
-    for file in sorted(opened.folder.iterdir()):
+    for file in sorted(opened.folder.iterdir()) if opened.path.is_dir() else []:
         if file.is_file() and file.name.upper().startswith(("LICENSE", "LICENCE", "NOTICE", "USE_POLICY")):
             shutil.copyfile(file, folder / file.name)
-    if (opened.folder / README).is_file():
+    if opened.path.is_dir() and (opened.folder / README).is_file():
         shutil.copyfile(opened.folder / README, folder / README)
     else:
         (folder / README).write_text("\n".join(_readme(opened, gguf)).rstrip() + "\n", encoding="utf-8", newline="\n")
@@ -69,7 +69,7 @@ def write_readme(opened: Opened, folder: Path, gguf: str | None) -> None:
 
 def _readme(opened: Opened, gguf: str | None) -> Iterator[str]:
     """The card's lines: licence and library as the hub reads them, then how it was made, measured and is used."""
-    card, name = opened.card or {}, opened.folder.name
+    card, name = opened.card or {}, opened.name
     yield from _front_matter(card, name, "transformers" if gguf is None else "gguf")
     yield ""
     yield f"# {name}"

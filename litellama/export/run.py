@@ -11,10 +11,12 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from litellama.checkpoint import Opened, existing_folder, open_checkpoint, replacing_folder, sync_folder, write_file
+from litellama.checkpoint import Opened, checkpoint_path, open_checkpoint, replacing_folder, sync_folder, write_file
 from litellama.export import gguf_file, hf_folder
 from litellama.export.frame import modelfile
 from litellama.export.readme import write_readme
+from litellama.gguf.header import read_header
+from litellama.gguf.weights import GGUFWeights
 
 FORMATS = ("hf", "gguf")
 SPARE = 64 * 2**20  # bytes of room beyond the weights: vocabulary, names, what else is written meanwhile
@@ -43,20 +45,23 @@ def export(checkpoint: str | Path, out: str | Path, format: str, dtype: str | No
     out = Path(out).resolve()
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise ValueError(f"{out} exists and is not empty; name a new folder")
-    folder = existing_folder(Path(checkpoint)).resolve()
-    if out.is_relative_to(folder):
+    source = checkpoint_path(Path(checkpoint)).resolve()
+    if out.is_relative_to(source):
         raise ValueError(f"{out} lies inside the checkpoint; name a folder outside of it")
-    kept = stored_dtype(folder)
-    opened = open_checkpoint(folder, dtype=kept)
-    dtype = dtype or str(kept).removeprefix("torch.")
+    stored = stored_dtype(source)
+    opened = open_checkpoint(source, dtype=stored)
+    dtype = dtype or str(stored).removeprefix("torch.")
     with replacing_folder(out) as new:
         yield from _write(opened, new, format, dtype)
 
 
-def stored_dtype(folder: Path) -> torch.dtype:
-    """The precision that holds all weights in a folder's safetensors files exactly, read from their headers."""
+def stored_dtype(source: Path) -> torch.dtype:
+    """The precision that holds all weights of a checkpoint exactly, read from its files' headers. Float16 holds the
+    scales of quantized weights, and what they stand for to three digits."""
+    if source.is_file():
+        return GGUFWeights(read_header(source), 1).dtype
     found = set()
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted(source.glob("*.safetensors")):
         try:
             with safe_open(path, framework="pt") as stored:
                 found |= {stored.get_slice(name).get_dtype() for name in stored.keys()}  # noqa: SIM118 (a handle)
@@ -74,7 +79,7 @@ def _write(opened: Opened, new: Path, format: str, dtype: str) -> Iterator[Writt
     else:
         precision = gguf_file.PRECISIONS[dtype]
         total = gguf_file.gguf_bytes(opened, precision)
-        file = new / f"{opened.folder.name}-{precision}.gguf"
+        file = new / f"{opened.name}-{precision}.gguf"
         steps = gguf_file.write_gguf(opened, file, precision)
     _require_room(new, total)
     done = 0

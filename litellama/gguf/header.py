@@ -82,11 +82,6 @@ class GGUFHeader:
     tensors: dict[str, StoredTensor]
 
 
-def is_gguf(path: Path) -> bool:
-    """Whether a path is a file that is called a GGUF file."""
-    return path.suffix.lower() == ".gguf" and path.is_file()
-
-
 def read_header(path: str | Path) -> GGUFHeader:
     """Read a file's header. Raises `CheckpointError` for a file that is no GGUF file, was cut short, or lies."""
     path = Path(path)

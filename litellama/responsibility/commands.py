@@ -13,14 +13,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from litellama.checkpoint import Opened, open_checkpoint
+from litellama.checkpoint import Opened, find_checkpoint, open_checkpoint
 from litellama.responsibility.pairs import PairResult, compare_pairs
 from litellama.responsibility.probes import Probe, english_probes, tinytown_probes
 from litellama.training.machine import SMALL
 
 
 def probe(
-    folder: Annotated[Path, typer.Argument(help="Folder of a checkpoint.")],
+    folder: Annotated[Path, typer.Argument(help="A checkpoint's folder, a GGUF file, or a name in `list`.")],
     name: Annotated[
         str | None, typer.Option("--probe", help="One of the ready probes; without it, all that fit the model.")
     ] = None,
@@ -29,7 +29,7 @@ def probe(
 ) -> None:
     """Compare what a model says of people and places whose names differ, and of nothing else."""
     try:
-        opened = open_checkpoint(folder)
+        opened = open_checkpoint(find_checkpoint(folder))
         if opened.config.num_parameters <= SMALL:
             torch.set_num_threads(1)
         results = [_compare_visibly(opened, chosen, seed) for chosen in _chosen(opened, name)]

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from litellama.checkpoint import open_checkpoint
+from litellama.checkpoint import find_checkpoint, open_checkpoint
 from litellama.training.display import display
 from litellama.training.evaluation import Score
 from litellama.training.evaluation import evaluate as evaluate_model
@@ -180,7 +180,7 @@ def evaluate(
 ) -> None:
     """Ask a TinyTown model about documents that its training never saw."""
     try:
-        opened = open_checkpoint(folder)
+        opened = open_checkpoint(find_checkpoint(folder))
         columns = TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         score: Score | None = None
         with Progress(*columns, console=Console(stderr=True)) as progress:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from litellama.chat_forms import is_chat_tokenizer
-from litellama.checkpoint import Opened, open_checkpoint
+from litellama.checkpoint import Opened, find_checkpoint, open_checkpoint
 from litellama.config import ModelConfig, preset
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
@@ -39,7 +39,7 @@ TOKENIZER, SHARDS, OPENING = "tokenizer.json", "corpus", "opening.json"
 
 def prepared(job: Job, world: World) -> Generator[News, None, tuple[LiteLlama, Material]]:
     """The model to be trained and what it is to read; the first process writes what all read then."""
-    opened = None if job.start is None else open_checkpoint(job.start)
+    opened = None if job.start is None else open_checkpoint(find_checkpoint(job.start))
     config = (job.config or preset(job.preset)) if opened is None else opened.config
     folder = job.material or job.folder
     job.folder.mkdir(parents=True, exist_ok=True)

@@ -48,13 +48,13 @@ def report(opened: Opened) -> Iterator[str]:
     """The report's lines. Raises `ValueError` for a checkpoint without a card."""
     card = opened.card
     if card is None:
-        raise ValueError(f"{opened.folder} has no card.json; only the lab's own checkpoints can be reported on")
+        raise ValueError(f"{opened.path} has no card.json; only the lab's own checkpoints can be reported on")
     yield "# Checkpoints"
     yield ""
     yield "Each folder holds a model in Hugging Face's layout, a manifest of SHA-256 sums, and `card.json`."
     yield "This page is written by `python -m litellama.training.report`; nothing on it is picked by hand."
     yield ""
-    yield from _figures(opened.folder.name, card)
+    yield from _figures(opened.name, card)
     yield ""
     yield f"## {STORIES} stories, seeds 1 to {STORIES}, temperature {TEMPERATURE}"
     yield ""
@@ -72,9 +72,9 @@ def report(opened: Opened) -> Iterator[str]:
 def report_on_another(opened: Opened, began_as: Opened | None) -> Iterator[str]:
     """The lines about a model of another corpus: what it cost, what it knows, and what it says to the same words as the
     model it began as. Raises `ValueError` for a checkpoint without a card."""
-    card, name = opened.card, opened.folder.name
+    card, name = opened.card, opened.name
     if card is None:
-        raise ValueError(f"{opened.folder} has no card.json; only the lab's own checkpoints can be reported on")
+        raise ValueError(f"{opened.path} has no card.json; only the lab's own checkpoints can be reported on")
     yield f"## {name}"
     yield ""
     start = f"began as {card['began_as']} and was" if "began_as" in card else "was"
@@ -93,7 +93,7 @@ def report_on_another(opened: Opened, began_as: Opened | None) -> Iterator[str]:
         yield ""
     yield f"Each line a new conversation; temperature {TEMPERATURE}, seed 1:"
     yield ""
-    yield f"| You | before: {began_as.folder.name} | after: {name} |" if began_as else f"| You | {name} |"
+    yield f"| You | before: {began_as.name} | after: {name} |" if began_as else f"| You | {name} |"
     yield "|---|---|---|" if began_as else "|---|---|"
     for text in TALK.get(name, OPENINGS):
         said = [_say(one, text, TEMPERATURE, 1) for one in (began_as, opened) if one is not None]
