@@ -14,6 +14,7 @@ from pathlib import Path
 
 import tokenizers
 
+from litellama.folder import SENTENCEPIECE
 from litellama.score_merges import CONTROL, NORMAL, UNKNOWN, UNUSED, from_scores
 from litellama.tokenizer import LARGEST_FILE
 
@@ -39,9 +40,12 @@ class SentencePieceModel:
     def tokenizer(self) -> tokenizers.Tokenizer:
         """The same ids for every text, by merges, but that behind a user-defined piece, of which LLaMA has none, text
         begins with a space as after a special token: so do transformers and llama.cpp. Raises `ValueError`."""
-        return from_scores(
-            self.texts, self.scores, self.kinds, space_prefix=self.space_prefix, byte_fallback=self.byte_fallback
-        )
+        try:
+            return from_scores(
+                self.texts, self.scores, self.kinds, space_prefix=self.space_prefix, byte_fallback=self.byte_fallback
+            )
+        except ValueError as wrong:
+            raise ValueError(f"{SENTENCEPIECE} can't be used: {wrong}") from None
 
 
 def read_sentencepiece(path: Path) -> SentencePieceModel:
@@ -55,12 +59,9 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
             "tokenizer.json from the model's Hugging Face repository into the folder"
         )
     try:
-        model = _parse(content)
-        if not model.texts:
-            raise ValueError("it holds no pieces")
+        return _parse(content)
     except ValueError as wrong:
         raise ValueError(f"{path.name} is not a SentencePiece model that can be used: {wrong}") from None
-    return model
 
 
 def _parse(content: bytes) -> SentencePieceModel:
@@ -79,6 +80,8 @@ def _parse(content: bytes) -> SentencePieceModel:
             trainer |= dict(_fields(_bytes(value)))
         elif number == 3:
             normalizer |= dict(_fields(_bytes(value)))
+    if not texts:
+        raise ValueError("it holds no pieces")
     _require_llamas_ways(trainer, normalizer)
     if strange := next((text for text, kind in zip(texts, kinds, strict=True) if not NORMAL <= kind <= 6), None):
         raise ValueError(f"its piece {strange!r} is of no known kind")
