@@ -27,6 +27,7 @@ GENERATION, VOCAB, MERGES = "generation_config.json", "vocab.json", "merges.txt"
 TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP, ADDED_TOKENS = (
     "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
 )  # fmt: skip
+SENTENCEPIECE = "tokenizer.model"
 TEMPLATE, TEMPLATE_JSON = "chat_template.jinja", "chat_template.json"
 
 READ = (
@@ -189,7 +190,10 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 def files_read(folder: Path) -> set[str]:
     """Names of the files in `folder` that opening it may read."""
-    return {name for name in READ if (folder / name).exists()} | {path.name for path in folder.glob("*.safetensors")}
+    names = {name for name in READ if (folder / name).exists()} | {path.name for path in folder.glob("*.safetensors")}
+    if TOKENIZER not in names and not {VOCAB, MERGES} <= names and (folder / SENTENCEPIECE).exists():
+        names.add(SENTENCEPIECE)  # it is only read where there is no other
+    return names
 
 
 def verify_manifest(folder: Path) -> bool:

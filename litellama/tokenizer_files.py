@@ -1,4 +1,4 @@
-"""A folder's tokenizer, whatever its age: tokenizer.json, or GPT-2's vocab.json and merges.txt, and what stands beside.
+"""A folder's tokenizer, whatever its age: tokenizer.json, GPT-2's vocab.json and merges.txt, or SentencePiece's file.
 
 Which tokens are special, what a chat looks like, and which token ends a text are told by up to six more files, each of
 which may be missing; what they say is added up here.
@@ -7,6 +7,7 @@ which may be missing; what they say is added up here.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,64 +18,115 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from litellama.folder import (
     ADDED_TOKENS,
     MERGES,
+    SENTENCEPIECE,
     SPECIAL_TOKENS_MAP,
     TEMPLATE,
     TEMPLATE_JSON,
     TOKENIZER,
     TOKENIZER_CONFIG,
     VOCAB,
-    CheckpointError,
     read_json_if_there,
     required,
 )
+from litellama.sentencepiece import read_sentencepiece
 from litellama.tokenizer import Tokenizer, read_limited
 
-SENTENCEPIECE = "tokenizer.model"
 ROLES = ("bos_token", "eos_token", "unk_token", "pad_token")
+TURN_MARK = re.compile("<[|\uff5c].+[|\uff5c]>")
 ALWAYS_SPECIAL = "<|endoftext|>"
 """GPT-2's end of text: old folders don't say anywhere that it is special, since GPT-2's own code knew."""
 
 
 @dataclass(frozen=True)
 class TokenizerFiles:
-    """What a folder's tokenizer files say. `roles`: such as "eos_token" -> "</s>"; `chat_template` is Jinja."""
+    """What a folder's tokenizer files, or a GGUF file's metadata, say.
+
+    `roles`: such as "eos_token" -> "</s>"; `chat_template` is Jinja. `bos_id` begins texts, if `add_bos` (None: they
+    don't say whether it does); each of `eos_ids` ends a reply, the text's own end first; `pad_id` fills texts up.
+    """
 
     tokenizer: Tokenizer
     roles: dict[str, str]
     chat_template: str | None
+    bos_id: int | None = None
+    eos_ids: tuple[int, ...] = ()
+    pad_id: int | None = None
+    add_bos: bool | None = None
 
 
 def has_tokenizer(folder: Path) -> bool:
     """Whether `read_tokenizer` finds the files it needs."""
-    return (folder / TOKENIZER).is_file() or ((folder / VOCAB).is_file() and (folder / MERGES).is_file())
+    return (folder / TOKENIZER).is_file() or _has_merges(folder) or (folder / SENTENCEPIECE).is_file()
 
 
 def read_tokenizer(folder: Path) -> TokenizerFiles:
     """Raises `CheckpointError` for a folder without a tokenizer, `ValueError` for one that can't be read."""
     settings = read_json_if_there(folder / TOKENIZER_CONFIG)
     special_map, added = read_json_if_there(folder / SPECIAL_TOKENS_MAP), read_json_if_there(folder / ADDED_TOKENS)
-    if (folder / TOKENIZER).is_file():
-        inner = Tokenizer.read(folder / TOKENIZER)
-    elif (folder / VOCAB).is_file() and (folder / MERGES).is_file():
-        inner = _from_merges(folder, add_prefix_space=settings.get("add_prefix_space") is True)
-    else:
-        raise _missing(folder)
-    roles = {
-        role: content
-        for role in ROLES
-        if (content := _content(settings.get(role)) or _content(special_map.get(role))) is not None
-    }
+    inner, roles = _vocabulary(folder, add_prefix_space=settings.get("add_prefix_space") is True)
+    for role in ROLES:
+        if (content := _content(settings.get(role)) or _content(special_map.get(role))) is not None:
+            roles[role] = content
+    template = _chat_template(folder, settings)
     numbered = _numbered(settings, added)
+    for id, (content, entry) in sorted(numbered.items()):
+        if inner.token_to_id(content) is None and id == inner.get_vocab_size():  # another id would not be its own
+            inner.add_tokens([_declared(content, entry, special=False)])
+    there = {token.content: token for token in inner.get_added_tokens_decoder().values()}
+    said = {content: entry for content, entry in numbered.values() if isinstance(entry, dict)}
     special = {
         *roles.values(), *_listed(settings), *_listed(special_map), ALWAYS_SPECIAL,
-        *(content for content, entry in numbered.values() if isinstance(entry, dict) and entry.get("special") is True),
+        *(content for content, entry in said.items() if entry.get("special") is True),
+        *(content for content in there if frames_turns(content, template)),
     }  # fmt: skip
-    for id, (content, _) in sorted(numbered.items()):
-        if inner.token_to_id(content) is None and id == inner.get_vocab_size():  # another id would not be its own
-            inner.add_tokens([AddedToken(content, normalized=False)])
     known = sorted(content for content in special if inner.token_to_id(content) is not None)
-    inner.add_special_tokens([AddedToken(content, normalized=False, special=True) for content in known])
-    return TokenizerFiles(Tokenizer(inner), roles, _chat_template(folder, settings))
+    inner.add_special_tokens([_declared(one, said.get(one) or there.get(one), special=True) for one in known])
+    ids = {role: named for role, content in roles.items() if (named := inner.token_to_id(content)) is not None}
+    add_bos = settings.get("add_bos_token")
+    return TokenizerFiles(
+        tokenizer=Tokenizer(inner),
+        roles=roles,
+        chat_template=template,
+        bos_id=ids.get("bos_token"),
+        eos_ids=(ids["eos_token"],) if "eos_token" in ids else (),
+        pad_id=ids.get("pad_token"),
+        add_bos=add_bos if isinstance(add_bos, bool) else None,
+    )
+
+
+def frames_turns(content: str, template: str | None) -> bool:
+    """Whether an added token is one that a chat template writes around turns: then typed text must not become it, even
+    if its makers forgot to call it special. <think> and the like, which replies show, are not meant."""
+    return template is not None and content in template and TURN_MARK.fullmatch(content) is not None
+
+
+def _has_merges(folder: Path) -> bool:
+    return (folder / VOCAB).is_file() and (folder / MERGES).is_file()
+
+
+def _vocabulary(folder: Path, add_prefix_space: bool) -> tuple[tokenizers.Tokenizer, dict[str, str]]:
+    """The tokenizer without what further files add, and the roles of its tokens where the vocabulary itself says so."""
+    if (folder / TOKENIZER).is_file():
+        return Tokenizer.read(folder / TOKENIZER), {}
+    if _has_merges(folder):
+        return _from_merges(folder, add_prefix_space), {}
+    if (folder / SENTENCEPIECE).is_file():
+        model = read_sentencepiece(folder / SENTENCEPIECE)
+        return model.tokenizer(), dict(model.roles)
+    required(folder / TOKENIZER)
+    raise AssertionError("the file was missing a moment ago")
+
+
+def _declared(content: str, said: object, *, special: bool) -> AddedToken:
+    """A token with the flags that a file (a dictionary) or the tokenizer itself (an `AddedToken`) gives it.
+
+    `rstrip`, such as Phi-3's, takes away spaces behind the token: without it other ids come out.
+    """
+    names = ("lstrip", "rstrip", "single_word")
+    flags = {name: said.get(name) if isinstance(said, dict) else getattr(said, name, False) for name in names}
+    return AddedToken(
+        content, normalized=False, special=special, **{name: flag is True for name, flag in flags.items()}
+    )
 
 
 def _from_merges(folder: Path, add_prefix_space: bool) -> tokenizers.Tokenizer:
@@ -90,21 +142,6 @@ def _from_merges(folder: Path, add_prefix_space: bool) -> tokenizers.Tokenizer:
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
     inner.decoder = decoders.ByteLevel()
     return inner
-
-
-def _missing(folder: Path) -> CheckpointError:
-    if (folder / SENTENCEPIECE).is_file():
-        return CheckpointError(
-            f"{folder.name} has its tokenizer only as {SENTENCEPIECE}, SentencePiece's own format, which the lab does "
-            f"not read; put {TOKENIZER} from the model's repository beside it, or write it by `python -c \"from "
-            "transformers import AutoTokenizer as T; T.from_pretrained('.').save_pretrained('.')\"` in that folder, "
-            "which needs transformers and sentencepiece"
-        )
-    try:
-        required(folder / TOKENIZER)
-    except CheckpointError as missing:
-        return missing
-    raise AssertionError("the file was missing a moment ago")
 
 
 def _content(value: object) -> str | None:

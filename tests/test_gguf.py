@@ -24,11 +24,13 @@ from litellama.chat import Message, prompt_ids, reply
 from litellama.checkpoint import Opened, open_checkpoint, save_checkpoint
 from litellama.config import preset
 from litellama.export.gguf_file import rotary_factors
-from litellama.export.vocabulary import LLAMA3_SPLIT, SPACE, vocabulary
+from litellama.export.vocabulary import vocabulary
 from litellama.generate import generate
 from litellama.gguf.names import gguf_name, pair_neighbours
+from litellama.gguf.tokenizer_splits import LLAMA3_SPLIT
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
+from litellama.score_merges import SPACE
 from litellama.tokenizer import Tokenizer
 from tests.conftest import TEXTS as CORPUS
 from tests.conftest import TINY

@@ -24,13 +24,23 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A unit of `litellama` (a module or a subpackage) may import its own layer and those below.
 LAYERS = [
-    {"config", "tokenizer", "sampling", "folder", "tokenizer_files", "memory", "render_template"},
+    {
+        "config",
+        "tokenizer",
+        "sampling",
+        "folder",
+        "score_merges",
+        "sentencepiece",
+        "tokenizer_files",
+        "memory",
+        "render_template",
+    },
     {"model"},
-    {"quantize"},
+    {"quantize", "gguf"},
     {"decoding"},
     {"generate"},
     {"engine", "chat", "chat_forms", "chat_template"},
-    {"weight_files", "opening", "checkpoint", "precision", "hub", "archive", "conversion"},
+    {"weight_files", "gguf", "opening", "checkpoint", "precision", "hub", "archive", "conversion"},
     {
         "training",
         "explain",

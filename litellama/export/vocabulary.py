@@ -6,26 +6,18 @@ tokenizer is written only where one of these names means exactly the same, and r
 
 from __future__ import annotations
 
+import functools
+import json
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+import tokenizers
+from tokenizers import models
+
+from litellama.gguf.tokenizer_splits import SPLITS
+from litellama.score_merges import BYTE, CONTROL, NORMAL, SPACE, UNKNOWN, UNUSED, USER_DEFINED, byte_token
 from litellama.tokenizer import Tokenizer
-
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
-"""llama.cpp's kinds of tokens. A control token is never made from plain text, and shows no text."""
-
-SPACE = "\u2581"  # SentencePiece's sign for a space
-
-LLAMA3_SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
-    r"\s+(?!\S)|\s+"
-)
-
-SPLITS = {  # how text is split before the merges, and whether a whole piece that is a token skips them -> name
-    ("gpt2", False): "gpt-2",  # the tokenizers library has GPT-2's pattern built in
-    (LLAMA3_SPLIT, True): "llama-bpe",
-}
 
 SENTENCEPIECE = {
     "type": "Sequence",
@@ -79,7 +71,7 @@ def _tokens_and_kinds(definition: dict[str, Any], rows: int) -> tuple[list[str],
     kinds = dict.fromkeys(texts, NORMAL)
     kinds |= {id: CONTROL if token["special"] else USER_DEFINED for id, token in added.items()}
     if model.get("byte_fallback"):
-        kinds |= {id: BYTE for byte in range(256) if (id := model["vocab"].get(f"<0x{byte:02X}>")) is not None}
+        kinds |= {id: BYTE for byte in range(256) if (id := model["vocab"].get(byte_token(byte))) is not None}
     if (unknown := model["vocab"].get(model.get("unk_token"))) is not None:
         kinds[unknown] = UNKNOWN
     tokens = [texts.get(id, f"[PAD{id}]") for id in range(rows)]
@@ -90,21 +82,29 @@ def _tokens_and_kinds(definition: dict[str, Any], rows: int) -> tuple[list[str],
 
 def _split(definition: dict[str, Any]) -> str:
     """llama.cpp's name for a byte-level tokenizer's way of splitting text."""
-    before = definition["pre_tokenizer"] or {}
+    found = _steps(definition["pre_tokenizer"])
+    ignore_merges = bool(definition["model"].get("ignore_merges"))
+    for name, rule in SPLITS.items():
+        if rule.ignore_merges == ignore_merges and not definition["normalizer"] and found == _known_steps(name):
+            return name
+    raise ValueError(
+        "this tokenizer splits text in a way that this export has no llama.cpp name for; GPT-2's, Llama 3's, SmolLM2's "
+        "and LLaMA 2's are among those known"
+    )
+
+
+@functools.cache
+def _known_steps(name: str) -> list[dict[str, Any]]:
+    inner = tokenizers.Tokenizer(models.BPE())
+    inner.pre_tokenizer = SPLITS[name].pre_tokenizer()
+    return _steps(json.loads(inner.to_str())["pre_tokenizer"])
+
+
+def _steps(before: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """A pre-tokenizer's steps, without what changes no id."""
+    before = before or {}
     steps = before.get("pretokenizers", []) if before.get("type") == "Sequence" else [before]
-    pattern = None
-    if [step.get("type") for step in steps] == ["ByteLevel"] and steps[0]["use_regex"]:
-        pattern = "gpt2"
-    elif [step.get("type") for step in steps] == ["Split", "ByteLevel"] and not steps[1]["use_regex"]:
-        cut = (steps[0]["behavior"], steps[0]["invert"])
-        pattern = steps[0]["pattern"].get("Regex") if cut == ("Isolated", False) else None
-    name = SPLITS.get((pattern or "", bool(definition["model"].get("ignore_merges"))))
-    if name is None or definition["normalizer"] or steps[-1]["add_prefix_space"]:
-        raise ValueError(
-            "this tokenizer splits text in a way that this export has no llama.cpp name for; GPT-2's, Llama 3's and "
-            "LLaMA 2's are known"
-        )
-    return name
+    return [{key: value for key, value in step.items() if key != "trim_offsets"} for step in steps]
 
 
 def _require_sentencepiece(definition: dict[str, Any]) -> None:
