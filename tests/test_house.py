@@ -40,7 +40,7 @@ LAYERS = [
     {"decoding"},
     {"generate"},
     {"engine", "chat", "chat_forms", "chat_template"},
-    {"weight_files", "gguf", "opening", "checkpoint", "precision", "hub", "archive", "conversion"},
+    {"weight_files", "opening", "checkpoint", "precision", "hub", "archive", "conversion"},
     {
         "training",
         "explain",
@@ -230,8 +230,8 @@ def test_the_package_does_without_plotly() -> None:
 
 def test_core_is_small_and_the_extras_are_these(project: dict[str, Any]) -> None:
     core = {Requirement(line).name for line in project["dependencies"]}
-    assert core == {"torch", "tokenizers", "safetensors", "numpy", "rich", "typer", "jinja2"}
-    extras = {"app", "lessons", "hub", "tracking", "export", "engines", "bench", "dev"}
+    assert core == {"torch", "tokenizers", "safetensors", "numpy", "rich", "typer", "jinja2", "gguf"}
+    extras = {"app", "lessons", "hub", "tracking", "engines", "bench", "dev"}
     assert set(project["optional-dependencies"]) == extras
 
 
@@ -351,7 +351,7 @@ def tracked_texts() -> Iterator[tuple[str, str]]:
         pytest.skip("this copy is no git checkout, so what is committed can't be told")
     for name in filter(None, listing.stdout.split("\0")):
         path = ROOT / name
-        if path.is_file() and path.suffix not in {".safetensors", ".png", ".woff2"}:
+        if path.is_file() and path.suffix not in {".safetensors", ".png", ".woff2", ".model"}:
             yield name, path.read_text(encoding="utf-8")
 
 
