@@ -46,7 +46,7 @@ class LlamaCpp:
         self.address = self.process.stdout.readline().decode().strip()
         if not self.address.startswith("http://127.0.0.1:"):
             self._end()
-            raise RuntimeError(f"llama.cpp does not open {file.name}: {self._said()}")
+            raise RuntimeError(f"llama.cpp does not open {file.name} ({self.process.returncode}): {self._said()}")
         self._client = httpx.Client(base_url=self.address, timeout=SECONDS, trust_env=False)
 
     def __enter__(self) -> Self:
