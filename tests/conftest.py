@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
@@ -20,6 +18,7 @@ from litellama.footprint.measurements import ModelCosts, Record
 from litellama.footprint.meter import Energy
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
+from tests.llama_cpp import LlamaCpp
 
 TEXTS = (
     "Tom went to the park. He found a red kite near the old tree, and Mia was glad.",
@@ -82,18 +81,8 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokeniz
     return folder
 
 
-@pytest.fixture(scope="session")
-def llama_cpp() -> Iterator[ModuleType]:
-    """llama.cpp; without it the test is skipped, or fails where LITELLAMA_REQUIRE_ENGINES says that it must run.
-
-    `./run _test-with-engines` installs it, and its server too (`python -m llama_cpp.server`).
-    """
-    try:
-        module = importlib.import_module("llama_cpp")
-    except (ImportError, OSError, RuntimeError) as missing:  # not installed, or its library does not load
-        if os.environ.get("LITELLAMA_REQUIRE_ENGINES"):
-            pytest.fail(f"llama.cpp is not there: {missing}")
-        pytest.skip(f"llama.cpp is not there: {missing}")
-    yield module
-    for file in (module._utils.outnull_file, module._utils.errnull_file):  # which it would leave open
-        file.close()
+@pytest.fixture
+def llama_cpp() -> Iterator[Callable[..., LlamaCpp]]:
+    """Opens GGUF files in llama.cpp, and closes them after the test."""
+    with ExitStack() as opened:
+        yield lambda file, context=256: opened.enter_context(LlamaCpp(file, context))

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import httpx
 import pytest
 
 from app.engines import RemoteEngine
@@ -24,6 +15,7 @@ from app.settings import read_settings
 from app.words import Problem
 from litellama.checkpoint import open_checkpoint
 from litellama.export.run import export
+from tests.llama_cpp import LlamaCpp
 
 pytestmark = pytest.mark.slow
 GREEDY = {"temperature": 0, "top_p": 1, "top_k": 0, "max_tokens": 120, "seed": 1}
@@ -37,38 +29,8 @@ TALKS = (
 CONTEXT = 512
 
 
-@contextmanager
-def llama_server(gguf: Path, log: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """llama-cpp-python's server with one model, called "tinytown"; gives its address and its process."""
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    command = [
-        sys.executable, "-m", "llama_cpp.server", "--model", str(gguf), "--model_alias", "tinytown",
-        "--host", "127.0.0.1", "--port", str(port), "--n_ctx", str(CONTEXT), "--n_threads", "1",
-    ]  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    with open(log, "wb") as told:
-        process = subprocess.Popen(command, stdout=told, stderr=told)
-        try:
-            for _ in range(600):
-                assert process.poll() is None, log.read_text(encoding="utf-8", errors="replace")
-                try:
-                    httpx.get(f"{address}/v1/models", trust_env=False)
-                    break
-                except httpx.HTTPError:
-                    time.sleep(0.1)
-            yield address, process
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
-
-
 @pytest.fixture(scope="module")
-def gguf(llama_cpp: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if os.environ.get("LITELLAMA_REQUIRE_ENGINES"):
-        importlib.import_module("llama_cpp.server.app")
-    else:
-        pytest.importorskip("llama_cpp.server.app", reason="llama-cpp-python's server is not installed")
+def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("export") / "tinytown"
     for _ in export(DEFAULT_CHECKPOINT, out, "gguf"):
         pass
@@ -76,9 +38,9 @@ def gguf(llama_cpp: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture(scope="module")
-def address(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with llama_server(gguf, tmp_path_factory.mktemp("llama") / "server.log") as (address, _):
-        yield address
+def address(gguf: Path) -> Iterator[str]:
+    with LlamaCpp(gguf, CONTEXT, name="tinytown") as server:
+        yield server.address
 
 
 def session_with(address: str) -> Session:
@@ -120,7 +82,7 @@ def test_a_long_talk_goes_on_without_its_beginning(address: str) -> None:
     dropped = [ask(session, "there", question, max_tokens=20)["dropped"] for _ in range(4)]
     assert dropped[0] == 0 < dropped[-1], "the server reads 512 tokens at once"
     assert "logprobs" in next(iter(session.models.engines[0].accepted.values()))
-    with pytest.raises(Problem, match="may be too long"):  # this server says no more than that it breaks off
+    with pytest.raises(Problem, match="is longer than the model at"):
         ask(session, "there", question * 5)
     assert ask(session, "there", "What is a llama?")["count"] > 0
 
@@ -137,12 +99,12 @@ def test_a_stop_is_heard_there(address: str) -> None:
     assert text(ask(session, "there", "Who are you?")) == text(ask(session, "fresh", "Who are you?"))
 
 
-def test_a_server_that_dies(gguf: Path, tmp_path: Path) -> None:
-    with llama_server(gguf, tmp_path / "server.log") as (address, process):
-        session = session_with(address)
+def test_a_server_that_dies(gguf: Path) -> None:
+    with LlamaCpp(gguf, CONTEXT, name="tinytown") as server:
+        session = session_with(server.address)
         assert ask(session, "there", "Who are you?")["state"] == "done"
-        process.kill()
-        process.wait(timeout=20)
+        server.process.kill()
+        server.process.wait(timeout=20)
         with pytest.raises(Problem) as caught:
             ask(session, "there", "Who are you?")
     assert caught.value.key == "problem.engine_unreachable"

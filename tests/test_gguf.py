@@ -1,4 +1,7 @@
-"""A GGUF file is the same model to llama.cpp: same ids for every text, same logits, same greedy tokens."""
+"""A GGUF file is the same model to llama.cpp: same ids for every text, same probabilities, same greedy tokens.
+
+Its server tells logarithms of probabilities; logits are these but for a number that is added to all of one position.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import gguf
-import numpy as np
 import pytest
 import tokenizers
 import torch
@@ -34,6 +35,7 @@ from litellama.score_merges import SPACE
 from litellama.tokenizer import Tokenizer
 from tests.conftest import TEXTS as CORPUS
 from tests.conftest import TINY
+from tests.llama_cpp import LlamaCpp
 from tests.test_export import GPT2, LITTLE_LITELLAMA, LLAMA3, SHAPES, TALK, TEXTS, TINYTOWN, conversation, leave, save
 
 MORE_TEXTS = [
@@ -43,7 +45,7 @@ MORE_TEXTS = [
 ]  # fmt: skip
 
 PRECISIONS = {"float32": 1e-3, "float16": 0.05, "bfloat16": 0.4, "q8_0": 1.5}
-"""Of TinyTown's logits, whose spread is about 5: how far they may be off."""
+"""Of the logarithms of TinyTown's probabilities, whose spread is about 5: how far they may be off."""
 
 
 def only_file(folder: Path) -> Path:
@@ -51,46 +53,8 @@ def only_file(folder: Path) -> Path:
     return file
 
 
-class Engine:
-    """A GGUF file in llama.cpp, with a cache as exact as its arithmetic."""
-
-    def __init__(self, llama_cpp: ModuleType, file: Path, context: int = 256) -> None:
-        exact = {"type_k": llama_cpp.GGML_TYPE_F32, "type_v": llama_cpp.GGML_TYPE_F32, "flash_attn": False}
-        self.llama = llama_cpp.Llama(
-            str(file), n_ctx=context, n_threads=1, n_threads_batch=1, logits_all=True, verbose=False, **exact
-        )
-
-    def close(self) -> None:
-        self.llama.close()
-
-    def encode(self, text: str) -> list[int]:
-        """Ids of plain text."""
-        return list(self.llama.tokenize(text.encode(), add_bos=False, special=False))
-
-    def logits(self, ids: list[int]) -> torch.Tensor:
-        """ids (T) -> logits (T, V)"""
-        self.llama.reset()
-        self.llama.eval(ids)
-        return torch.tensor(np.array(self.llama.scores[: len(ids)]))
-
-    def greedy(self, prompt: list[int], count: int) -> list[int]:
-        self.llama.reset()
-        steps = self.llama.generate(prompt, temp=0, repeat_penalty=1.0)
-        return [id for id, _ in zip(steps, range(count), strict=False)]
-
-
-@pytest.fixture
-def engines(llama_cpp: ModuleType) -> Iterator[Any]:
-    """Opens GGUF files in llama.cpp, and closes them after the test."""
-    opened: list[Engine] = []
-
-    def open_in_engine(file: Path, context: int = 256) -> Engine:
-        opened.append(Engine(llama_cpp, file, context))
-        return opened[-1]
-
-    yield open_in_engine
-    for engine in opened:
-        engine.close()
+Open = Callable[..., LlamaCpp]
+"""What the fixture `llama_cpp` is: a file to the server that has read it."""
 
 
 def greedy(model: LiteLlama, prompt: list[int], count: int) -> list[int]:
@@ -99,8 +63,9 @@ def greedy(model: LiteLlama, prompt: list[int], count: int) -> list[int]:
 
 
 @torch.no_grad()
-def our_logits(opened: Opened, ids: list[int]) -> torch.Tensor:
-    return opened.model(torch.tensor([ids])).logits[0]
+def our_log_probabilities(opened: Opened, ids: list[int]) -> torch.Tensor:
+    """ids (T) -> (T, V)"""
+    return opened.model(torch.tensor([ids])).logits[0].log_softmax(-1)
 
 
 def margin(logits: torch.Tensor) -> float:
@@ -109,36 +74,47 @@ def margin(logits: torch.Tensor) -> float:
     return float((best[:, 0] - best[:, 1]).min())
 
 
+def differences(engine: LlamaCpp, ids: list[int], ours: torch.Tensor) -> float:
+    """How far llama.cpp is off at most: of the 200 likeliest tokens at every position, of all at the last one."""
+    likeliest = engine.log_probabilities(ids, top=200)
+    listed = ~likeliest.isnan()
+    assert (listed.sum(-1) == 200).all()
+    last = engine.log_probabilities(ids, start=len(ids) - 1)
+    return max(float((likeliest - ours)[listed].abs().max()), float((last[0] - ours[-1]).abs().max()))
+
+
 # --- What llama.cpp makes of it --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
-def test_llama_cpp_runs_tinytown_and_writes_the_same_64_tokens(tmp_path: Path, engines: Any, dtype: str) -> None:
+def test_llama_cpp_runs_tinytown_and_writes_the_same_64_tokens(tmp_path: Path, llama_cpp: Open, dtype: str) -> None:
     ours = open_checkpoint(TINYTOWN)
-    engine = engines(only_file(leave(TINYTOWN, tmp_path / "out", "gguf", dtype)))
+    engine = llama_cpp(only_file(leave(TINYTOWN, tmp_path / "out", "gguf", dtype)))
     prompt = prompt_ids(TALK, ours.tokenizer, 512, 64).ids
     written = greedy(ours.model, prompt, 64)
-    logits = our_logits(ours, prompt + written)
-    torch.testing.assert_close(engine.logits(prompt + written), logits, atol=PRECISIONS[dtype], rtol=0)
+    logits = our_log_probabilities(ours, prompt + written)
+    theirs = engine.log_probabilities(prompt + written)
+    torch.testing.assert_close(theirs, logits, atol=PRECISIONS[dtype], rtol=0)
     assert margin(logits[len(prompt) - 1 : -1]) > 0.01, "a near tie: choose another prompt"
     assert engine.greedy(prompt, 64) == written
 
 
-def test_four_bits_cost_what_four_bits_cost(tmp_path: Path, engines: Any) -> None:
+def test_four_bits_cost_what_four_bits_cost(tmp_path: Path, llama_cpp: Open) -> None:
     """Q4_0 is not the same model any more; but it is one that answers."""
     ours = open_checkpoint(TINYTOWN)
-    engine = engines(only_file(leave(TINYTOWN, tmp_path / "out", "gguf", "q4_0")))
+    engine = llama_cpp(only_file(leave(TINYTOWN, tmp_path / "out", "gguf", "q4_0")))
     prompt = prompt_ids(TALK, ours.tokenizer, 512, 64).ids
     written = greedy(ours.model, prompt, 6)
-    agree = (engine.logits(prompt + written).argmax(-1) == our_logits(ours, prompt + written).argmax(-1)).float().mean()
+    theirs, mine = engine.log_probabilities(prompt + written), our_log_probabilities(ours, prompt + written)
+    agree = (theirs.argmax(-1) == mine.argmax(-1)).float().mean()
     assert agree > 0.6
     assert engine.greedy(prompt, 5) == written[:5] == ours.tokenizer.encode(" Tom has the ball.")
 
 
-def test_llama_cpp_chats_with_tinytown_by_the_template_in_the_file(tmp_path: Path, engines: Any) -> None:
+def test_llama_cpp_chats_with_tinytown_by_the_template_in_the_file(tmp_path: Path, llama_cpp: Open) -> None:
     ours = open_checkpoint(TINYTOWN)
-    engine = engines(only_file(leave(TINYTOWN, tmp_path / "out", "gguf", "float32")))
-    answer = engine.llama.create_chat_completion(conversation(TALK), temperature=0, max_tokens=60)
+    engine = llama_cpp(only_file(leave(TINYTOWN, tmp_path / "out", "gguf", "float32")))
+    answer = engine.chat(conversation(TALK), max_tokens=60)
     said = "".join(piece.text for piece in reply(ours.model, ours.tokenizer, TALK, Sampling(greedy=True), 60, 0))
     assert answer["choices"][0]["message"]["content"].strip() == said
     assert answer["choices"][0]["finish_reason"] == "stop", "<|end|> ended it"
@@ -147,34 +123,35 @@ def test_llama_cpp_chats_with_tinytown_by_the_template_in_the_file(tmp_path: Pat
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_llama_cpp_runs_gpt2s_vocabulary_and_writes_the_same_64_tokens(
-    tmp_path: Path, engines: Any, shape: str
+    tmp_path: Path, llama_cpp: Open, shape: str
 ) -> None:
     tokenizer_file, config = SHAPES[shape]
     folder = save(tmp_path / "model", config, Tokenizer.load(tokenizer_file))
-    ours, engine = open_checkpoint(folder), engines(only_file(leave(folder, tmp_path / "out", "gguf", "float32")))
+    ours, engine = open_checkpoint(folder), llama_cpp(only_file(leave(folder, tmp_path / "out", "gguf", "float32")))
     prompt = ours.tokenizer.encode("The largest bird is")
     written = greedy(ours.model, prompt, 64)
-    logits, theirs = our_logits(ours, prompt + written), engine.logits(prompt + written)
-    torch.testing.assert_close(theirs, logits, atol=5e-3, rtol=0)
+    logits = our_log_probabilities(ours, prompt + written)
+    off = differences(engine, prompt + written, logits)
+    assert off < 5e-3
     lead = margin(logits[len(prompt) - 1 : -1])
-    assert (theirs - logits).abs().max() < lead / 2, "a near tie: choose another prompt"
+    assert off < lead / 2, "a near tie: choose another prompt"
     assert engine.greedy(prompt, 64) == written
 
 
 @pytest.mark.parametrize("name", ["tinytown", "storyteller", "gpt2"])
-def test_llama_cpp_makes_the_same_ids(tmp_path: Path, engines: Any, name: str) -> None:
+def test_llama_cpp_makes_the_same_ids(tmp_path: Path, llama_cpp: Open, name: str) -> None:
     folder = TINYTOWN.parent / name
     if name == "gpt2":
         folder = save(tmp_path / "model", LITTLE_LITELLAMA, Tokenizer.load(GPT2))
-    ours, engine = open_checkpoint(folder), engines(only_file(leave(folder, tmp_path / "out", "gguf")))
+    ours, engine = open_checkpoint(folder), llama_cpp(only_file(leave(folder, tmp_path / "out", "gguf")))
     for text in MORE_TEXTS:
-        assert engine.encode(text) == ours.tokenizer.encode(text), text
+        assert engine.tokenize(text) == ours.tokenizer.encode(text), text
     special = [id for id in range(ours.config.vocab_size) if ours.tokenizer.is_special(id)]
     for id in special:
-        assert engine.llama.tokenize(ours.tokenizer.token_text(id).encode(), add_bos=False, special=True) == [id]
+        assert engine.tokenize(ours.tokenizer.token_text(id), parse_special=True) == [id]
     begins = [] if name == "gpt2" else [1]
-    assert engine.llama.tokenize(b"Hi", add_bos=True) == begins + ours.tokenizer.encode("Hi")
-    assert engine.llama.token_eos() == (50256 if name == "gpt2" else 2)
+    assert engine.tokenize("Hi", add_special=True) == begins + ours.tokenizer.encode("Hi")
+    assert engine.end_of_text == (50256 if name == "gpt2" else 2)
 
 
 # --- Tokenizers of other makes ---------------------------------------------------------------------------------------
@@ -228,27 +205,27 @@ def llama3_like() -> Tokenizer:
 LLAMA2_IDS: dict[str, Any] = {"bos_token_id": 1, "eos_token_ids": (2,), "rms_norm_eps": 1e-5}
 
 
-def test_llama_cpp_makes_the_ids_of_a_sentencepiece_tokenizer(tmp_path: Path, engines: Any) -> None:
+def test_llama_cpp_makes_the_ids_of_a_sentencepiece_tokenizer(tmp_path: Path, llama_cpp: Open) -> None:
     tokenizer = sentencepiece()
     config = replace(TINY, vocab_size=tokenizer.vocab_size + 5, max_position_embeddings=256, **LLAMA2_IDS)
     folder = save(tmp_path / "model", config, tokenizer)
-    ours, engine = open_checkpoint(folder), engines(only_file(leave(folder, tmp_path / "out", "gguf", "float32")))
+    ours, engine = open_checkpoint(folder), llama_cpp(only_file(leave(folder, tmp_path / "out", "gguf", "float32")))
     assert len(tokenizer.encode("the park")) < 5, "whole pieces, not bytes"
     for text in MORE_TEXTS:
-        assert engine.encode(text) == tokenizer.encode(text), text
-    assert engine.llama.tokenize(b"Tom", add_bos=True) == [1, *tokenizer.encode("Tom")]
+        assert engine.tokenize(text) == tokenizer.encode(text), text
+    assert engine.tokenize("Tom", add_special=True) == [1, *tokenizer.encode("Tom")]
     prompt = [1, *tokenizer.encode("Tom went to")]
     assert engine.greedy(prompt, 64) == greedy(ours.model, prompt, 64)
-    assert engine.llama.detokenize([1, *tokenizer.encode("Tom 🦙 went")]).decode().strip() == "Tom 🦙 went"
+    assert engine.detokenize([1, *tokenizer.encode("Tom 🦙 went")]) == "<s> Tom 🦙 went"
 
 
-def test_llama_cpp_makes_the_ids_of_a_llama_3_tokenizer(tmp_path: Path, engines: Any) -> None:
+def test_llama_cpp_makes_the_ids_of_a_llama_3_tokenizer(tmp_path: Path, llama_cpp: Open) -> None:
     tokenizer = llama3_like()
     config = replace(TINY, vocab_size=tokenizer.vocab_size, bos_token_id=0, eos_token_ids=(1, 2), rope_scaling=LLAMA3)
     folder = save(tmp_path / "model", config, tokenizer)
-    engine = engines(only_file(leave(folder, tmp_path / "out", "gguf")))
+    engine = llama_cpp(only_file(leave(folder, tmp_path / "out", "gguf")))
     for text in MORE_TEXTS:
-        assert engine.encode(text) == tokenizer.encode(text), text
+        assert engine.tokenize(text) == tokenizer.encode(text), text
 
 
 ADDED = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
@@ -439,7 +416,7 @@ def test_the_modelfile_has_the_labs_forms(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="where else a process's peak memory stands is not known here")
-def test_a_model_of_litellamas_size_leaves_in_little_memory_and_runs(tmp_path: Path, engines: Any) -> None:
+def test_a_model_of_litellamas_size_leaves_in_little_memory_and_runs(tmp_path: Path, llama_cpp: Open) -> None:
     """0.92 GB on disk twice. The export holds the weights, and of what it writes one at a time."""
     torch.manual_seed(0)
     model = LiteLlama(preset("litellama-460m")).eval()
@@ -459,10 +436,10 @@ def test_a_model_of_litellamas_size_leaves_in_little_memory_and_runs(tmp_path: P
 
     ours = open_checkpoint(tmp_path / "lite")
     shutil.rmtree(tmp_path / "lite")  # 0.9 GB less while the test runs on
-    engine = engines(only_file(tmp_path / "out"))
+    engine = llama_cpp(only_file(tmp_path / "out"))
     ids = ours.tokenizer.encode("The largest bird is the ostrich, which cannot fly.")
-    logits, theirs = our_logits(ours, ids), engine.logits(ids)
-    assert engine.encode("The largest bird is the ostrich, which cannot fly.") == ids
+    logits, theirs = our_log_probabilities(ours, ids), engine.log_probabilities(ids)
+    assert engine.tokenize("The largest bird is the ostrich, which cannot fly.") == ids
     torch.testing.assert_close(theirs, logits, atol=0.02 * float(logits.std()), rtol=0)
     best = logits.topk(2).values
     clear = best[:, 0] - best[:, 1] > 2 * (theirs - logits).abs().max()

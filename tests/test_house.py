@@ -231,7 +231,7 @@ def test_the_package_does_without_plotly() -> None:
 def test_core_is_small_and_the_extras_are_these(project: dict[str, Any]) -> None:
     core = {Requirement(line).name for line in project["dependencies"]}
     assert core == {"torch", "tokenizers", "safetensors", "numpy", "rich", "typer", "jinja2", "gguf"}
-    extras = {"app", "lessons", "hub", "tracking", "engines", "bench", "dev"}
+    extras = {"app", "lessons", "hub", "tracking", "bench", "dev"}
     assert set(project["optional-dependencies"]) == extras
 
 

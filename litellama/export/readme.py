@@ -49,7 +49,7 @@ or, with Ollama, which reads the `Modelfile` beside it:
     ollama create {name} -f Modelfile
     ollama run {name}
 
-The lab tests such files with llama.cpp, through llama-cpp-python. Ollama was not tried.
+The lab tests such files with llama.cpp. Ollama was not tried.
 """
 
 

@@ -5,7 +5,8 @@ how many tokens forty conversations get from one engine, against forty threads.
 
 The same random weights of LiteLlama-460M's shape for all, written to a temporary folder and exported for llama.cpp
 (3 GB of disk, some minutes). Each round runs everybody in turn; medians, with the lowest and the highest. The forty
-conversations are TinyTown's. Needs the extras `bench`, `export` and `engines`.
+conversations are TinyTown's. llama.cpp is the package xllamacpp's, whose wheel for Linux is built for every x86-64
+processor with AVX2, not for the one at hand. Needs the extras `bench`, `export` and `dev`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from litellama.checkpoint import checkpoints_folder
@@ -31,6 +32,7 @@ from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
 from litellama.training.machine import machine
 from tests.folders import GPT2, litellama_config, write_folder
+from tests.llama_cpp import LlamaCpp
 
 PROMPT, NEW = list(range(100, 164)), 48
 GREEDY = Sampling(greedy=True)
@@ -73,56 +75,45 @@ def transformers(folder: Path, dtype: torch.dtype) -> Run:
     return run
 
 
-def llama_cpp(folder: Path, dtype: str) -> Run:
-    from llama_cpp import Llama
-
+def llama_cpp(folder: Path, dtype: str, opened: ExitStack) -> Run:
+    """By the server's own clock, so that HTTP is no part of it."""
     out = folder.parent / f"gguf-{dtype}"
     for _ in export(folder, out, "gguf", dtype):
         pass
-    threads = torch.get_num_threads()
     [file] = out.glob("*.gguf")
-    model = Llama(str(file), n_ctx=256, n_threads=threads, n_threads_batch=threads, verbose=False)
-
-    def likeliest() -> int:
-        return int(np.argmax(np.ctypeslib.as_array(model._ctx.get_logits_ith(-1), (model.n_vocab(),))))
+    server = opened.enter_context(LlamaCpp(file, threads=torch.get_num_threads(), exact=False))
 
     def run() -> tuple[float, float]:
-        model.reset()
-        start = time.perf_counter()
-        model.eval(PROMPT)
-        id = likeliest()
-        read = time.perf_counter()
-        for _ in range(NEW):
-            model.eval([id])
-            id = likeliest()
-        return len(PROMPT) / (read - start), NEW / (time.perf_counter() - read)
+        taken = server.timings(PROMPT, NEW + 1)  # the first token comes with the reading
+        return len(PROMPT) / taken["prompt_ms"] * 1000, NEW / taken["predicted_ms"] * 1000
 
     return run
 
 
-def peers(folder: Path, bits: str) -> dict[str, Run]:
+def peers(folder: Path, bits: str, opened: ExitStack) -> dict[str, Run]:
     """Who is compared at so many bits; the lab first."""
     if bits == "16":
         return {
-            "ours float16": ours(folder, "float16"), "llama.cpp BF16": llama_cpp(folder, "bfloat16"),
+            "ours float16": ours(folder, "float16"), "llama.cpp BF16": llama_cpp(folder, "bfloat16", opened),
             "transformers float16": transformers(folder, torch.float16),
             "transformers bfloat16": transformers(folder, torch.bfloat16),
         }  # fmt: skip
     if bits == "8":
-        return {"ours int8": ours(folder, "int8"), "llama.cpp Q8_0": llama_cpp(folder, "q8_0")}
-    return {"ours int4": ours(folder, "int4"), "llama.cpp Q4_0": llama_cpp(folder, "q4_0")}
+        return {"ours int8": ours(folder, "int8"), "llama.cpp Q8_0": llama_cpp(folder, "q8_0", opened)}
+    return {"ours int4": ours(folder, "int4"), "llama.cpp Q4_0": llama_cpp(folder, "q4_0", opened)}
 
 
 def one_model(folder: Path, bits: str, rounds: int) -> None:
     """Print each one's speeds, and how ours compares in each round."""
-    runs = peers(folder, bits)
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
-    for number in range(rounds + 1):
-        for name, run in runs.items():
-            speeds = run()
-            if number:  # the first one warms up
-                found[name].append(speeds)
-    first = next(iter(runs))
+    with ExitStack() as opened:
+        runs = peers(folder, bits, opened)
+        found: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+        for number in range(rounds + 1):
+            for name, run in runs.items():
+                speeds = run()
+                if number:  # the first one warms up
+                    found[name].append(speeds)
+    first = next(iter(found))
     for name, speeds in found.items():
         reads, writes = zip(*speeds, strict=True)
         line = f"{name:22} writes {_spread(writes)} tokens/s, reads {_spread(reads)} tokens/s"
