@@ -64,7 +64,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-CheckpointOption = Annotated[str, typer.Option("--checkpoint", help="A checkpoint's folder, a GGUF file, or a name in `list`.")]
+CheckpointOption = Annotated[
+    str, typer.Option("--checkpoint", help="A checkpoint's folder, a GGUF file, or a name in `list`.")
+]
 Temperature = Annotated[float, typer.Option(help="How bold the choices are: 0 takes the likeliest token, 1 is fair.")]
 TopP = Annotated[float, typer.Option(help="Choose among the likeliest tokens that together reach this probability.")]
 TopK = Annotated[int, typer.Option(help="Choose among this many likeliest tokens; 0 means all.")]

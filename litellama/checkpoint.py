@@ -6,8 +6,9 @@ safetensors alone, never a pickle, which could run code.
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from litellama.folder import (
     MANIFEST,
     SHARD_INDEX,
     TOKENIZER,
+    TOKENIZER_CONFIG,
     WEIGHTS,
     GGUF,
     CheckpointError,
@@ -46,7 +48,7 @@ from litellama.tokenizer import Tokenizer
 __all__ = [
     "CARD", "CONFIG", "MANIFEST", "SHARD_INDEX", "TOKENIZER", "WEIGHTS", "CheckpointError", "Opened",
     "checkpoints_folder", "existing_folder", "find_checkpoint", "fingerprint", "is_whole", "list_models", "open_checkpoint",
-    "previous_folder", "read_manifest", "replace_card", "replacing_folder", "save_checkpoint", "sync_folder",
+    "previous_folder", "read_manifest", "replace_card", "replacing_folder", "save_checkpoint", "save_copy", "sync_folder",
     "write_file", "write_json",
 ]  # fmt: skip
 
@@ -60,8 +62,10 @@ def save_checkpoint(
     *,
     card: dict[str, Any],
     dtype: torch.dtype = torch.float32,
+    texts: Mapping[str, str] | None = None,
 ) -> None:
     """Write a checkpoint, with the weights as `dtype`, so that `folder` is the old one or the new one, never a mixture.
+    `texts` are further files, name -> content.
 
     Everything goes to a new folder beside it first, down to the disk; then two renames swap them. Killed between the
     two, the old one stands under `previous_folder(folder)`, where `open_checkpoint` looks.
@@ -77,8 +81,34 @@ def save_checkpoint(
             WEIGHTS: lambda path: save_file(weights, path, metadata={"format": "pt"}),
             TOKENIZER: tokenizer.save,
             CARD: lambda path: write_json(path, card),
+            **{name: partial(_write_text, content=content) for name, content in (texts or {}).items()},
         },
     )
+
+
+def save_copy(
+    folder: str | Path,
+    opened: Opened,
+    *,
+    card: dict[str, Any],
+    dtype: torch.dtype,
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Write an opened model, such as a GGUF file's, as one of the lab's own checkpoints, its chat template included."""
+    tokenizer, config = opened.tokenizer, opened.config
+    named = {"bos_token": config.bos_token_id, "pad_token": config.pad_token_id}
+    named["eos_token"] = next(iter(config.eos_token_ids), None)
+    settings: dict[str, Any] = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **{role: tokenizer.token_text(id) for role, id in named.items() if id is not None},
+        "add_bos_token": config.add_bos_token,
+        "model_max_length": config.max_position_embeddings,
+        "clean_up_tokenization_spaces": False,
+    }
+    if opened.chat_template is not None:
+        settings["chat_template"] = opened.chat_template
+    described = {TOKENIZER_CONFIG: json.dumps(settings, indent=2, ensure_ascii=False) + "\n"}
+    save_checkpoint(folder, opened.model, tokenizer, card=card, dtype=dtype, texts=described | dict(texts or {}))
 
 
 def replace_card(folder: str | Path, card: dict[str, Any]) -> None:
@@ -101,6 +131,10 @@ def _replace_folder(folder: Path, files: dict[str, Callable[[Path], None]]) -> N
         for name, write in files.items():
             write_file(new / name, write)
         write_manifest(new, files)
+
+
+def _write_text(path: Path, content: str) -> None:
+    path.write_text(content, encoding="utf-8", newline="\n")
 
 
 def _weights_to_store(model: LiteLlama, dtype: torch.dtype) -> dict[str, Tensor]:

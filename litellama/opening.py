@@ -42,7 +42,9 @@ from litellama.weight_files import SafetensorsWeights, WeightSource, read_model
 
 VERIFIED = "Every file matches the manifest that was written when this model was saved."
 UNVERIFIED = "This folder has no manifest, so the lab could not verify that its files are the ones its makers wrote."
-ONE_FILE = "This model is one GGUF file without a manifest, so the lab could not verify that it is as its makers wrote it."
+ONE_FILE = (
+    "This model is one GGUF file without a manifest, so the lab could not verify that it is as its makers wrote it."
+)
 ENDS = ("<|endoftext|>", "</s>", "<|end|>")  # what ends a text where the folder doesn't name it
 
 

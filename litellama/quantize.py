@@ -76,9 +76,7 @@ class MatrixRows:
             yield slice(start, end), self.read(start, end)
 
 
-def keep_weights(
-    model: LiteLlama, precision: str, rows: Callable[[str], MatrixRows] | None = None
-) -> LiteLlama:
+def keep_weights(model: LiteLlama, precision: str, rows: Callable[[str], MatrixRows] | None = None) -> LiteLlama:
     """Let `model`'s matrices and embedding rest in `precision`, one of `PRECISIONS`, from now on; returns it.
 
     It then answers and explains but can no longer be trained or saved. Matrix by matrix and a few rows at a time, so

@@ -115,9 +115,7 @@ def _compare(where: str, expected: dict[str, tuple[int, ...]], stored: dict[str,
             raise CheckpointError(f"{where}: {name} has shape {stored[name]}, but the config asks for {shape}")
 
 
-def _whole(
-    source: WeightSource, name: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
-) -> Tensor:
+def _whole(source: WeightSource, name: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """One weight as `dtype` on `device`."""
     weight = source.mapped(name, dtype)
     if weight is not None:

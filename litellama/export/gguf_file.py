@@ -33,6 +33,7 @@ DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 BITS = {"F32": 32, "F16": 16, "BF16": 16, "Q8_0": 8.5, "Q4_0": 4.5}
 
+
 def write_gguf(opened: Opened, path: Path, precision: str) -> Iterator[int]:
     """Write a model as one GGUF file, one weight in memory at a time; yields the bytes of each weight written.
 

@@ -34,7 +34,7 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
 HARMLESS = ("rope.scaling.original_context_length", "rope.scaling.finetuned", "rope.scaling.yarn_log_multiplier")
 """Entries that mean something only beside a kind of scaling that is refused."""
 
-LLAMA3_CONTEXTS = tuple(2**power for power in range(6, 20))
+LLAMA3_CONTEXTS = tuple(2**power for power in range(4, 21))
 """Original contexts that Llama 3's scaling may have been made for: the file holds only its result."""
 
 
@@ -57,7 +57,9 @@ def read_config(values: Mapping[str, Any], rows: int, tied: bool, factors: Tenso
     head_dim = _whole(ours, "attention.key_length", hidden // max(heads, 1))
     for name in ("attention.value_length", "rope.dimension_count"):
         if _whole(ours, name, head_dim) != head_dim:
-            raise ValueError(f"llama.{name} is {ours[name]} and the heads are {head_dim} wide; the lab knows only equal")
+            raise ValueError(
+                f"llama.{name} is {ours[name]} and the heads are {head_dim} wide; the lab knows only equal"
+            )
     if _whole(ours, "vocab_size", rows) != rows:
         raise ValueError(f"llama.vocab_size is {ours['vocab_size']} and the embedding has {rows} rows")
     config = ModelConfig(

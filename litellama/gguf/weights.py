@@ -42,10 +42,16 @@ class GGUFWeights:
         """Rows `start` to `end` of a weight, or of its numbers if it has one dimension, as float32."""
         stored = self.header.tensors[gguf_name(name)]
         if not turns(name):
-            return _rows(self.header, stored, start, end)
+            return self.stored_rows(stored, start, end)
         first = start // self.head_dim * self.head_dim  # rows change places within a head
         last = -(-end // self.head_dim) * self.head_dim
-        return pair_halves(_rows(self.header, stored, first, last), self.head_dim)[start - first : end - first]
+        return pair_halves(self.stored_rows(stored, first, last), self.head_dim)[start - first : end - first]
+
+    def stored_rows(self, stored: StoredTensor, start: int, end: int) -> Tensor:
+        """The same of one of the file's tensors, in the file's own order."""
+        if len(stored.shape) == 1:
+            return _floats(self.header, stored, 0, 1)[0, start:end]
+        return _floats(self.header, stored, start, end)
 
     def mapped(self, name: str, dtype: torch.dtype) -> Tensor | None:
         """None: nothing of a GGUF file is used in place."""
@@ -55,13 +61,7 @@ class GGUFWeights:
 def rotary_factors(header: GGUFHeader) -> Tensor | None:
     """By how much each rotary pair is slowed down, (D / 2); None where the file does not say."""
     stored = header.tensors.get(FACTORS)
-    return None if stored is None else _rows(header, stored, 0, stored.shape[0])
-
-
-def _rows(header: GGUFHeader, stored: StoredTensor, start: int, end: int) -> Tensor:
-    if len(stored.shape) == 1:
-        return _floats(header, stored, 0, 1)[0, start:end]
-    return _floats(header, stored, start, end)
+    return None if stored is None else _floats(header, stored, 0, 1)[0]
 
 
 def _floats(header: GGUFHeader, stored: StoredTensor, start: int, end: int) -> Tensor:
