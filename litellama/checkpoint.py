@@ -21,12 +21,12 @@ from litellama.config import PRESETS, ModelConfig
 from litellama.folder import (
     CARD,
     CONFIG,
+    GGUF,
     MANIFEST,
     SHARD_INDEX,
     TOKENIZER,
     TOKENIZER_CONFIG,
     WEIGHTS,
-    GGUF,
     CheckpointError,
     checkpoint_path,
     existing_folder,
@@ -47,9 +47,9 @@ from litellama.tokenizer import Tokenizer
 
 __all__ = [
     "CARD", "CONFIG", "MANIFEST", "SHARD_INDEX", "TOKENIZER", "WEIGHTS", "CheckpointError", "Opened",
-    "checkpoints_folder", "existing_folder", "find_checkpoint", "fingerprint", "is_whole", "list_models", "open_checkpoint",
-    "previous_folder", "read_manifest", "replace_card", "replacing_folder", "save_checkpoint", "save_copy", "sync_folder",
-    "write_file", "write_json",
+    "checkpoint_path", "checkpoints_folder", "existing_folder", "find_checkpoint", "fingerprint", "is_whole",
+    "list_models", "open_checkpoint", "previous_folder", "read_manifest", "replace_card", "replacing_folder",
+    "save_checkpoint", "save_copy", "sync_folder", "write_file", "write_json",
 ]  # fmt: skip
 
 # --- Saving ----------------------------------------------------------------------------------------------------------

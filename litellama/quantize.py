@@ -43,7 +43,7 @@ class MatrixRows:
     shape: tuple[int, int]
     read: Callable[[int, int], Tensor]
     whole: Callable[[torch.dtype], Tensor | None] = lambda dtype: None
-    device: torch.device = torch.device("cpu")
+    device: torch.device | str = "cpu"
 
     @staticmethod
     def of(weight: Tensor) -> MatrixRows:

@@ -61,8 +61,8 @@ def read_model(
 ) -> LiteLlama:
     """The model whose weights `source` has, as `dtype` (None: as most of them are stored) on `device`.
 
-    With a `precision` (`quantize.py`) the matrices go straight into it, a few rows at a time, so that there need only be
-    room for what they become. Raises `CheckpointError` for files that are not sound, weights that the config doesn't
+    With a `precision` (`quantize.py`) the matrices go straight into it, a few rows at a time, so that there need only
+    be room for what they become. Raises `CheckpointError` for files that are not sound, weights that the config doesn't
     ask for or that aren't finite, and for too little memory.
     """
     device = torch.device(device)

@@ -23,7 +23,7 @@ SPREADS = {"Q2_K": 13.0, "Q3_K": 44.0, "Q4_K": 218.0, "Q5_K": 440.0, "Q6_K": 140
 
 
 def write_kind(opened: Opened, path: Path, kind: str) -> Path:
-    """The model as a file whose matrices are of `kind`; of the kinds in `SCALES` with random numbers in their blocks."""
+    """The model as a file whose matrices are of `kind`; those in `SCALES` with random numbers in their blocks."""
     whole = path.with_suffix(".whole.gguf")
     for _ in write_gguf(opened, whole, "F32"):
         pass

@@ -26,8 +26,8 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "expert_count": (0,), "expert_used_count": (0,), "expert_feed_forward_length": (0,), "attention.causal": (True,),
     "attention.sliding_window": (0,), "attention.scale": (0,), "attention.clamp_kqv": (0,), "logit_scale": (0, 1),
     "residual_scale": (0, 1), "embedding_scale": (0, 1), "rope.scaling.factor": (0, 1), "rope.scale_linear": (0, 1),
-    "rope.scaling.attn_factor": (0, 1), "attention.max_alibi_bias": (0,), "tensor_data_layout": ("Meta AI original pth",),
-    "use_parallel_residual": (False,),
+    "rope.scaling.attn_factor": (0, 1), "attention.max_alibi_bias": (0,),
+    "tensor_data_layout": ("Meta AI original pth",), "use_parallel_residual": (False,),
 }  # fmt: skip
 """Entries that are followed by doing nothing, as long as they have one of these values."""
 
