@@ -1,16 +1,14 @@
-"""GGUF files of a tokenizer with next to no model, and llama.cpp to say which ids it gives a text."""
+"""GGUF files of a tokenizer with next to no model."""
 
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
-import pytest
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
@@ -46,30 +44,6 @@ def write_gguf(path: Path, values: Mapping[str, Any]) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
-
-
-class VocabularyEngine:
-    """llama.cpp's tokenizer of a GGUF file. Skips the test where llama.cpp is not installed."""
-
-    def __init__(self, file: Path) -> None:
-        xllamacpp = pytest.importorskip("xllamacpp")
-        params = xllamacpp.CommonParams()
-        params.model.path = str(file)
-        params.n_ctx, params.n_parallel, params.port, params.verbosity = 64, 1, 0, 0
-        params.warmup = params.fit_params = False
-        params.cpuparams.n_threads = 1
-        self._server = xllamacpp.Server(params)
-
-    def tokenize(self, text: str, *, add_special: bool = False, parse_special: bool = False) -> list[int]:
-        """Ids of a text, with what begins texts if `add_special`, special tokens by name if `parse_special`."""
-        body = {"content": text, "add_special": add_special, "parse_special": parse_special}
-        asked = urllib.request.Request(
-            self._server.listening_address + "/tokenize",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(asked, timeout=60) as answer:
-            return list(json.load(answer)["tokens"])
 
 
 def byte_level(pre: str, **more: Any) -> dict[str, Any]:

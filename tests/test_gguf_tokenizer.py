@@ -17,12 +17,12 @@ from tests.gguf_files import (
     NORMAL,
     UNUSED,
     USER_DEFINED,
-    VocabularyEngine,
     byte_level,
     scored,
     write_gguf,
 )
-from tests.test_gguf import MORE_TEXTS
+from tests.llama_cpp import LlamaCpp
+from tests.test_gguf import MORE_TEXTS, Open
 
 TYPED = ["</s><s>[INST] <<SYS>> <unk> <0x0A>", "<|im_start|>user\nHi<|im_end|>", "<|endoftext|>"]
 FIRST = {"gpt-2", "smollm", "llama-bpe", "dbrx", "qwen2", "tekken", "seed-coder", "bloom", "viking"}
@@ -43,16 +43,16 @@ def random_texts(count: int, seed: int = 0) -> list[str]:
 ALL_TEXTS = ["zebra zebra(zebra)", *MORE_TEXTS, *MIXED, *TYPED, "", *random_texts(60)]
 
 
-def ours_and_theirs(tmp_path: Path, values: dict[str, Any]) -> tuple[Any, VocabularyEngine]:
-    return read_tokenizer(values), VocabularyEngine(write_gguf(tmp_path / "tokenizer.gguf", values))
+def ours_and_theirs(tmp_path: Path, llama_cpp: Open, values: dict[str, Any]) -> tuple[Any, LlamaCpp]:
+    return read_tokenizer(values), llama_cpp(write_gguf(tmp_path / "tokenizer.gguf", values))
 
 
 # --- The same ids ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pre", SPLITS)
-def test_every_known_splitting_gives_llama_cpps_ids(tmp_path: Path, pre: str) -> None:
-    files, engine = ours_and_theirs(tmp_path, byte_level(pre))
+def test_every_known_splitting_gives_llama_cpps_ids(tmp_path: Path, llama_cpp: Open, pre: str) -> None:
+    files, engine = ours_and_theirs(tmp_path, llama_cpp, byte_level(pre))
     differ = [text for text in ALL_TEXTS if files.tokenizer.encode(text) != engine.tokenize(text)]
     if pre == "tekken":  # llama.cpp takes capitals outside ASCII for small letters too; we follow Mistral's own file
         differ = [text for text in differ if not any(one.isupper() and not one.isascii() for one in text)]
@@ -61,9 +61,9 @@ def test_every_known_splitting_gives_llama_cpps_ids(tmp_path: Path, pre: str) ->
 
 
 @pytest.mark.parametrize("prefix", [None, True, False])
-def test_scores_give_llama_cpps_ids(tmp_path: Path, prefix: bool | None) -> None:
+def test_scores_give_llama_cpps_ids(tmp_path: Path, llama_cpp: Open, prefix: bool | None) -> None:
     values = scored() if prefix is None else scored(**{"tokenizer.ggml.add_space_prefix": prefix})
-    files, engine = ours_and_theirs(tmp_path, values)
+    files, engine = ours_and_theirs(tmp_path, llama_cpp, values)
     runs = [letter * count + end for letter in " a7" for count in range(20) for end in ("", "b")]
     for text in [*ALL_TEXTS, *runs]:
         assert files.tokenizer.encode(text) == engine.tokenize(text), text
@@ -84,11 +84,11 @@ def test_each_way_of_splitting_is_told_apart() -> None:
     assert sorted(found.values()) == sorted(FIRST)
 
 
-def test_control_tokens_come_from_ids_alone_and_user_defined_ones_from_text(tmp_path: Path) -> None:
+def test_control_tokens_come_from_ids_alone_and_user_defined_ones_from_text(tmp_path: Path, llama_cpp: Open) -> None:
     values = byte_level("smollm")
     values["tokenizer.ggml.tokens"] += ["<extra>", "  \t  "]
     values["tokenizer.ggml.token_type"] += [USER_DEFINED, USER_DEFINED]
-    files, engine = ours_and_theirs(tmp_path, values)
+    files, engine = ours_and_theirs(tmp_path, llama_cpp, values)
     count = len(values["tokenizer.ggml.tokens"])
     for text in (*TYPED, "a<extra>b", "x  \t  y", "<extra><extra>"):
         assert files.tokenizer.encode(text) == engine.tokenize(text), text

@@ -21,7 +21,8 @@ from litellama.sentencepiece import read_sentencepiece
 from litellama.tokenizer import Tokenizer
 from litellama.tokenizer_files import read_tokenizer
 from tests.folders import llama2_config, llama2_tokenizer, write_folder
-from tests.gguf_files import VocabularyEngine, write_gguf
+from tests.gguf_files import write_gguf
+from tests.test_gguf import Open
 
 MODEL = Path(__file__).parent / "data" / "sentencepiece.model"
 IDS: dict[str, list[int]] = json.loads(MODEL.with_suffix(".json").read_text(encoding="utf-8"))
@@ -48,13 +49,13 @@ def test_the_library_itself_says_so_where_it_is_installed() -> None:
     assert {text: processor.encode(text) for text in IDS} == IDS
 
 
-def test_llama_cpp_gives_the_same_ids(tmp_path: Path) -> None:
+def test_llama_cpp_gives_the_same_ids(tmp_path: Path, llama_cpp: Open) -> None:
     model = read_sentencepiece(MODEL)
     values = {
         "tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": model.texts, "tokenizer.ggml.scores": model.scores,
         "tokenizer.ggml.token_type": model.kinds, "tokenizer.ggml.bos_token_id": 1, "tokenizer.ggml.eos_token_id": 2,
     }  # fmt: skip
-    engine = VocabularyEngine(write_gguf(tmp_path / "tokenizer.gguf", values))
+    engine = llama_cpp(write_gguf(tmp_path / "tokenizer.gguf", values))
     assert [text for text, ids in IDS.items() if engine.tokenize(text) != ids] == []
 
 

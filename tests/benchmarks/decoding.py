@@ -6,7 +6,7 @@ how many tokens forty conversations get from one engine, against forty threads.
 The same random weights of LiteLlama-460M's shape for all, written to a temporary folder and exported for llama.cpp
 (3 GB of disk, some minutes). Each round runs everybody in turn; medians, with the lowest and the highest. The forty
 conversations are TinyTown's. llama.cpp is the package xllamacpp's, whose wheel for Linux is built for every x86-64
-processor with AVX2, not for the one at hand. Needs the extras `bench`, `export` and `dev`.
+processor with AVX2, not for the one at hand. Needs the extras `bench` and `dev`.
 """
 
 from __future__ import annotations
