@@ -1,15 +1,13 @@
-"""A model's weights from PyTorch's pickles (`pytorch_model.bin`) to safetensors: once, and in a process of their own.
+"""A model's weights from PyTorch's pickles to safetensors: once, and in a process of their own (pickle_process.py).
 
-A pickle is a program that builds what it holds, and may build harm instead. So another process reads it, with torch's
-`weights_only`, which knows tensors and nothing else; besides, that process may open no socket, start no program and
-write no file but the new weights. What it writes is checked like any other checkpoint before it gets its name.
+The pickles are `pytorch_model.bin` of Hugging Face's folders, or `consolidated.00.pth` as Meta ships LLaMA 2. What the
+other process writes is checked like any other checkpoint before it gets its name.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -20,16 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
-
+from litellama import meta_format
 from litellama.config import ModelConfig
 from litellama.folder import (
     CARD,
     CONFIG,
     MANIFEST,
+    SENTENCEPIECE,
     SHARD_INDEX,
     WEIGHTS,
     CheckpointError,
@@ -46,7 +41,9 @@ from litellama.folder import (
     write_json,
     write_manifest,
 )
-from litellama.weight_files import COMPUTED, PICKLE, PICKLE_INDEX, SafetensorsWeights, read_model
+from litellama.pickle_process import META, TO
+from litellama.tokenizer_files import TokenizerFiles, has_tokenizer, read_tokenizer
+from litellama.weight_files import METAS, PICKLE, PICKLE_INDEX, SafetensorsWeights, read_model
 
 COPIED = (".json", ".txt", ".jinja", ".md", ".model")  # what goes along to a new folder, beside licences
 LICENCES = ("LICENSE", "LICENCE", "NOTICE")
@@ -70,7 +67,12 @@ def pickles(folder: str | Path) -> list[Path]:
         return [folder / PICKLE]
     if (folder / PICKLE_INDEX).is_file():
         return [required(folder / name) for name in shard_names(folder / PICKLE_INDEX)]
-    raise CheckpointError(f"{folder.name} holds neither {PICKLE} nor {PICKLE_INDEX}; there is nothing to convert")
+    if found := meta_format.shards(folder):
+        required(folder / meta_format.PARAMS)
+        return found
+    raise CheckpointError(
+        f"{folder.name} holds neither {PICKLE}, {PICKLE_INDEX} nor {METAS}; there is nothing to convert"
+    )
 
 
 def convert(folder: str | Path, out: str | Path | None = None) -> Iterator[Written]:
@@ -81,7 +83,12 @@ def convert(folder: str | Path, out: str | Path | None = None) -> Iterator[Writt
     """
     folder = existing_folder(Path(folder))
     sources = pickles(folder)
-    config = ModelConfig.from_hf(read_json(folder / CONFIG))
+    try:
+        model = _source(folder, sources)
+    except CheckpointError:
+        raise
+    except ValueError as wrong:
+        raise CheckpointError(f"{folder.name}: {wrong}") from None
     verify_manifest(folder)
     size, target = sum(path.stat().st_size for path in sources), Path(folder if out is None else out).absolute()
     if out is not None and target.exists():
@@ -89,15 +96,53 @@ def convert(folder: str | Path, out: str | Path | None = None) -> Iterator[Writt
     _check_room(target, size)
     if out is None:
         with _hidden_folder(folder) as new:
-            yield from _write_weights(sources, config, new)
+            yield from _write_weights(model, new)
             _move(new, folder, {PICKLE_INDEX, *(path.name for path in sources)})
         return
     with replacing_folder(target) as new:
-        yield from _write_weights(sources, config, new)
+        yield from _write_weights(model, new)
         for path in sorted(folder.iterdir()):
             if path.is_file() and path.name not in (MANIFEST, CARD, PICKLE_INDEX) and _goes_along(path):
                 shutil.copyfile(path, new / path.name)
         write_manifest(new, sorted(files_read(new)))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is converted: pickles, their config.json, and into how many files. Of Meta's, config.json may have to be
+    written, and the tokenizer to be copied into the folder."""
+
+    pickles: list[Path]
+    values: dict[str, Any]
+    count: int
+    is_metas: bool = False
+    writes_config: bool = False
+    tokenizer: Path | None = None
+
+
+def _source(folder: Path, sources: list[Path]) -> _Source:
+    if not meta_format.SHARD.fullmatch(sources[0].name):
+        values = read_json(folder / CONFIG)
+        ModelConfig.from_hf(values)
+        return _Source(sources, values, len(sources))
+    files, tokenizer = _metas_tokenizer(folder)
+    has_config = (folder / CONFIG).is_file()
+    values = read_json(folder / CONFIG) if has_config else meta_format.config_values(folder, files)
+    count = len(meta_format.groups(ModelConfig.from_hf(values)))
+    return _Source(sources, values, count, is_metas=True, writes_config=not has_config, tokenizer=tokenizer)
+
+
+def _metas_tokenizer(folder: Path) -> tuple[TokenizerFiles, Path | None]:
+    """The tokenizer, and where it has to be copied from if it isn't in the folder."""
+    if has_tokenizer(folder):
+        return read_tokenizer(folder), None
+    outside = folder.absolute().parent / SENTENCEPIECE  # Meta's download puts one beside the folders of all sizes
+    if not outside.is_file():
+        raise CheckpointError(
+            f"neither {folder.name} nor the folder around it has a {SENTENCEPIECE}; Meta ships one with the model, so "
+            f"copy it into {folder.name}"
+        )
+    return read_tokenizer(outside.parent), outside
 
 
 def _goes_along(path: Path) -> bool:
@@ -119,12 +164,12 @@ def _hidden_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _write_weights(sources: list[Path], config: ModelConfig, new: Path) -> Iterator[Written]:
-    """Have each pickle turned into a file of `new`, and make sure that together they are the model."""
+def _write_weights(model: _Source, new: Path) -> Iterator[Written]:
+    """Have the pickles turned into files of `new`, and make sure that together they are the model."""
     places: dict[str, str] = {}
-    count = len(sources)
+    count = model.count
     names = [WEIGHTS] if count == 1 else [f"model-{one:05}-of-{count:05}.safetensors" for one in range(1, count + 1)]
-    with closing(_run(sources, [new / name for name in names])) as done:
+    with closing(_run(model, [new / name for name in names])) as done:
         for number, (name, weights) in enumerate(zip(names, done, strict=True), 1):
             places |= dict.fromkeys(weights, name)
             write_file(new / name, lambda path: None)  # it is written; now down to the disk
@@ -133,7 +178,11 @@ def _write_weights(sources: list[Path], config: ModelConfig, new: Path) -> Itera
         size = sum(path.stat().st_size for path in new.iterdir())
         index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(places.items()))}
         write_file(new / SHARD_INDEX, lambda path: write_json(path, index))
-    read_model(SafetensorsWeights(new), config, None)
+    if model.writes_config:
+        write_file(new / CONFIG, lambda path: write_json(path, model.values))
+    if model.tokenizer:
+        shutil.copyfile(model.tokenizer, new / model.tokenizer.name)
+    read_model(SafetensorsWeights(new), ModelConfig.from_hf(model.values), None)
 
 
 def _move(new: Path, folder: Path, pickled: set[str]) -> None:
@@ -146,18 +195,24 @@ def _move(new: Path, folder: Path, pickled: set[str]) -> None:
     write_manifest(folder, sorted((files_read(folder) | (read_manifest(folder) or {}).keys()) - pickled))
 
 
-def _run(sources: list[Path], targets: list[Path]) -> Generator[list[str], None, None]:
-    """Convert pickles in one process of its own; for each, as it is done, the names of its weights."""
+def _run(model: _Source, targets: list[Path]) -> Generator[list[str], None, None]:
+    """Convert pickles in one process of its own; for each target, as it is done, the names of its weights."""
     paths = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
-    pairs = [str(path.absolute()) for pair in zip(sources, targets, strict=True) for path in pair]
+    sources, written = ([str(path.absolute()) for path in some] for some in (model.pickles, targets))
+    if model.is_metas:
+        told = [META, json.dumps(model.values), *sources, TO, *written]
+        labels = [model.pickles[0]] * len(targets)
+    else:
+        told = [path for pair in zip(sources, written, strict=True) for path in pair]
+        labels = model.pickles
     with subprocess.Popen(
-        [sys.executable, "-m", "litellama.conversion", *pairs],
+        [sys.executable, "-m", "litellama.pickle_process", *told],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8",
     ) as process:  # fmt: skip
         try:
             assert process.stdout is not None
-            for source in sources:
+            for source in labels:
                 line = process.stdout.readline()
                 if not line:
                     line = json.dumps({"problem": f"the process that read it ended with status {process.wait()}"})
@@ -168,84 +223,3 @@ def _run(sources: list[Path], targets: list[Path]) -> Generator[list[str], None,
                 yield answer["names"]
         finally:
             process.kill()
-
-
-# --- In the other process --------------------------------------------------------------------------------------------
-
-
-def main(*pairs: str) -> None:
-    """Turn pickles into safetensors files, `pairs` being one path of each by turns; for each print a line of JSON."""
-    confine()
-    for source, target in zip(pairs[::2], pairs[1::2], strict=True):
-        print(json.dumps(answer(source, target)), flush=True)
-
-
-def answer(source: str, target: str) -> dict[str, Any]:
-    """Turn one pickle into a safetensors file: {"names": [...]} of its weights, or {"problem": what is wrong}."""
-    try:
-        weights = _weights(_load(source))
-        save_file(weights, target, metadata={"format": "pt"})
-    except Exception as wrong:  # whatever a forged file may make a reader raise, it is told the same way
-        return {"problem": _in_words(wrong)}
-    return {"names": sorted(weights)}
-
-
-def confine() -> None:
-    """Forbid this process, once and for all, to open sockets, start programs, and write files from Python."""
-    sys.dont_write_bytecode = True
-    sys.addaudithook(_refuse)
-
-
-def _refuse(event: str, details: tuple[Any, ...]) -> None:
-    if re.match(
-        r"socket\.|subprocess\.|os\.(exec|fork|spawn|posix_spawn|system|startfile|remove|rename|mkdir|rmdir|link|symlink"
-        r"|truncate|chmod|chown|putenv|kill)", event
-    ):  # fmt: skip
-        raise PermissionError(f"it asks for {event}")
-    if event == "open" and isinstance(details[2], int) and details[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-        raise PermissionError("it asks to write a file")
-
-
-class _Refused(ValueError):
-    """What a pickle holds that no model needs, in words for people."""
-
-
-def _load(source: str) -> object:
-    try:
-        return torch.load(source, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError as wrong:
-        if "mmap can only be used with files saved with" not in str(wrong):
-            raise
-        return torch.load(source, map_location="cpu", weights_only=True)  # written before PyTorch 1.6
-
-
-def _weights(loaded: object) -> dict[str, Tensor]:
-    """The tensors, each with memory of its own, but for those that the config determines."""
-    if not isinstance(loaded, dict) or not all(isinstance(name, str) for name in loaded):
-        raise _Refused("it holds no weights by name")
-    weights: dict[str, Tensor] = {}
-    for name, value in loaded.items():
-        if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized:
-            raise _Refused(f"{name} in it is no plain tensor")
-        if value.untyped_storage().nbytes() < value.nbytes:  # one number given out as a million, to fill the memory
-            raise _Refused(f"{name} in it claims more numbers than there are")
-        if not name.endswith(COMPUTED):
-            weights[name] = value.detach().contiguous()
-    owners: dict[int, str] = {}
-    for name, weight in weights.items():
-        if owners.setdefault(weight.untyped_storage().data_ptr(), name) != name:
-            weights[name] = weight.clone()  # a head that is the embedding's own memory
-    return weights
-
-
-def _in_words(wrong: Exception) -> str:
-    """One sentence; never torch's own, which advises to read the file without protection."""
-    if found := re.search(r"unsupported global:? (?:global )?([\w.]+)", str(wrong), re.IGNORECASE):
-        return f"it asks for {found[1]}, which no weights need, so it may be harmful; nothing of it was run"
-    if isinstance(wrong, _Refused | PermissionError | SafetensorError | MemoryError):
-        return str(wrong) or "there is too little memory"
-    return "it is damaged, or not what PyTorch writes as weights"
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

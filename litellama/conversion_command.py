@@ -19,7 +19,8 @@ def convert(
     out: Annotated[Path | None, typer.Option(help="A new folder for the model; without it, the same folder.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
-    """Turn a model's pytorch_model.bin into safetensors, once, in a process that can do no harm."""
+    """Turn a model's pytorch_model.bin, or Meta's consolidated.00.pth, into safetensors: once, in a process that can do
+    no harm."""
     if not folder.is_dir() and folder.name == str(folder):
         folder = checkpoints_folder() / folder
     try:

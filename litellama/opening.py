@@ -38,7 +38,7 @@ from litellama.gguf.weights import GGUFWeights, rotary_factors
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 from litellama.tokenizer_files import TokenizerFiles, has_tokenizer, read_tokenizer
-from litellama.weight_files import SafetensorsWeights, WeightSource, read_model
+from litellama.weight_files import METAS, SafetensorsWeights, WeightSource, read_model, weight_paths
 
 VERIFIED = "Every file matches the manifest that was written when this model was saved."
 UNVERIFIED = "This folder has no manifest, so the lab could not verify that its files are the ones its makers wrote."
@@ -118,6 +118,8 @@ def open_checkpoint(
     path = checkpoint_path(Path(path))
     if path.is_file():
         return _open_file(path, dtype, device, precision)
+    if (path / METAS).is_file() and not (path / CONFIG).is_file():
+        weight_paths(path)  # raises what to do: Meta's folders have no config.json before they are converted
     with verifying(path) as verified:
         try:
             config = ModelConfig.from_hf(read_json(path / CONFIG))

@@ -24,6 +24,7 @@ from litellama.model import LiteLlama, empty_model, rotary_frequencies
 from litellama.quantize import MatrixRows, keep_weights
 
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+METAS = "consolidated.00.pth"  # the first of the files in which Meta ships LLaMA 2
 COMPUTED = "rotary_emb.inv_freq"  # stored by older engines; the config determines it
 AT_ONCE = 2**19  # numbers that are converted together
 
@@ -238,7 +239,7 @@ def weight_paths(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     if (folder / SHARD_INDEX).is_file():
         return [required(folder / name) for name in shard_names(folder / SHARD_INDEX)]
-    if pickle := next((name for name in (PICKLE, PICKLE_INDEX) if (folder / name).is_file()), None):
+    if pickle := next((name for name in (PICKLE, PICKLE_INDEX, METAS) if (folder / name).is_file()), None):
         raise CheckpointError(
             f"{folder.name} has its weights only as a pickle ({pickle}), a format that can run code when it is read; "
             f"`python -m litellama convert {folder}` turns it into safetensors, once"

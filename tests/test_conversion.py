@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from litellama import conversion, conversion_command
+from litellama import conversion, conversion_command, pickle_process
 from litellama.__main__ import main
 from litellama.checkpoint import CheckpointError, open_checkpoint
 from litellama.conversion import convert, pickles
@@ -207,7 +207,7 @@ def test_a_pickle_of_anything_but_weights_is_refused_in_words(
     """In this process, for its speed; the tests above and below are of the other one."""
     folder = make(tmp_path / "m")
     break_it(folder)
-    answer = conversion.answer(str(folder / "pytorch_model.bin"), str(tmp_path / "new"))
+    answer = pickle_process.answer(str(folder / "pytorch_model.bin"), str(tmp_path / "new"))
     assert answer.keys() == {"problem"}
     assert says in answer["problem"]
     assert "\n" not in answer["problem"]
@@ -281,7 +281,7 @@ ACTS = (
 )  # fmt: skip
 PROGRAM = """
 import os, socket, subprocess, sys
-from litellama.conversion import confine
+from litellama.pickle_process import confine
 confine()
 harm = sys.argv[1]
 for act in sys.argv[2:]:
@@ -308,9 +308,9 @@ def test_the_process_that_reads_pickles_can_do_nothing_else(tmp_path: Path) -> N
 
 def test_it_is_confined_before_the_first_pickle(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     done: list[object] = []
-    monkeypatch.setattr(conversion, "confine", lambda: done.append("confined"))
-    monkeypatch.setattr(conversion, "answer", lambda *pair: done.append(pair))
-    conversion.main("a", "b", "c", "d")
+    monkeypatch.setattr(pickle_process, "confine", lambda: done.append("confined"))
+    monkeypatch.setattr(pickle_process, "answer", lambda *pair: done.append(pair))
+    pickle_process.main("a", "b", "c", "d")
     assert done == ["confined", ("a", "b"), ("c", "d")]
     assert capsys.readouterr().out == "null\nnull\n"
 

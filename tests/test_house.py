@@ -40,7 +40,17 @@ LAYERS = [
     {"decoding"},
     {"generate"},
     {"engine", "chat", "chat_forms", "chat_template"},
-    {"weight_files", "opening", "checkpoint", "precision", "hub", "archive", "conversion"},
+    {
+        "weight_files",
+        "opening",
+        "checkpoint",
+        "precision",
+        "hub",
+        "archive",
+        "conversion",
+        "meta_format",
+        "pickle_process",
+    },
     {
         "training",
         "explain",
