@@ -155,7 +155,7 @@ def test_without_a_task_it_lists_them(copy: Copy, asked: list[str]) -> None:
 def test_the_projects_own_tasks_are_listed(copy: Copy) -> None:
     shutil.copy(ROOT / "pixi.toml", copy.folder / "pixi.toml")
     listed = re.findall(r"^  (\w+)  +\S", copy.run().stdout, re.MULTILINE)
-    assert listed == ["app", "lab", "train", "test", "lint"]
+    assert listed == ["app", "models", "lab", "train", "test", "lint"]
 
 
 def test_unknown_task(copy: Copy) -> None:
