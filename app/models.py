@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from app.engines import RemoteEngine, RemoteModel
+from app.settings import knob_defaults
 from app.trouble import is_want_of_memory, told_once
 from app.words import Problem
 from litellama.checkpoint import (
@@ -87,7 +88,7 @@ class Model:
             "verified": opened.verified, "tinytown": str(card.get("corpus")).startswith("tinytown"), "form": form.kind,
             "litellama": form.kind == "questions" and is_litellama(opened.config), "trouble": form.trouble,
             "trust": card.get("trust") if opened.verified else None,
-            "corrected": opened.corrected and asdict(opened.corrected),
+            "corrected": opened.corrected and asdict(opened.corrected), "knobs": knob_defaults(opened.sampling),
         }  # fmt: skip
 
 
