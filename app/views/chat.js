@@ -324,11 +324,11 @@ lab.chat = (element, trigger, props, watch) => {
   find(".lab-stop").addEventListener("click", () => { stop(); box.focus(); });
   find(".lab-clear").addEventListener("click", clear);
   find(".lab-cancel").addEventListener("click", () => edit(false));
-  lab.withModel(({ tinytown, form, litellama, trouble, engine }) => {
-    const { examples, why, title } = props.welcomes[engine ? "elsewhere" : tinytown ? "tinytown" : form];
+  lab.withModel(({ tinytown, form, small, litellama, trouble, engine, parameters }) => {
+    const { examples, why, title } = props.welcomes[engine ? "elsewhere" : tinytown ? "tinytown" : small ? "small" : form];
     if (title) lab.say(find(".lab-welcome h2"), title);
     if (engine) box.dataset.placeholder = "chat.message";  // it may speak other languages than English
-    lab.say(find(".lab-welcome-why"), trouble ? "chat.template_unread" : why, { trouble, where: engine });
+    lab.say(find(".lab-welcome-why"), trouble ? "chat.template_unread" : why, { trouble, where: engine, count: parameters });
     const known = find(".lab-welcome-known");
     if (litellama) known.append(lab.make("p", {}, ...replies.said([["chat.litellama"]])), lab.make("ul", {}, ...props.litellama.map(sourced)));
     for (const [caption, text] of examples) {

