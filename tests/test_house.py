@@ -28,6 +28,7 @@ LAYERS = [
         "config",
         "tokenizer",
         "sampling",
+        "sampling_defaults",
         "folder",
         "score_merges",
         "sentencepiece",

@@ -17,6 +17,7 @@ from pathlib import Path
 from litellama.config import ModelConfig
 from litellama.folder import (
     CONFIG,
+    GGUF,
     MANIFEST,
     CheckpointError,
     files_read,
@@ -27,11 +28,10 @@ from litellama.folder import (
 )
 from litellama.hub.asking import HubError
 from litellama.hub.news import Begun, Done, News, Received
-from litellama.opening import is_whole
+from litellama.opening import config_of, is_whole
 
 BLOCK = 16 * 2**20
 ROOM_LEFT = 64 * 2**20  # bytes that copying leaves free
-MAGIC = b"GGUF"
 TEXTS = ("README.md", "LICENSE", "LICENSE.txt", "USE_POLICY.md")
 
 
@@ -47,7 +47,7 @@ class LocalModel:
 
     @property
     def is_file(self) -> bool:
-        return self.path.suffix.lower() == ".gguf"
+        return self.path.is_file()
 
 
 def find_local(typed: str, models: Path) -> LocalModel:
@@ -98,10 +98,9 @@ def add_local(model: LocalModel) -> Generator[News, None, None]:
 
 
 def _gguf(path: Path) -> tuple[Path, ...]:
-    with open(path, "rb") as file:
-        begins = file.read(len(MAGIC))
-    if path.suffix.lower() != ".gguf" or begins != MAGIC:
+    if path.suffix.lower() != GGUF:
         raise CheckpointError("a .gguf file was expected, or a folder with config.json, tokenizer and safetensors")
+    config_of(path)  # its header can be read, and is that of a Llama
     return (path,)
 
 
