@@ -347,6 +347,7 @@ lab.chat = (element, trigger, props, watch) => {
 
   const beside = lab.beside({
     element, trigger, replies, temperature: props.knobs.temperature,
+    penaltyIsTurned: () => "repetition_penalty" in turnedKnobs(),
     switched: () => {
       edit(false);
       lab.closeCard();
