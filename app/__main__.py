@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING
 import uvicorn
 from anyio.to_thread import current_default_thread_limiter
 
-from app.options import CLASS_PASSWORD, DEFAULT_PORT, KEY, LOOPBACK, TEACHER_PASSWORD, is_plain, parse_options
+from app.options import (
+    CLASS_PASSWORD,
+    DEFAULT_PORT,
+    KEY,
+    LOOPBACK,
+    TEACHER_PASSWORD,
+    first_checkpoints,
+    is_plain,
+    parse_options,
+)
 from app.running import Mark, announced, found, own_folder
 from app.window import open_window
 
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
 
     from app.engines import RemoteEngine
     from app.session import Session
+    from litellama.opening import Opened
 
 PORTS_TO_TRY = 100
 THREADS = 100  # forty for replies, each of which may wait for its model, and enough for what pages ask meanwhile
@@ -137,6 +147,21 @@ def open_engines(options: argparse.Namespace) -> list[RemoteEngine]:
     return engines
 
 
+def open_first(options: argparse.Namespace) -> Opened:
+    """The model that the page opens with. Where the fetched one can't be opened, the terminal says why."""
+    from litellama.folder import checkpoints_folder
+    from litellama.hub.packaged import SMOLLM2
+    from litellama.precision import open_for_use
+
+    *better, last = first_checkpoints(options, checkpoints_folder() / SMOLLM2.name)
+    for folder in better:
+        try:
+            return open_for_use(folder)
+        except (OSError, ValueError, RuntimeError, MemoryError) as error:
+            log.warning("%s can't be opened, so the lab begins with %s: %s", folder.name, last.name, error)
+    return open_for_use(last)
+
+
 def open_classroom(session: Session, options: argparse.Namespace, port: int) -> tuple[FastAPI, str, str]:
     """The app for a class, the teacher's address, and what the terminal shows. Passwords are never logged."""
     from app.addresses import class_begins, host_names, lan_addresses, new_password
@@ -164,10 +189,9 @@ def serve(listener: socket.socket, options: argparse.Namespace, address: str, ma
     from app.server import create_app
     from app.session import Session
     from litellama.checkpoint import checkpoints_folder
-    from litellama.precision import open_for_use
 
     models = options.models or checkpoints_folder()
-    session = Session(open_for_use(options.checkpoint), models, engines=open_engines(options))
+    session = Session(open_first(options), models, engines=open_engines(options))
     session.models.elsewhere()  # asked before anybody waits for it
     if options.classroom:
         app, address, said = open_classroom(session, options, listener.getsockname()[1])

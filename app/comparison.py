@@ -27,8 +27,9 @@ from litellama.footprint.scores import NOT_COUNTED, TASKS, chance, scores
 from litellama.footprint.use import grids, pues
 
 MODELS = {
-    "tinytown": "TinyTown", "litellama-460m": "LiteLlama 460M", "tinyllama-1.1b": "TinyLlama 1.1B",
-    "llama2-7b": "LLaMA 2 7B", "llama2-13b": "LLaMA 2 13B", "llama2-70b": "LLaMA 2 70B",
+    "tinytown": "TinyTown", "smollm2-135m": "SmolLM2 135M", "litellama-460m": "LiteLlama 460M",
+    "tinyllama-1.1b": "TinyLlama 1.1B", "llama2-7b": "LLaMA 2 7B", "llama2-13b": "LLaMA 2 13B",
+    "llama2-70b": "LLaMA 2 70B",
 }  # fmt: skip
 PRECISIONS = ("float32", "float16", "int8", "int4")
 LIMITS = {"context": 4096, "batch": 64, "prompt": 2048, "answer": 2048, "replies": 10_000_000}

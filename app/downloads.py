@@ -1,7 +1,8 @@
-"""Models fetched from the Hugging Face hub when a page asks for one of a short list: one at a time, whoever asked.
+"""Models fetched when a page asks for one (`app.sources`): one at a time, whoever asked.
 
-Only a server that nobody else can reach offers this (`create_app`'s `downloads`), and nothing is asked of the network
-before somebody presses a button. What the hub states is shown before anything large is fetched.
+Only a server that nobody else can reach offers this (`create_app`'s `downloads`), or a class's to its teacher, who
+can't name files of the machine. Nothing is asked of the network before somebody presses a button, and what would be
+fetched is shown before anything large is.
 """
 
 from __future__ import annotations
@@ -15,15 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from app.sources import Found, Source, read_source
 from app.trouble import told_once
 from app.words import Problem
-from litellama.footprint.facts import fact
 from litellama.hub.asking import HubError
-from litellama.hub.fetch import check_room, convert, discard, fetch, free_room, is_unconverted, kept_bytes, standing
-from litellama.hub.listing import Listing, look_up
-from litellama.hub.news import News, Received, Verifying, Waiting
+from litellama.hub.fetch import free_room
+from litellama.hub.news import Converting, News, Received, Verifying, Waiting
 
-BYTES_PER_WEIGHT = 2  # as all three are stored
 SECONDS_TO_END = 5
 SECONDS_OF_SPEED = 1.0
 
@@ -33,54 +32,20 @@ PROBLEMS = {  # by the kind of a `HubError`
     "not_found": "problem.hub_gone", "revision": "problem.hub_gone", "content": "problem.hub_content",
     "damaged": "problem.hub_damaged", "disk": "problem.hub_disk", "exists": "problem.hub_exists",
     "locked": "problem.hub_locked", "conversion": "problem.hub_conversion",
+    "pip": "problem.package_pip", "index": "problem.package_index", "certificate": "problem.package_certificate",
+    "package": "problem.package_damaged", "room": "problem.model_room", "local": "problem.model_local",
 }  # fmt: skip
 
 log = logging.getLogger("litellama.app")
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A model that a page may ask for, and the facts that say how large it is and how it is licensed."""
-
-    repo: str
-    title: str
-    weights: str
-    licence: str
-    gated: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        weights, licence = fact(self.weights), fact(self.licence)
-        return {
-            "repo": self.repo, "title": self.title, "gated": self.gated, "licence": licence.value,
-            "weights": weights.number, "bytes": weights.number * BYTES_PER_WEIGHT,
-        }  # fmt: skip
-
-
-OFFERS = (
-    Offer(
-        "ahxt/LiteLlama-460M-1T", "LiteLlama-460M",
-        "2-1-litellama-architecture-and-files.litellama-460m-1t.parameter-count-exact",
-        "2-2-litellama-training-and-card.litellama-460m-1t.licence",
-    ),
-    Offer(
-        "TinyLlama/TinyLlama-1.1B-Chat-v1.0", "TinyLlama-1.1B-Chat", "3-peers.tinyllama-1-1b.parameter-count-exact",
-        "6-9-licences.tinyllama-1-1b.licence",
-    ),
-    Offer(
-        "meta-llama/Llama-2-7b-chat-hf", "LLaMA 2 7B Chat",
-        "1-1-llama-2-architecture.llama-2-7b.parameter-count-exact", "6-9-licences.llama-2.licence", gated=True,
-    ),
-)  # fmt: skip
 
 
 @dataclass
 class Job:
     """One download. `state`: asking, asked, fetching, converting, ended, there, stopped or failed."""
 
-    offer: Offer
+    source: Source
     state: str = "asking"
-    listing: Listing | None = None
-    replaces: bool = False
+    found: Found | None = None
     news: News | None = None
     done: int = 0
     problem: Problem | None = None
@@ -111,8 +76,10 @@ class Job:
 class Downloads:
     """The download there is, and what a page may ask of it. Safe to be used by many threads."""
 
-    def __init__(self, models: Path) -> None:
+    def __init__(self, models: Path, local: bool = False) -> None:
+        """With `local`, files and folders of this machine can be added to `models`."""
         self._models = models
+        self._local = local
         self._job: Job | None = None
         self._lock = threading.Lock()
 
@@ -124,12 +91,10 @@ class Downloads:
         with self._lock:
             job = self._job
             if action == "ask":
-                offer = next((offer for offer in OFFERS if offer.repo == sent.get("repo")), None)
-                if offer is None:
-                    raise Problem("problem.request")
+                source = read_source(sent.get("repo"), self._models, self._local)
                 if job is not None and job.is_busy:
                     raise Problem("problem.download_busy")
-                self._job = job = Job(offer)
+                self._job = job = Job(source)
                 self._begin(job, self._ask)
             elif action in ("start", "cancel", "discard") and job is not None:
                 self._obey(job, str(action))
@@ -159,7 +124,7 @@ class Downloads:
         elif job.is_busy:
             raise Problem("problem.download_busy")
         else:
-            discard(self._folder(job))
+            job.source.discard()
             self._job = None
 
     def _begin(self, job: Job, work: Callable[[Job], str]) -> None:
@@ -172,9 +137,9 @@ class Downloads:
         try:
             state = work(job)
         except HubError as error:
-            log.warning("%s was not fetched: %s", job.offer.repo, error)
+            log.warning("%s was not fetched: %s", job.source.key, error)
             with self._lock:
-                job.state, job.problem = "failed", self._told(job, error.kind)
+                job.state, job.problem = "failed", self._told(job, error)
         except Exception as error:
             number = told_once("a download", error, str(error))
             with self._lock:
@@ -184,58 +149,47 @@ class Downloads:
                 job.state = state
 
     def _ask(self, job: Job) -> str:
-        listing = look_up(job.offer.repo)
-        job.listing = listing
-        found = standing(listing, self._folder(job))
-        if found == "same":  # unless the server ended before its weights were converted
-            return "asked" if is_unconverted(self._folder(job)) else "there"
-        job.replaces = found == "other_commit"
-        check_room(listing, self._folder(job))
-        return "asked"
+        job.found = found = job.source.look()
+        return "there" if found.is_there else "asked"
 
     def _fetch(self, job: Job) -> str:
-        assert job.listing is not None
-        with closing(fetch(job.listing, self._folder(job))) as newses:
+        with closing(job.source.bring()) as newses:
             for news in newses:
                 with self._lock:
                     job.hear(news, time.monotonic())
-                if job.wishes_end.is_set():
+                    if isinstance(news, Converting):
+                        job.state = "converting"
+                if job.wishes_end.is_set() and job.state != "converting":
                     return "stopped"
-        if is_unconverted(self._folder(job)):
-            with self._lock:
-                job.state = "converting"
-            convert(self._folder(job))
         return "ended"
 
-    def _folder(self, job: Job) -> Path:
-        return (self._models / job.offer.repo.partition("/")[2]).absolute()
-
-    def _told(self, job: Job, kind: str) -> Problem:
-        """A `HubError`'s kind in the page's words."""
-        listing, page = job.listing, f"huggingface.co/{job.offer.repo}"
-        size = listing.bytes if listing else job.offer.to_json()["bytes"]
-        free = free_room(self._folder(job))
-        values = {"size": round(size / 1e9, 2), "free": round(free / 1e9, 2)}
-        return Problem(PROBLEMS[kind], name=job.offer.title, page=listing.page if listing else page, **values)
+    def _told(self, job: Job, error: HubError) -> Problem:
+        """A `HubError` in the page's words."""
+        found, source = job.found, job.source
+        size, page = (found.bytes, found.page) if found else (source.bytes, f"huggingface.co/{source.key}")
+        values = {"size": round(size / 1e9, 2), "free": round(free_room(source.folder) / 1e9, 2)}
+        return Problem(PROBLEMS[error.kind], name=source.title, page=page, reason=str(error), **values)
 
     def _seen(self) -> dict[str, Any]:
         job = self._job
         if job is None:
             return {"state": "none"}
-        listing, news = job.listing, job.news
+        found, news, source = job.found, job.news, job.source
         seen: dict[str, Any] = {
-            "state": job.state, "repo": job.offer.repo, "title": job.offer.title, "replaces": job.replaces,
-            "problem": job.problem.to_json() if job.problem else None, "name": self._folder(job).name,
+            "state": job.state, "repo": source.key, "title": source.title, "kind": source.kind,
+            "replaces": found is not None and found.replaces,
+            "problem": job.problem.to_json() if job.problem else None, "name": source.folder.name,
             "waiting": news.seconds if isinstance(news, Waiting) else None,
             "file": news.name if isinstance(news, Received | Verifying) else None,
             "verifying": isinstance(news, Verifying), "ending": job.wishes_end.is_set(),
         }  # fmt: skip
-        if listing is None:
+        if found is None:
             return seen
-        kept = 0 if job.state in ("ended", "there") else kept_bytes(listing, self._folder(job))
-        left = (listing.bytes - job.done) / job.speed if job.speed else None
+        kept = 0 if job.state in ("ended", "there") else source.kept()
+        left = (found.bytes - job.done) / job.speed if job.speed else None
         return seen | {
-            "bytes": listing.bytes, "files": len(listing.files), "licence": listing.licence, "done": job.done,
-            "licence_link": listing.licence_link, "page": listing.page, "conversion": listing.needs_conversion,
-            "free": free_room(self._folder(job)), "kept": kept, "speed": job.speed or None, "seconds_left": left,
+            "bytes": found.bytes, "files": found.files, "licence": found.licence, "done": job.done,
+            "licence_link": found.licence_link, "page": found.page, "conversion": found.conversion,
+            "copied": found.copied, "free": free_room(source.folder), "kept": kept, "speed": job.speed or None,
+            "seconds_left": left,
         }  # fmt: skip

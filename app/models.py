@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from app.engines import RemoteEngine, RemoteModel
+from app.settings import knob_defaults
 from app.trouble import is_want_of_memory, told_once
 from app.words import Problem
 from litellama.checkpoint import (
@@ -28,6 +29,7 @@ from litellama.engine import Engine
 from litellama.memory import free_memory
 from litellama.precision import SHARE_OF_FREE, open_for_use
 from litellama.quantize import resting_bytes
+from litellama.sampling_defaults import MOST_SMALL
 
 MOST_BYTES = 2 * 10**9
 """Of weights held at once, besides the first model's; the one used last stays, however large."""
@@ -85,9 +87,10 @@ class Model:
         return {
             "name": self.name, "title": self.title, "parameters": opened.config.num_parameters,
             "verified": opened.verified, "tinytown": str(card.get("corpus")).startswith("tinytown"), "form": form.kind,
+            "small": form.kind == "template" and opened.config.num_parameters <= MOST_SMALL,
             "litellama": form.kind == "questions" and is_litellama(opened.config), "trouble": form.trouble,
             "trust": card.get("trust") if opened.verified else None,
-            "corrected": opened.corrected and asdict(opened.corrected),
+            "corrected": opened.corrected and asdict(opened.corrected), "knobs": knob_defaults(opened.sampling),
         }  # fmt: skip
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from litellama.hub.packaged import is_there
+
 DEFAULT_PORT = 7860
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 KEY = "LITELLAMA_ENGINE_KEY"
@@ -23,7 +25,11 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--window", action="store_true", help="open a window of its own instead; closing it ends the lab"
     )
-    parser.add_argument("--checkpoint", type=Path, default=DEFAULT_CHECKPOINT, help="folder of the first model")
+    parser.add_argument(
+        "--checkpoint", type=Path,
+        help="folder of the first model (default: SmolLM2-135M-Instruct where it was fetched, TinyTown otherwise and "
+        "for --classroom)",
+    )  # fmt: skip
     parser.add_argument("--models", type=Path, help="folder of the models to choose from (default: checkpoints)")
     parser.add_argument("--no-downloads", action="store_true", help="fetch no models; for a server that many share")
     parser.add_argument(
@@ -67,6 +73,18 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     if options.port is not None and not 0 <= options.port <= 65535:
         parser.error(f"--port is {options.port}; a number from 1 to 65535 was expected, or 0 for any free one")
     return options
+
+
+def first_checkpoints(options: argparse.Namespace, fetched: Path) -> list[Path]:
+    """Folders of the model that the page opens with, the best one first; the next one is for when it can't be opened.
+
+    `fetched` is where the packaged model would be. A class begins with TinyTown, which is right about its world, and so
+    does who chooses among models of another folder, where TinyTown might not be found again.
+    """
+    if options.checkpoint is not None:
+        return [options.checkpoint]
+    plain = options.models is None and not options.classroom
+    return [*([fetched] if plain and is_there(fetched) else []), DEFAULT_CHECKPOINT]
 
 
 OF_THE_START = ("no_browser", "window")

@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from app.downloads import OFFERS
 from app.session import Session
+from app.sources import offered
 from app.tabs import attention, attribution, chat, compare, intervene, layers, page_of, responsibility, step, train
 from app.views import scripts, template, view_address
 from app.words import FALLBACK, all_words
@@ -36,7 +36,7 @@ def build_page(session: Session, downloads: bool = False, classroom: bool = Fals
             apply_default_css=False,
             elem_id="lab-header",
             classroom=classroom,
-            offers=[offer.to_json() for offer in OFFERS] if downloads else [],
+            offers=offered() if downloads else [],
         )
         rooms = []
         with gr.Tabs(elem_id="lab-tabs"):

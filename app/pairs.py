@@ -39,7 +39,12 @@ def read_wish(first: str, settings: object, sent: object) -> Wish:
         raise Problem("problem.request")
     own = read_settings(settings)
     temperature = KNOBS["temperature"].read("temperature", sent.get("temperature"))
-    return Wish((first, model), (own, replace(own, temperature=temperature)), blind, in_turn)
+    penalty = sent.get("repetition_penalty")  # the second model's own, unless the user turned the page's knob
+    penalty = own.repetition_penalty if penalty is None else KNOBS["repetition_penalty"].read(
+        "repetition_penalty", penalty
+    )  # fmt: skip
+    second = replace(own, temperature=temperature, repetition_penalty=penalty)
+    return Wish((first, model), (own, second), blind, in_turn)
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,8 @@ def create_app(
     identity: str | None = None,
 ) -> FastAPI:
     """Everything a browser can reach, around one session. Models that are opened, trained or saved lie in
-    `models_folder`. With `downloads` a page may have models of a short list fetched from the Hugging Face hub, with
-    `uploads` files come from pages. Who serves it closes `state.trainings` and `state.downloads` at the end.
+    `models_folder`. With `downloads` a page may have models fetched, and without a class, files of this machine added;
+    with `uploads` files come from pages. Who serves it closes `state.trainings` and `state.downloads` at the end.
 
     Asked at /lab.json it gives its `identity`, by which `app.running` knows it.
 
@@ -112,7 +112,7 @@ def create_app(
     if uploads:
         add_transfers(app, kept, shelf)
     if downloads:
-        app.state.downloads = add_downloads(app, Downloads(kept))
+        app.state.downloads = add_downloads(app, Downloads(kept, local=room is None))
     if room is None:
         app.state.trainings = add_trainings(app, Trainings(kept, shelf))
     gr.mount_gradio_app(

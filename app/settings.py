@@ -33,6 +33,7 @@ KNOBS = {
     "temperature": Knob(low=0, high=2, step=0.05, default=0.7),
     "top_p": Knob(low=0.05, high=1, step=0.05, default=0.95),
     "top_k": Knob(low=0, high=200, step=1, default=0),
+    "repetition_penalty": Knob(low=1, high=2, step=0.05, default=1),
     "max_tokens": Knob(low=1, high=400, step=1, default=200),
 }
 SEED = Knob(low=0, high=2**31 - 1, step=1, default=0)
@@ -47,18 +48,20 @@ class Settings:
     top_k: int
     max_tokens: int
     seed: int
+    repetition_penalty: float = 1.0
 
     @property
     def sampling(self) -> Sampling:
-        return Sampling(temperature=self.temperature, top_p=self.top_p, top_k=self.top_k)
+        return Sampling(self.temperature, self.top_k, self.top_p, self.repetition_penalty)
 
 
 def read_settings(values: object) -> Settings:
     """Check what the browser sent. A seed of null means: throw a new one, so that the reply can be had again."""
     if not isinstance(values, dict):
         raise Problem("problem.request")
-    numbers = {name: knob.read(name, values.get(name)) for name, knob in KNOBS.items()}
-    seed = values.get("seed")
+    sent: dict[str, Any] = {"repetition_penalty": 1} | values  # who sends none wants none
+    numbers = {name: knob.read(name, sent.get(name)) for name, knob in KNOBS.items()}
+    seed = sent.get("seed")
     seed = secrets.randbelow(100_000) if seed is None else SEED.read("seed", seed)
     return Settings(
         temperature=numbers["temperature"],
@@ -66,7 +69,17 @@ def read_settings(values: object) -> Settings:
         top_k=int(numbers["top_k"]),
         max_tokens=int(numbers["max_tokens"]),
         seed=int(seed),
+        repetition_penalty=numbers["repetition_penalty"],
     )
+
+
+def knob_defaults(sampling: Sampling) -> dict[str, float]:
+    """Where the knobs stand for a model that is sampled so; `max_tokens` doesn't depend on the model."""
+    stated = {
+        "temperature": 0.0 if sampling.greedy else sampling.temperature, "top_p": sampling.top_p,
+        "top_k": sampling.top_k, "repetition_penalty": sampling.repetition_penalty,
+    }  # fmt: skip
+    return {name: min(max(value, KNOBS[name].low), KNOBS[name].high) for name, value in stated.items()}
 
 
 def _short(number: float) -> str:

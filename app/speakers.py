@@ -218,7 +218,8 @@ def _fields(wish: str, settings: Settings) -> dict[str, Any]:
         return {"stream_options": {"include_usage": True}}
     # Servers have defaults of their own for these, and what the sliders say is to be what is done. vLLM and llama.cpp
     # spell the penalty differently; each lets the other's pass.
-    return {"top_k": settings.top_k, "min_p": 0, "repetition_penalty": 1, "repeat_penalty": 1}
+    penalty = settings.repetition_penalty
+    return {"top_k": settings.top_k, "min_p": 0, "repetition_penalty": penalty, "repeat_penalty": penalty}
 
 
 def _fewer(wishes: Sequence[str], settings: Settings, said: str) -> tuple[str, ...]:

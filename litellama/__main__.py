@@ -11,6 +11,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import torch
@@ -67,9 +68,17 @@ app = typer.Typer(
 CheckpointOption = Annotated[
     str, typer.Option("--checkpoint", help="A checkpoint's folder, a GGUF file, or a name in `list`.")
 ]
-Temperature = Annotated[float, typer.Option(help="How bold the choices are: 0 takes the likeliest token, 1 is fair.")]
-TopP = Annotated[float, typer.Option(help="Choose among the likeliest tokens that together reach this probability.")]
-TopK = Annotated[int, typer.Option(help="Choose among this many likeliest tokens; 0 means all.")]
+OWN = "Without it, as the model's own files say."
+Temperature = Annotated[
+    float | None, typer.Option(help=f"How bold the choices are: 0 takes the likeliest token, 1 is fair. {OWN}")
+]
+TopP = Annotated[
+    float | None, typer.Option(help=f"Choose among the likeliest tokens that together reach this probability. {OWN}")
+]
+TopK = Annotated[int | None, typer.Option(help=f"Choose among this many likeliest tokens; 0 means all. {OWN}")]
+RepetitionPenalty = Annotated[
+    float | None, typer.Option(help=f"Above 1, tokens that were used already get less likely; 1 is off. {OWN}")
+]
 MaxNewTokens = Annotated[int, typer.Option(help="Stop after this many tokens.")]
 Precision = Annotated[
     str, typer.Option(help="float32, bfloat16, float16, int8, int4; auto: float32 if small, else the quicker 16 bits.")
@@ -81,9 +90,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 def chat(
     checkpoint: CheckpointOption = DEFAULT_CHECKPOINT,
     precision: Precision = AUTO,
-    temperature: Temperature = 0.7,
-    top_p: TopP = 0.95,
-    top_k: TopK = 0,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    top_k: TopK = None,
+    repetition_penalty: RepetitionPenalty = None,
     max_new_tokens: MaxNewTokens = 200,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same replies; a new one each time.")] = None,
     system: Annotated[
@@ -91,8 +101,9 @@ def chat(
     ] = None,
 ) -> None:
     """Talk to a model in the terminal. /clear starts afresh, /quit or Ctrl-D ends, Ctrl-C stops a reply."""
-    sampling = Sampling(temperature, top_k, top_p)
+    wanted = _wanted(temperature=temperature, top_p=top_p, top_k=top_k, repetition_penalty=repetition_penalty)
     opened = _open(checkpoint, precision)
+    sampling = replace(opened.sampling, **wanted)
     for sentence in _what_to_expect(opened):
         _note(sentence)
     _note("Type a message. /clear starts afresh, /quit or Ctrl-D ends, Ctrl-C stops a reply.")
@@ -125,15 +136,17 @@ def generate(
     greedy: Annotated[bool, typer.Option("--greedy", help="Always take the likeliest token.")] = False,
     ignore_eos: Annotated[bool, typer.Option("--ignore-eos", help="Go on where the model would stop.")] = False,
     max_new_tokens: MaxNewTokens = 200,
-    temperature: Temperature = 0.7,
-    top_p: TopP = 0.95,
-    top_k: TopK = 0,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    top_k: TopK = None,
+    repetition_penalty: RepetitionPenalty = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same text.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Continue one prompt and print what the model writes."""
-    sampling = Sampling(temperature, top_k, top_p, greedy=greedy)
+    wanted = _wanted(temperature=temperature, top_p=top_p, top_k=top_k, repetition_penalty=repetition_penalty)
     opened = _open(checkpoint, precision)
+    sampling = replace(opened.sampling, greedy=greedy, **wanted)
     ids = _prompt(opened, prompt, prompt_ids)
     stops = () if ignore_eos else stop_ids(opened.model, opened.tokenizer, opened.form)
     steps = generate_ids(
@@ -171,6 +184,13 @@ def list_(as_json: Json = False) -> None:
     for row in rows:
         if "problem" in row:
             _note(row["problem"])
+
+
+def _wanted(**options: float | None) -> dict[str, Any]:
+    """The options that were given. Raises `ValueError`, before a model is opened, for one that can't be followed."""
+    wanted: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    Sampling(**wanted)
+    return wanted
 
 
 def _prompt(opened: Opened, text: str | None, ids: str | None) -> list[int]:

@@ -29,6 +29,7 @@ from litellama.folder import (
     WEIGHTS,
     CheckpointError,
     checkpoint_path,
+    checkpoints_folder,
     existing_folder,
     fingerprint,
     previous_folder,
@@ -148,12 +149,6 @@ def _weights_to_store(model: LiteLlama, dtype: torch.dtype) -> dict[str, Tensor]
 
 
 # --- Listing ---------------------------------------------------------------------------------------------------------
-
-
-def checkpoints_folder() -> Path:
-    """`checkpoints/` in the current folder, or else beside the package in the lab's repository."""
-    here = Path("checkpoints")
-    return here if here.is_dir() else Path(__file__).resolve().parent.parent / "checkpoints"
 
 
 def find_checkpoint(name: str | Path) -> Path:

@@ -235,6 +235,12 @@ PRESETS: dict[str, ModelConfig] = {
         LLAMA2_7B, hidden_size=2048, intermediate_size=5632, num_hidden_layers=22,
         num_key_value_heads=4, head_dim=64, max_position_embeddings=2048,
     ),
+    # Allal et al. 2025, arXiv:2502.02737; the model that the lab fetches at set-up.
+    "smollm2-135m": ModelConfig(
+        vocab_size=49_152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
+        num_attention_heads=9, num_key_value_heads=3, head_dim=64, max_position_embeddings=8192, rope_theta=100_000.0,
+        rms_norm_eps=1e-5, tie_word_embeddings=True, bos_token_id=1, eos_token_ids=(2,), pad_token_id=2,
+    ),
     # The lab's own embedded model: a vocabulary of its own, a tied head to save weights, six query heads sharing two.
     "tinytown": ModelConfig(
         vocab_size=3072, hidden_size=192, intermediate_size=512, num_hidden_layers=6,

@@ -46,6 +46,12 @@ class CheckpointError(ValueError):
 # --- Files -----------------------------------------------------------------------------------------------------------
 
 
+def checkpoints_folder() -> Path:
+    """`checkpoints/` in the current folder, or else beside the package in the lab's repository."""
+    here = Path("checkpoints")
+    return here if here.is_dir() else Path(__file__).resolve().parent.parent / "checkpoints"
+
+
 def existing_folder(folder: Path) -> Path:
     """`folder`, or where it stands if a save was killed. Raises `CheckpointError` if there is neither."""
     if folder.is_dir():

@@ -7,7 +7,7 @@ begin and end a text is put right, and said.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ from litellama.gguf.shape import read_config
 from litellama.gguf.tokenizer import read_tokenizer as read_gguf_tokenizer
 from litellama.gguf.weights import GGUFWeights, rotary_factors
 from litellama.model import LiteLlama
+from litellama.sampling import Sampling
+from litellama.sampling_defaults import default_sampling
 from litellama.tokenizer import Tokenizer
 from litellama.tokenizer_files import TokenizerFiles, has_tokenizer, read_tokenizer
 from litellama.weight_files import METAS, SafetensorsWeights, WeightSource, read_model, weight_paths
@@ -78,6 +80,8 @@ class Opened:
     note: str
     chat_template: str | None = None
     corrected: Corrected | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    """How it is sampled where nobody says otherwise."""
 
     @property
     def name(self) -> str:
@@ -124,7 +128,8 @@ def open_checkpoint(
         try:
             config = ModelConfig.from_hf(read_json(path / CONFIG))
             files = read_tokenizer(path)
-            config, corrected = _put_right(config, read_json_if_there(path / GENERATION), files)
+            generation = read_json_if_there(path / GENERATION)
+            config, corrected = _put_right(config, generation, files)
         except CheckpointError:
             raise
         except ValueError as wrong:
@@ -132,8 +137,9 @@ def open_checkpoint(
         card = read_json(path / CARD) if (path / CARD).exists() else None
         model, chosen = _read_model(SafetensorsWeights(path), config, dtype, device, precision)
     said = [VERIFIED if verified else UNVERIFIED, *_remarks(config, corrected, chosen)]
+    sampling = default_sampling(generation, config.num_parameters, files.chat_template is not None)
     return Opened(
-        path, model, files.tokenizer, config, card, verified, " ".join(said), files.chat_template, corrected
+        path, model, files.tokenizer, config, card, verified, " ".join(said), files.chat_template, corrected, sampling
     )  # fmt: skip
 
 
@@ -156,7 +162,10 @@ def _open_file(
     )  # fmt: skip
     model, chosen = _read_model(GGUFWeights(header, config.head_dim), config, dtype, device, precision)
     said = [ONE_FILE, *_remarks(config, None, chosen)]
-    return Opened(path, model, files.tokenizer, config, None, False, " ".join(said), files.chat_template)
+    sampling = default_sampling({}, config.num_parameters, files.chat_template is not None)
+    return Opened(
+        path, model, files.tokenizer, config, None, False, " ".join(said), files.chat_template, sampling=sampling
+    )  # fmt: skip
 
 
 def gguf_config(header: GGUFHeader) -> ModelConfig:

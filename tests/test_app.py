@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,8 +19,9 @@ import httpx
 import pytest
 from torch import Tensor
 
+from app import __main__ as app_main
 from app.__main__ import main, open_socket
-from app.options import parse_options
+from app.options import first_checkpoints, parse_options
 from app.session import MOST_CONVERSATIONS, Session, read_message
 from app.settings import read_settings
 from app.speakers import LocalSpeaker, Speech
@@ -228,11 +230,37 @@ def test_messages() -> None:
 def test_options(capsys: pytest.CaptureFixture[str]) -> None:
     options = parse_options([])
     assert (options.host, options.port, options.no_browser) == ("127.0.0.1", None, False)
-    assert options.checkpoint.parts[-2:] == ("checkpoints", "tinytown")
     for bad in (["--host", "0.0.0.0"], ["--port", "70000"]):
         with pytest.raises(SystemExit):
             parse_options(bad)
     assert "no password" in capsys.readouterr().err
+
+
+def test_which_model_the_page_opens_with(tmp_path: Path) -> None:
+    def first(*arguments: str) -> list[str]:
+        return [folder.name for folder in first_checkpoints(parse_options([*arguments]), tmp_path / "real")]
+
+    assert first() == ["tinytown"]
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "config.json").touch()
+    assert first() == ["tinytown"], "half a model is none"
+    (tmp_path / "real" / "model.safetensors").touch()
+    assert first() == ["real", "tinytown"]
+    assert first("--window") == ["real", "tinytown"]
+    assert first("--classroom") == ["tinytown"]
+    assert first("--models", str(tmp_path)) == ["tinytown"]
+    assert first("--checkpoint", "mine") == first("--classroom", "--checkpoint", "mine") == ["mine"]
+
+
+def test_a_fetched_model_that_cannot_be_opened_is_no_obstacle(
+    tmp_path: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_checkpoint, broken)
+    (broken / "model.safetensors").write_bytes(b"cut off")
+    monkeypatch.setattr(app_main, "first_checkpoints", lambda options, fetched: [broken, tiny_checkpoint])
+    assert app_main.open_first(parse_options([])).folder == tiny_checkpoint
+    assert "broken can't be opened" in caplog.text
 
 
 def test_port_is_the_next_free_one() -> None:

@@ -680,12 +680,15 @@ def test_a_wish_is_read() -> None:
     assert (read.blind, read.in_turn) == (False, True)
     assert (first.temperature, second.temperature) == (0, 0.5)
     assert replace(first, temperature=0.5) == second, "the same dice for both"
+    first, second = read_wish("alpha", SENT | {"repetition_penalty": 1.2}, GOOD | {"repetition_penalty": 1}).settings
+    assert (first.repetition_penalty, second.repetition_penalty) == (1.2, 1)
 
 
 @pytest.mark.parametrize("bad", [
     None, [], "x", {}, GOOD | {"model": None}, GOOD | {"model": 3}, GOOD | {"model": ["beta"]}, GOOD | {"blind": 1},
     GOOD | {"blind": "yes"}, GOOD | {"in_turn": None}, GOOD | {"temperature": math.nan}, GOOD | {"temperature": 3},
     GOOD | {"temperature": "0"}, GOOD | {"temperature": None}, GOOD | {"temperature": True},
+    GOOD | {"repetition_penalty": "1"},
 ])  # fmt: skip
 def test_wishes_of_any_shape(bad: object) -> None:
     with pytest.raises(Problem):

@@ -14,12 +14,13 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from app import downloads as downloads_module
+from app import sources
 from app.doors import Doors
-from app.downloads import OFFERS, PROBLEMS, Downloads, Job
+from app.downloads import PROBLEMS, Downloads, Job
 from app.options import parse_options
 from app.server import LOOPBACK
 from app.shelf import Shelf
+from app.sources import OFFERS, HubSource, offered
 from app.transfers import UPLOADS, add_downloads, add_transfers
 from app.words import Problem, all_words
 from litellama.checkpoint import open_checkpoint
@@ -101,15 +102,36 @@ def test_the_hub_is_asked_before_it_fetches(downloads: Downloads, hub: Hub, mode
     assert ask(downloads)["replaces"]
 
 
-@pytest.mark.parametrize("repo", ["ahxt/another", "https://huggingface.co/ahxt/LiteLlama-460M-1T", "", None, 5, [REPO]])
-def test_only_what_is_on_the_list(downloads: Downloads, hub: Hub, repo: object) -> None:
-    assert key_of(downloads, action="ask", repo=repo) == "problem.request"
-    assert hub.requests == []
+@pytest.mark.parametrize(
+    ("repo", "key"),
+    [*((repo, "problem.request") for repo in ("", "  ", None, 5, [REPO], "a/" + "b" * 1000)),
+     *((repo, "problem.source") for repo in (
+         "gpt2", "a/b/c", "../up", "a/..", "https://evil.example/a/b", "/etc/passwd", "~/model.gguf", "model.gguf",
+         "C:\\models\\x.gguf", "Grüße/x",
+     ))],
+)  # fmt: skip
+def test_what_is_no_models_name(downloads: Downloads, hub: Hub, repo: object, key: str) -> None:
+    assert key_of(downloads, action="ask", repo=repo) == key
+    assert (hub.requests, downloads.act({"action": "see"})) == ([], {"state": "none"})
+
+
+@pytest.mark.parametrize("typed", [f" {REPO} ", f"https://huggingface.co/{REPO}", f"https://huggingface.co/{REPO}/"])
+def test_a_name_as_people_paste_it(downloads: Downloads, hub: Hub, typed: str) -> None:
+    assert ask(downloads, typed)["repo"] == REPO
+
+
+def test_any_name_of_the_hub(downloads: Downloads, hub: Hub) -> None:
+    seen = ask(downloads, "somebody/another")
+    assert (seen["state"], seen["title"]) == ("failed", "somebody/another")
+    assert (seen["problem"]["key"], len(hub.requests)) == ("problem.hub_gone", 1)
 
 
 def test_the_list_is_sourced() -> None:
     shown = {offer.repo: offer.to_json() for offer in OFFERS}
     assert list(shown) == [REPO, "TinyLlama/TinyLlama-1.1B-Chat-v1.0", "meta-llama/Llama-2-7b-chat-hf"]
+    first, *rest = offered()
+    assert (first["repo"], first["bytes"], first["licence"]) == ("smollm2", 92_871_040, "Apache-2.0")
+    assert rest == list(shown.values())
     assert [one["bytes"] for one in shown.values()] == [923_371_520, 2_200_096_768, 13_476_831_232]
     assert [one["gated"] for one in shown.values()] == [False, False, True]
     assert [str(one["licence"])[:7] for one in shown.values()] == ["MIT", "Apache-", "LLAMA 2"]
@@ -196,19 +218,19 @@ def test_every_kind_of_refusal_has_a_sentence(downloads: Downloads, hub: Hub, mo
         def refuse(repo: str, kind: str = kind) -> None:
             raise HubError(kind, "in English")
 
-        monkeypatch.setattr(downloads_module, "look_up", refuse)
+        monkeypatch.setattr(sources, "look_up", refuse)
         problem = ask(downloads)["problem"]
         assert problem["key"] == key
         for words in all_words().values():
             words[key].format(**problem["values"])
-    monkeypatch.setattr(downloads_module, "look_up", lambda repo: 1 / 0)
+    monkeypatch.setattr(sources, "look_up", lambda repo: 1 / 0)
     assert ask(downloads)["problem"]["key"] == "problem.hub_unexpected"
 
 
 def test_a_pickle_is_converted(downloads: Downloads, hub: Hub, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.files["pytorch_model.bin"] = hub.files.pop(WEIGHTS)
     converted: list[Path] = []
-    monkeypatch.setattr(downloads_module, "convert", converted.append)
+    monkeypatch.setattr(sources, "convert", converted.append)
     assert ask(downloads)["conversion"]
     downloads.act({"action": "start"})
     until(downloads, "ended")
@@ -231,7 +253,7 @@ def test_the_server_ends_in_the_middle(downloads: Downloads, hub: Hub, models: P
 
 
 def test_speed_is_that_of_what_came_just_now() -> None:
-    job = Job(OFFERS[0])
+    job = Job(HubSource(REPO, Path()))
     for second, total in ((0.0, 5_000), (0.5, 6_000), (1.0, 7_000), (2.0, 9_000)):
         job.hear(Received("x", 0, total), second)
     assert (job.done, job.speed) == (9_000, 2_000.0), "what was there before has no speed"

@@ -28,6 +28,7 @@ LAYERS = [
         "config",
         "tokenizer",
         "sampling",
+        "sampling_defaults",
         "folder",
         "score_merges",
         "sentencepiece",
@@ -325,7 +326,7 @@ def test_pixi_python_is_pyprojects(pixi: dict[str, Any], project: dict[str, Any]
 
 def test_pixi_tasks_are_the_readmes(pixi: dict[str, Any]) -> None:
     visible = {name: task for name, task in pixi["tasks"].items() if not name.startswith("_")}
-    assert set(visible) == {"app", "lab", "train", "test", "lint"}
+    assert set(visible) == {"app", "models", "lab", "train", "test", "lint"}
     assert all(task["description"] for task in visible.values())
 
 

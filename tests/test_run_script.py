@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
@@ -155,7 +157,7 @@ def test_without_a_task_it_lists_them(copy: Copy, asked: list[str]) -> None:
 def test_the_projects_own_tasks_are_listed(copy: Copy) -> None:
     shutil.copy(ROOT / "pixi.toml", copy.folder / "pixi.toml")
     listed = re.findall(r"^  (\w+)  +\S", copy.run().stdout, re.MULTILINE)
-    assert listed == ["app", "lab", "train", "test", "lint"]
+    assert listed == ["app", "models", "lab", "train", "test", "lint"]
 
 
 def test_unknown_task(copy: Copy) -> None:
@@ -190,6 +192,25 @@ def test_an_unrelated_pixi_is_left_aside(copy: Copy, script: str) -> None:
     """`pip install pixi` brings a downloader of pictures; handing over to it would do who knows what."""
     copy.add_program("pixi", script)
     assert "'no-such-task'" in sentence(copy.run("no-such-task"))
+
+
+def test_no_models_is_for_the_task_that_fetches_them(copy: Copy) -> None:
+    copy.add_program("pixi", RECORD.format(version="pixi 0.77.0").replace('"$PWD"', '"models: $LITELLAMA_NO_MODELS"'))
+    assert copy.run("app", "--no-models", "--port", "80").stdout == "models: 1\n<run><app><--port><80>"
+    assert copy.run("app", "--port", "80").stdout == "models: \n<run><app><--port><80>"
+
+
+def test_the_app_fetches_its_model_first() -> None:
+    """Real tasks, planned by the real `run`: options go to the app alone."""
+    loader = SourceFileLoader("run_itself", str(ROOT / "run"))
+    spec = spec_from_loader("run_itself", loader)
+    assert spec is not None
+    script = module_from_spec(spec)
+    sys.modules["run_itself"] = script  # where its dataclass looks
+    loader.exec_module(script)
+    tasks = script.read_tasks(ROOT / "pixi.toml")
+    commands = [command for _, command in script.plan(tasks, "app", ["--port", "80"])]
+    assert commands == [["python", "-m", "litellama.hub.packaged"], ["python", "-m", "app", "--port", "80"]]
 
 
 def test_pixi_can_be_declined(copy: Copy) -> None:

@@ -52,6 +52,15 @@ CONVERSING_EXAMPLES = (
     ("chat.example_meaning", "What is a llama? Answer in one sentence."),
     ("chat.example_story", "Tell me a very short story about a lost kite."),
 )
+# A small model that was taught to converse is fluent about anything, and wrong about much.
+SMALL_EXAMPLES = (
+    ("chat.example_knowledge", "What is the capital of France?"),
+    ("chat.example_story", "Tell me a short story about a llama who wants to fly."),
+    ("chat.example_meaning", "What is gravity? Explain it to a child."),
+    ("chat.example_poem", "Write a poem about the sea."),
+    ("chat.example_facts", "Tom hid a red ball under the bed. Where is the ball?"),
+    ("chat.example_wrong", "How many legs does a spider have?"),
+)
 
 
 def litellama_says() -> list[dict[str, Any]]:
@@ -86,6 +95,7 @@ def build(session: Session) -> None:
             "chat": {"examples": EXAMPLES, "why": "chat.welcome_other"},
             "text": {"examples": EXAMPLES, "why": "chat.welcome_other"},
             "template": {"examples": CONVERSING_EXAMPLES, "why": "chat.welcome_template"},
+            "small": {"examples": SMALL_EXAMPLES, "why": "chat.welcome_small"},
             "questions": {"examples": BASE_EXAMPLES, "why": "chat.welcome_base"},
             "elsewhere": {
                 "examples": ELSEWHERE_EXAMPLES,

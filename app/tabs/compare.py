@@ -7,11 +7,13 @@ from typing import Any
 import gradio as gr
 
 from app.comparison import choices, weigh
+from app.options import DEFAULT_CHECKPOINT
 from app.session import Session
 from app.tabs import answer, page_key, sent_by
 from app.views import scripts, template
 from litellama.checkpoint import Opened
 from litellama.config import preset
+from litellama.folder import CARD, CheckpointError, read_json
 
 TITLE = "compare.title"
 
@@ -42,5 +44,11 @@ def build(session: Session) -> None:
 
 
 def _card(opened: Opened | None) -> dict[str, Any] | None:
-    """What the row of the embedded model's shape says of its training, if the page's model has that shape."""
-    return opened.card if opened is not None and opened.config == preset("tinytown") else None
+    """What the row of the embedded model's shape says of its training: of the page's model, if that has this shape, or
+    else of TinyTown itself."""
+    if opened is not None and opened.config == preset("tinytown"):
+        return opened.card
+    try:
+        return read_json(DEFAULT_CHECKPOINT / CARD)
+    except (CheckpointError, OSError):
+        return None

@@ -1,6 +1,6 @@
 // Two models side by side in the chat: which second model and how, two columns for each message, and the vote.
 // `changed` is called when the user wants another comparison than the one on the page, `again` for another round.
-lab.beside = ({ element, trigger, temperature, replies, switched, changed, again }) => {
+lab.beside = ({ element, trigger, temperature, penaltyIsTurned, replies, switched, changed, again }) => {
   const find = (selector) => element.querySelector(selector);
   const ballot = find(".lab-ballot"), votes = find(".lab-votes"), verdict = find(".lab-verdict"), tally = find(".lab-tally");
   const LETTERS = ["beside.side_a", "beside.side_b"];
@@ -24,14 +24,30 @@ lab.beside = ({ element, trigger, temperature, replies, switched, changed, again
   const controls = lab.make("fieldset", { class: "lab-beside", "data-label": "beside.switch" }, knob("switch", on), more);
 
   const showHeat = () => { shown.textContent = Number(heat.value).toLocaleString(lab.language); };
-  const reset = () => { heat.value = start; showHeat(); };
-  heat.addEventListener("input", showHeat);
+  let usual = start, penalty = null, isTurned = false;  // the second model's own temperature and penalty, once known
+  const reset = () => { isTurned = false; heat.value = usual; showHeat(); };
+  const suit = async () => {
+    const name = model.value;
+    if (!on.checked || !name) return;
+    const address = new URL("model.json", document.baseURI);
+    address.searchParams.set("name", name);
+    try {
+      const { knobs, problem } = await (await fetch(address, { method: "POST" })).json();
+      if (problem || model.value !== name) return;
+      usual = knobs?.temperature ?? start;
+      penalty = knobs?.repetition_penalty ?? null;
+      if (!isTurned && !heat.disabled) reset();
+    } catch { /* as it was */ }
+  };
+  heat.addEventListener("input", () => { isTurned = true; showHeat(); });
   on.addEventListener("change", () => {
     more.hidden = !on.checked;
     on.setAttribute("aria-expanded", String(on.checked));
     switched();
+    suit();
   });
   for (const choice of [model, blind]) choice.addEventListener("change", () => changed());
+  model.addEventListener("change", suit);
   const listModels = () => {
     if (!lab.models.length) return;
     const others = lab.models.filter(({ name }) => name !== (lab.modelName ?? lab.models[0].name));
@@ -40,7 +56,10 @@ lab.beside = ({ element, trigger, temperature, replies, switched, changed, again
   document.addEventListener("lab-models", listModels);
   listModels();
   reset();
-  const wish = () => ({ model: model.value || lab.modelName, temperature: Number(heat.value), blind: blind.checked, in_turn: inTurn.checked });
+  const wish = () => ({
+    model: model.value || lab.modelName, temperature: Number(heat.value), repetition_penalty: penaltyIsTurned() ? null : penalty,
+    blind: blind.checked, in_turn: inTurn.checked,
+  });
 
   // --- Two columns ----------------------------------------------------------------------------------------------
 

@@ -22,12 +22,17 @@ lab.chat = (element, trigger, props, watch) => {
   const buildSettings = () => {
     const form = find(".lab-knobs");
     form.append(beside.controls);
-    for (const [name, { low, high, step, default: start }] of Object.entries(props.knobs)) {
+    for (const [name, { low, high, step, default: usual }] of Object.entries(props.knobs)) {
       const output = lab.make("output", { for: `knob-${name}` });
       const range = lab.make("input", { type: "range", id: `knob-${name}`, min: low, max: high, step, "aria-describedby": `why-${name}` });
-      const show = () => { output.textContent = Number(range.value).toLocaleString(lab.language); };
-      range.addEventListener("input", show);
-      controls[name] = { read: () => Number(range.value), reset: () => { range.value = start; show(); } };
+      let start = usual;  // the model's own, as soon as it is known
+      const set = (value) => { range.value = value; output.textContent = Number(range.value).toLocaleString(lab.language); };
+      range.addEventListener("input", () => { set(range.value); turned(name, range.value); });
+      controls[name] = {
+        read: () => Number(range.value),
+        reset: () => { turned(name, null); set(start); },
+        suit: (value) => { start = value ?? usual; set(turnedKnobs()[name] ?? start); },
+      };
       form.append(knob(name, range, output));
     }
     const seed = lab.make("input", {
@@ -43,7 +48,17 @@ lab.chat = (element, trigger, props, watch) => {
     reset.addEventListener("click", toDefaults);
     form.append(reset);
     form.addEventListener("submit", (event) => event.preventDefault());
-    toDefaults();
+    controls.seed.reset();
+    beside.reset();
+    for (const control of Object.values(controls)) control.suit?.();
+    lab.withModel(({ knobs }) => { for (const name of Object.keys(knobs ?? {})) controls[name]?.suit(knobs[name]); });
+  };
+  // What the user turned stays so when another model is chosen, for which the page is loaded anew; the rest are the model's.
+  const TURNED = "lab-knobs";
+  const turnedKnobs = () => { try { return JSON.parse(sessionStorage.getItem(TURNED)) ?? {}; } catch { return {}; } };
+  const turned = (name, value) => {
+    const { [name]: before, ...others } = turnedKnobs();
+    try { sessionStorage.setItem(TURNED, JSON.stringify(value === null ? others : { ...others, [name]: value })); } catch { /* storage may be forbidden */ }
   };
   const knob = (name, input, ...more) => lab.make("div", { class: `lab-knob lab-knob-${name}` },
     lab.make("label", { for: `knob-${name}`, "data-word": `chat.${name}` }), ...more, input,
@@ -309,11 +324,11 @@ lab.chat = (element, trigger, props, watch) => {
   find(".lab-stop").addEventListener("click", () => { stop(); box.focus(); });
   find(".lab-clear").addEventListener("click", clear);
   find(".lab-cancel").addEventListener("click", () => edit(false));
-  lab.withModel(({ tinytown, form, litellama, trouble, engine }) => {
-    const { examples, why, title } = props.welcomes[engine ? "elsewhere" : tinytown ? "tinytown" : form];
+  lab.withModel(({ tinytown, form, small, litellama, trouble, engine, parameters }) => {
+    const { examples, why, title } = props.welcomes[engine ? "elsewhere" : tinytown ? "tinytown" : small ? "small" : form];
     if (title) lab.say(find(".lab-welcome h2"), title);
     if (engine) box.dataset.placeholder = "chat.message";  // it may speak other languages than English
-    lab.say(find(".lab-welcome-why"), trouble ? "chat.template_unread" : why, { trouble, where: engine });
+    lab.say(find(".lab-welcome-why"), trouble ? "chat.template_unread" : why, { trouble, where: engine, count: parameters });
     const known = find(".lab-welcome-known");
     if (litellama) known.append(lab.make("p", {}, ...replies.said([["chat.litellama"]])), lab.make("ul", {}, ...props.litellama.map(sourced)));
     for (const [caption, text] of examples) {
@@ -332,6 +347,7 @@ lab.chat = (element, trigger, props, watch) => {
 
   const beside = lab.beside({
     element, trigger, replies, temperature: props.knobs.temperature,
+    penaltyIsTurned: () => "repetition_penalty" in turnedKnobs(),
     switched: () => {
       edit(false);
       lab.closeCard();

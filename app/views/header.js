@@ -53,7 +53,7 @@ lab.header = (element, trigger, props) => {
   choice.addEventListener("change", () => lab.chooseModel(choice.value));
 
   if (props.classroom) lab.classroom(element, props.offers);
-  else lab.download(element, props.offers);
+  else lab.download(element, props.offers, true);
 
   // --- The language and the colours ---------------------------------------------------------------------------------
 

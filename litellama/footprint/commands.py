@@ -28,7 +28,7 @@ from litellama.footprint.devices import all_devices
 from litellama.footprint.measurements import ModelCosts, Record, own_record, save_record, shipped_records
 from litellama.training.machine import SMALL, has_bfloat16, machine
 
-MODELS = ("tinytown", "litellama-460m", "tinyllama-1.1b", "llama2-7b", "llama2-13b", "llama2-70b")
+MODELS = ("tinytown", "smollm2-135m", "litellama-460m", "tinyllama-1.1b", "llama2-7b", "llama2-13b", "llama2-70b")
 WHOLE = ("litellama-460m", "tinyllama-1.1b")  # run as wholes too, to check the scaling by layers
 CONTEXT, PROMPT = 256, 128  # tokens: a question and a short answer
 BOUND_PRECISION = "float16"

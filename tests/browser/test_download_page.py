@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.downloads import OFFERS
+from app.sources import offered
 from app.words import all_words
 from litellama.checkpoint import open_checkpoint
 from tests.browser.app_server import running_app
@@ -57,9 +57,10 @@ def test_a_model_is_fetched_stopped_gone_on_with_and_used(page: Page, hub: Hub, 
     panel = page.get_by_role("region", name=EN["fetch.open"])
     page.get_by_role("button", name=EN["fetch.open"]).click()
     expect(panel.locator(".lab-fetch-offers button")).to_have_text(
-        [re.compile(re.escape(EN["fetch.offer"].format(title=offer.title))) for offer in OFFERS]
+        [re.compile(re.escape(EN["fetch.offer"].format(title=offer["title"]))) for offer in offered()]
     )
-    expect(panel.locator(".lab-fetch-offers button").first).to_contain_text("0.923 GB, MIT")
+    expect(panel.locator(".lab-fetch-offers button").first).to_contain_text("Apache-2.0; fluent, often wrong")
+    expect(panel.locator(".lab-fetch-offers button").nth(1)).to_contain_text("0.923 GB, MIT")
     assert hub.requests == [], "nobody has chosen yet"
 
     hub.faults[WEIGHTS] = {"slow": 0.2}
@@ -89,6 +90,25 @@ def test_a_model_is_fetched_stopped_gone_on_with_and_used(page: Page, hub: Hub, 
     panel.get_by_role("button", name=EN["fetch.use"]).click()
     expect(choice).to_have_value(NAME, timeout=20_000)
     expect(page.locator(".lab-badge")).to_have_text(EN["header.verified"])
+
+
+def test_a_folder_of_this_machine_is_added_and_used(page: Page, models: Path, tiny_checkpoint: Path) -> None:
+    from playwright.sync_api import expect
+
+    page.get_by_role("button", name=EN["fetch.open"]).click()
+    panel = page.get_by_role("region", name=EN["fetch.open"])
+    box = panel.get_by_label(EN["fetch.by_name_local"])
+    box.fill("/nowhere/model.gguf")
+    panel.get_by_role("button", name=EN["fetch.look"]).click()
+    expect(panel.get_by_role("alert")).to_contain_text("there is no such file or folder")
+    box.fill(str(tiny_checkpoint))
+    box.press("Enter")
+    expect(panel.locator(".lab-fetch-state")).to_contain_text("deleting the original later does no harm")
+    panel.get_by_role("button", name=EN["fetch.add"], exact=True).click()
+    expect(panel.locator(".lab-fetch-state")).to_contain_text(EN["fetch.state_ended_local"].format(title="tiny"))
+    assert open_checkpoint(models / "tiny").verified
+    panel.get_by_role("button", name=EN["fetch.use"]).click()
+    expect(page.get_by_label(EN["header.model"], exact=True)).to_have_value("tiny", timeout=20_000)
 
 
 def test_a_gated_model_says_how_to_get_it(page: Page, hub: Hub) -> None:

@@ -1,0 +1,38 @@
+"""How a model wants to be sampled: what its `generation_config.json` says, or else what suits a model of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from litellama.sampling import Sampling
+
+SMALL_INSTRUCT = Sampling(temperature=0.3, top_p=0.9, repetition_penalty=1.05)
+"""For small models that were taught to converse: at 0.7 they soon write nonsense, and without a penalty they repeat
+themselves (twenty questions to SmolLM2-135M-Instruct, judged by reading; `checkpoints/README.md`)."""
+
+MOST_SMALL = 500_000_000  # parameters
+
+
+def default_sampling(generation: Mapping[str, Any], parameters: int, has_template: bool) -> Sampling:
+    """The sampling of a model by its `generation` config, {} without one.
+
+    `do_sample` false means greedy, as in transformers. A value that can't be one is left out, and what isn't said is
+    as in `Sampling`.
+
+        {"temperature": 0.6, "top_p": 0.9, "top_k": "many"} -> Sampling(temperature=0.6, top_p=0.9)
+    """
+    stated = {name: generation[name] for name in ("temperature", "top_p", "top_k", "repetition_penalty")
+              if generation.get(name) is not None}  # fmt: skip
+    if generation.get("do_sample") is False:
+        stated["temperature"] = 0.0
+    if not stated:
+        return SMALL_INSTRUCT if has_template and parameters <= MOST_SMALL else Sampling()
+    sampling = Sampling()
+    for name, value in stated.items():
+        try:
+            sampling = replace(sampling, **{name: value})
+        except (ValueError, TypeError):
+            continue
+    return sampling
