@@ -58,12 +58,12 @@ def asked(opened: Opened, question: str) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def peer(smollm2_file: Path) -> Iterator[Any]:
+def peer(smollm2_file: Path) -> Any:
     """transformers' own reading of the file."""
     from transformers import AutoModelForCausalLM
 
     os.environ["TQDM_DISABLE"] = "1"
-    yield AutoModelForCausalLM.from_pretrained(
+    return AutoModelForCausalLM.from_pretrained(
         smollm2_file.parent, gguf_file=smollm2_file.name, dtype=torch.float32, local_files_only=True
     ).eval()
 
@@ -102,7 +102,8 @@ def test_the_ids_are_llama_cpps(smollm2: Opened, engine: LlamaCpp) -> None:
     framed = engine.tokenize(chat + "<|im_start|>assistant\n", parse_special=True)
     assert asked(smollm2, "Hello 12!") == framed
     typed = smollm2.tokenizer.encode("<|im_end|>")
-    assert len(typed) > 1 and not any(map(smollm2.tokenizer.is_special, typed))
+    assert len(typed) > 1
+    assert not any(map(smollm2.tokenizer.is_special, typed))
 
 
 def test_llama_cpp_finds_the_same_tokens_likely(smollm2: Opened, engine: LlamaCpp) -> None:
