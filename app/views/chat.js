@@ -8,7 +8,8 @@ lab.chat = (element, trigger, props, watch) => {
   const alone = find(".lab-turns"), both = find(".lab-turns-both");
   let turns = alone;     // the conversation that is seen
   const LONGEST_SILENCE = 45_000;  // ms without an update, after which the server is taken for lost
-  let running = null;  // {request, article, text, redone, watchdog}: the reply being written
+  const STOPPED_UNHEARD = 2000;  // ms after Stop in which a reply that was begun says that it ended
+  let running = null;  // {request, article, text, redone, watchdog, begun}: the reply being written
   let editing = false;
   let requests = 0;
   let clearing = null;   // the number of the 'clear' under way; a message sent meanwhile waits for it
@@ -27,7 +28,11 @@ lab.chat = (element, trigger, props, watch) => {
       const range = lab.make("input", { type: "range", id: `knob-${name}`, min: low, max: high, step, "aria-describedby": `why-${name}` });
       const show = () => { output.textContent = Number(range.value).toLocaleString(lab.language); };
       range.addEventListener("input", show);
-      controls[name] = { read: () => Number(range.value), reset: () => { range.value = start; show(); } };
+      controls[name] = {
+        read: () => Number(range.value),
+        reset: () => { range.value = start; show(); },
+        limit: (most) => { range.max = Math.min(high, most); show(); },
+      };
       form.append(knob(name, range, output));
     }
     const seed = lab.make("input", {
@@ -89,7 +94,14 @@ lab.chat = (element, trigger, props, watch) => {
     box.focus();
   };
 
-  const stop = () => { if (running) trigger("stop"); };
+  // A message that still waits in the server's line, or for its model to be opened, comes back at once; the server knows
+  // its number and will not begin it.
+  const stop = () => {
+    if (!running) return;
+    const { request, begun } = running;
+    trigger("stop", { request });
+    if (!begun) setTimeout(() => { if (running?.request === request && !running.begun) refuse({}); }, STOPPED_UNHEARD);
+  };
 
   const clear = () => {
     clearing = `${++requests}`;
@@ -264,6 +276,7 @@ lab.chat = (element, trigger, props, watch) => {
     if (update.problem) return refuse(update.problem);
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
     waitForNews();
+    running.begun = true;
     if (beside.on) writeBoth(update); else write(running.article, update);
     if (atEnd) log.scrollTop = log.scrollHeight;
   });
@@ -309,7 +322,8 @@ lab.chat = (element, trigger, props, watch) => {
   find(".lab-stop").addEventListener("click", () => { stop(); box.focus(); });
   find(".lab-clear").addEventListener("click", clear);
   find(".lab-cancel").addEventListener("click", () => edit(false));
-  lab.withModel(({ tinytown, form, litellama, trouble, engine }) => {
+  lab.withModel(({ tinytown, form, litellama, trouble, engine, context }) => {
+    if (context) controls.max_tokens.limit(Math.max(1, Math.floor(context / 2)));  // the other half is for reading
     const { examples, why, title } = props.welcomes[engine ? "elsewhere" : tinytown ? "tinytown" : form];
     if (title) lab.say(find(".lab-welcome h2"), title);
     if (engine) box.dataset.placeholder = "chat.message";  // it may speak other languages than English
