@@ -73,8 +73,8 @@ class Request:
         self.events.put(error)
 
     def choose(self, logits: Tensor) -> bool:
-        """Take the next token by its scores (V) and tell the caller. False at the end, which is told too, as is what
-        goes wrong with this conversation alone."""
+        """Take the next token by its scores (V) and tell the caller. False at the end, also if it is for something that
+        goes wrong with this conversation alone; of that the caller is told."""
         try:
             id = self.sampling.choose(logits, self.generator, self.used)
             if id not in self.stop_ids:
@@ -85,7 +85,6 @@ class Request:
                     return True
         except Exception as wrong:
             self.fail(wrong)
-        self.events.put(None)
         return False
 
 
@@ -115,7 +114,7 @@ class Batch:
             if self.running[slot].gone:
                 self._close(slot)
         if self.reading is not None and self.reading.left:
-            self._store_what_was_read(self.reading)
+            self._end(self.reading, self.cache)
             self.reading = self.cache = None
         while self.reading is None and waiting and len(self.running) < self.slots:
             conversation = waiting.popleft()
@@ -148,7 +147,7 @@ class Batch:
             self.decoding.fill(self.decoding.open(), self.cache)
             self.running.append(conversation)
         else:
-            self._store_what_was_read(conversation)
+            self._end(conversation, self.cache)
         self.reading = self.cache = None
 
     @torch.inference_mode()
@@ -166,14 +165,17 @@ class Batch:
         conversation.waiting = False
         return cache
 
-    def _store(self, conversation: Request, cache: KVCache) -> None:
-        """Store what was read of a conversation that leaves, for its next turn; `cache` holds it alone.
+    def _end(self, conversation: Request, cache: KVCache | None) -> None:
+        """Store what was read of a conversation that leaves, alone in `cache`, for its next turn; then tell its caller.
 
         Not while somebody looks on or interferes: with hooks, keys and values are others.
         """
-        ticket = conversation.ticket
-        if ticket is None or conversation.failed or self.decoding.hooked or is_hooked(self.model):
-            return
+        hooked = self.decoding.hooked or is_hooked(self.model)
+        if cache is not None and conversation.ticket is not None and not conversation.failed and not hooked:
+            self._store(conversation, conversation.ticket, cache)
+        conversation.events.put(None)
+
+    def _store(self, conversation: Request, ticket: Ticket, cache: KVCache) -> None:
         end = cache.length
         keys, values = cache.keys[:, 0, :, :end], cache.values[:, 0, :, :end]
         try:
@@ -183,11 +185,6 @@ class Batch:
             )  # fmt: skip
         except (MemoryError, RuntimeError):  # no memory for the copy: then the next turn reads all of it anew
             self.prefixes.clear()
-
-    def _store_what_was_read(self, conversation: Request) -> None:
-        """Store the prompt, as far as it was read, of a conversation that leaves without having had a slot."""
-        if self.cache is not None and self.cache.length:
-            self._store(conversation, self.cache)
 
     def step(self) -> None:
         """One token for each conversation."""
@@ -199,7 +196,7 @@ class Batch:
             self._close(slot)
 
     def _close(self, slot: int) -> None:
-        self._store(self.running[slot], self.decoding.cache.row(slot, self.decoding.lengths[slot]))
+        self._end(self.running[slot], self.decoding.cache.row(slot, self.decoding.lengths[slot]))
         self.decoding.close(slot)
         self.running[slot] = self.running[-1]  # the last one moves here
         del self.running[-1]

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from torch import Tensor
 
+from app import session as session_module
 from app.session import Session
 from app.settings import read_settings
 from litellama.checkpoint import open_checkpoint
