@@ -21,7 +21,7 @@ from app.words import Problem
 MOST_PAGES = 200
 SECONDS_BETWEEN_UPDATES = 0.2
 SECONDS_OF_SILENCE = 1.0  # after which the page is told that its answers are still awaited
-MOST_SECONDS = 600.0  # that two models may take to be opened and to reply, before the page is held to have gone
+SECONDS_HELD = 60.0  # after which a page that asks for no more news of its two replies is held to have gone
 
 News = SimpleQueue[tuple[int, Outcome | None]]
 Answer = Callable[[Voice, str, Settings], Iterator[Update]]
@@ -47,20 +47,20 @@ class Beside:
             self.clear(key)
             comparison.rounds += 1
             pair = comparison.pair = Pair(comparison.rounds, wish)
-        with pair.pen.held(MOST_SECONDS):
-            yield from self._both(pair, question, wish)
+        with pair.pen.held(SECONDS_HELD) as hold_on:
+            yield from self._both(pair, question, wish, hold_on)
 
     def redo(self, key: str, question: str | None, wish: Wish) -> Iterator[dict[str, Any]]:
         """Let both reply to the last message once more; `question` replaces it."""
         pair = self._comparison(key).pair
         if pair is None or not pair.fits(wish) or not pair.exchanges:
             raise Problem("problem.nothing_to_redo")
-        with pair.pen.held(MOST_SECONDS):
+        with pair.pen.held(SECONDS_HELD) as hold_on:
             last = pair.exchanges.pop()
             for voice, outcome in zip(pair.voices, last.sides, strict=True):
                 if isinstance(outcome, Update):  # who failed has no turn to be dropped
                     voice.conversation.drop_last()
-            yield from self._both(pair, question or last.question, wish)
+            yield from self._both(pair, question or last.question, wish, hold_on)
 
     def vote(self, key: str, number: object, vote: object) -> dict[str, Any]:
         """Say which side of a blind pair was better: what both are, what they took, and all votes so far."""
@@ -68,7 +68,7 @@ class Beside:
         pair = comparison.pair
         if pair is None or type(number) is not int or pair.number != number or vote not in VOTES:
             raise Problem("problem.no_vote")
-        with pair.pen.held(MOST_SECONDS):
+        with pair.pen.held(SECONDS_HELD):
             if not (pair.hidden and pair.exchanges and pair.exchanges[-1].over):
                 raise Problem("problem.no_vote")
             pair.hidden = False
@@ -94,15 +94,22 @@ class Beside:
 
     def clear(self, key: str) -> None:
         """Erase both conversations, also while they are being written; the votes stay."""
-        self.stop(key)
-        self._comparison(key).pair = None
+        comparison = self._comparison(key)
+        pair, comparison.pair = comparison.pair, None
+        self._erase(pair)
 
     def leave(self, key: str) -> None:
         """Forget all of a page that was closed."""
         with self._lock:
             comparison = self._comparisons.pop(key, None)
-        if comparison is not None and comparison.pair is not None:
-            comparison.pair.stop()
+        if comparison is not None:
+            self._erase(comparison.pair)
+
+    def _erase(self, pair: Pair | None) -> None:
+        if pair is not None:
+            pair.stop()
+            for voice in pair.voices:
+                self._models.forget(voice.conversation.owner)
 
     def _comparison(self, key: str) -> Comparison:
         with self._lock:
@@ -113,7 +120,7 @@ class Beside:
             self.leave(oldest)
         return comparison
 
-    def _both(self, pair: Pair, question: str, wish: Wish) -> Iterator[dict[str, Any]]:
+    def _both(self, pair: Pair, question: str, wish: Wish, hold_on: Callable[[], None]) -> Iterator[dict[str, Any]]:
         settings = pair.settings(wish)
         away = {one.name: one.title for one in self._models.known_elsewhere()}
         elsewhere = any(voice.model in away for voice in pair.voices)
@@ -134,6 +141,7 @@ class Beside:
         running, told, beat = 2, 0.0, 0
         try:
             while running:
+                hold_on()
                 for side, outcome in _collect(news, told):
                     running -= outcome is None
                     exchange.sides[side] = outcome or exchange.sides[side]

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app.speakers import Said
@@ -15,7 +15,7 @@ from app.weighing import Bill
 from app.wire import TextStep
 from app.words import Problem
 from litellama.chat import Message
-from litellama.generate import Step
+from litellama.generate import Progress, Step
 
 MOST_TURNS = 50  # older ones are forgotten
 
@@ -58,7 +58,8 @@ class Update:
 
     `tokens` are (text, probability) of the reply so far, `written` their number if that isn't it; `dropped` is how many
     old messages no longer fitted. At its end, `bill` is what it took, and `total` what the conversation took. `stats`
-    is the key of the sentence with the figures, `remarks` are those of others and their values.
+    is the key of the sentence with the figures, `remarks` are those of others and their values. Until the first token
+    came, `progress` says how far it is.
     """
 
     turn: int
@@ -72,6 +73,7 @@ class Update:
     written: int | None = None
     stats: str = "chat.stats"
     remarks: Sequence[tuple[str, dict[str, object]]] = ()
+    progress: Progress | None = None
 
     def to_json(self) -> dict[str, Any]:
         count = len(self.tokens) if self.written is None else self.written
@@ -82,6 +84,7 @@ class Update:
             "count": count, "seconds": round(self.seconds, 2), "per_second": per_second,
             "stats": self.stats, "remarks": [list(remark) for remark in self.remarks],
             "bill": self.bill and self.bill.to_json(), "total": self.total and self.total.to_json(),
+            "progress": self.progress and asdict(self.progress),
         }  # fmt: skip
 
 
@@ -93,14 +96,21 @@ class Pen:
         self._lock = threading.Lock()
 
     @contextmanager
-    def held(self, seconds: float) -> Iterator[None]:
-        """Hold it, for at most `seconds`. Raises `Problem` while another does."""
+    def held(self, seconds: float) -> Iterator[Callable[[], None]]:
+        """Hold it for `seconds`; gives what holds it for as long again. Raises `Problem` while another does."""
         with self._lock:
             if time.monotonic() < self._busy_until:
                 raise Problem("problem.busy")
             mine = self._busy_until = time.monotonic() + seconds
+
+        def hold_on() -> None:
+            nonlocal mine
+            with self._lock:
+                if self._busy_until == mine:
+                    mine = self._busy_until = time.monotonic() + seconds
+
         try:
-            yield
+            yield hold_on
         finally:
             with self._lock:
                 if self._busy_until == mine:
@@ -113,16 +123,19 @@ class Conversation:
     def __init__(self) -> None:
         self.turns: list[Turn] = []
         self.stop = threading.Event()
+        self.owner = object()
+        """Whose what a model stores of this conversation is (`litellama.prefix_cache`)."""
         self.bill = Bill()
         self._next_number = 0
         self._pen = Pen()
 
     @contextmanager
-    def writing(self, seconds: float) -> Iterator[None]:
-        """Hold the pen: one reply at a time. A reply that was dropped without a word frees it after `seconds`."""
-        with self._pen.held(seconds):
+    def writing(self, seconds: float) -> Iterator[Callable[[], None]]:
+        """Hold the pen: one reply at a time. A reply that was dropped without a word frees it after `seconds`; what is
+        given says that it is still being written."""
+        with self._pen.held(seconds) as hold_on:
             self.stop.clear()
-            yield
+            yield hold_on
 
     def begin(self, question: str) -> Turn:
         turn = Turn(self._next_number, question)
@@ -174,3 +187,5 @@ class Voice:
     model: str
     stamp: str | None = None
     conversation: Conversation = field(default_factory=Conversation)
+    stopped: object = None
+    """The page's number of the request that it stopped last, perhaps before its turn came."""

@@ -73,8 +73,20 @@ class Model:
         return Engine(self.opened.model)
 
     @property
+    def engine_in_use(self) -> Engine | None:
+        """The engine, if anybody chatted with this model."""
+        return vars(self).get("engine")
+
+    def drop(self) -> None:
+        """Others take its place: what is stored of conversations goes at once, also where a reply is still written."""
+        if self.engine_in_use is not None:
+            self.engine_in_use.store_no_more()
+
+    @property
     def bytes(self) -> int:
-        return resting_bytes(self.opened.model)
+        """Of its weights, and of what is stored of the conversations with it."""
+        engine = self.engine_in_use
+        return resting_bytes(self.opened.model) + (engine.stored_bytes if engine else 0)
 
     @property
     def title(self) -> str:
@@ -91,6 +103,7 @@ class Model:
             "litellama": form.kind == "questions" and is_litellama(opened.config), "trouble": form.trouble,
             "trust": card.get("trust") if opened.verified else None,
             "corrected": opened.corrected and asdict(opened.corrected), "knobs": knob_defaults(opened.sampling),
+            "context": opened.config.max_position_embeddings,
         }  # fmt: skip
 
 
@@ -172,6 +185,16 @@ class Models:
                 model = self._held(name) or self._open(name)  # another page may have been quicker
         return model
 
+    def forget(self, owner: object) -> None:
+        """Erase what any model has stored of the conversation of `owner`."""
+        for engine in self._engines():
+            engine.forget(owner)
+
+    def _engines(self) -> list[Engine]:
+        with self._lock:
+            models = [self.first, *self._others.values()]
+        return [model.engine_in_use for model in models if model.engine_in_use is not None]
+
     def describe(self, name: str | None = None) -> dict[str, Any]:
         """What a page that wants `name` is told. If it can't be had: what the first model is, and the `problem`."""
         told: dict[str, Any] = {"problem": None}
@@ -216,6 +239,7 @@ class Models:
             raise Problem(key, name=found.title, number=number) from error
         with self._lock:
             if name == self.first.name:
+                self.first.drop()
                 self.first = model
             else:
                 self._others[name] = model
@@ -224,10 +248,15 @@ class Models:
     def _make_room(self, wanted: Listed) -> None:
         needed = wanted.parameters * BYTES_PER_PARAMETER
         with self._lock:
-            self._others.pop(wanted.name, None)  # its files were replaced
+            if wanted.name in self._others:
+                self._others.pop(wanted.name).drop()  # its files were replaced
             while self._others and sum(one.bytes for one in self._others.values()) + needed > self.most_bytes:
-                self._others.popitem(last=False)
+                self._others.popitem(last=False)[1].drop()
         free = free_memory()
+        if free is not None and needed > SHARE_OF_FREE * free:
+            for engine in self._engines():
+                engine.forget_all()
+            free = free_memory()
         if free is not None and needed > SHARE_OF_FREE * free:
             gigabytes = {"needed": round(needed / 1e9, 1), "free": round(free / 1e9, 1)}
             raise Problem("problem.model_too_large", name=wanted.title, **gigabytes)

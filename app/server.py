@@ -91,6 +91,7 @@ def create_app(
 
     from app.page import build_page, head, theme
 
+    session.room = room
     page = build_page(session, downloads, room is not None)
     page.queue(max_size=MOST_WAITING_REQUESTS if room is None else 2 * MOST_PUPILS, **QUEUE)
     page.state_session_capacity = MOST_CONVERSATIONS  # pages whose state is kept; Gradio's own bound is 10,000
@@ -123,7 +124,6 @@ def create_app(
     if room is None:
         app.add_middleware(Doors, hosts=hosts, uploads=UPLOADS)
         return app
-    session.room = room
     app.add_middleware(
         Gate, room=room, secure=secure, line=partial(_line, page), end=session.forget_all,
         models=lambda: [one.name for one in session.models.listed()],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from app.engines import RemoteEngine
 from app.layers import lens_json
 from app.looks import Looks, look_at, move_window, overview, picture, roles_json
 from app.models import Model, Models
-from app.settings import Settings
+from app.settings import MOST_TOKENS_IN_CLASS, Settings
 from app.speakers import LocalSpeaker, RemoteSpeaker, Speaker
 from app.trouble import as_problem
 from app.walks import walk_json
@@ -30,13 +32,16 @@ from app.words import Problem
 from litellama.chat_forms import Form
 from litellama.checkpoint import Opened
 from litellama.explain.attention import HeadRoles, head_roles, roles_in
+from litellama.generate import Progress
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 
 MOST_CONVERSATIONS = 200
 MOST_CHARACTERS = 4000
-SECONDS_PER_REPLY = 30.0
+SECONDS_IN_CLASS = 30.0  # that a reply may take there, so that everybody's turn comes
+SECONDS_HELD = 60.0  # after which a reply that nobody asks to go on is held to be dropped
 SECONDS_BETWEEN_UPDATES = 0.2
+SECONDS_UNTOLD = 1.0  # of waiting for the first token, before the page is told how far it is
 
 
 class Session:
@@ -47,11 +52,12 @@ class Session:
         first: Opened,
         models: Path | None = None,
         *,
-        seconds_per_reply: float = SECONDS_PER_REPLY,
+        seconds_per_reply: float | None = None,
         engines: Sequence[RemoteEngine] = (),
     ) -> None:
         """`first` answers pages that choose no model; the checkpoints in the folder `models`, and what `engines` offer,
-        can be chosen as well."""
+        can be chosen as well. A reply is bounded by its tokens; in a class also by `SECONDS_IN_CLASS`, anywhere by
+        `seconds_per_reply` where they are given."""
         self.models = Models(first, models, engines=engines)
         self.seconds_per_reply = seconds_per_reply
         self.scale = Scale()
@@ -91,7 +97,7 @@ class Session:
     def forget(self, key: str) -> None:
         """Erase a conversation, also while its reply is being written."""
         page = self._page(key)
-        page.conversation.stop.set()
+        self._erase(page)
         page.conversation = Conversation()
 
     def forget_all(self) -> None:
@@ -128,7 +134,7 @@ class Session:
         with self._lock:
             page = self._pages.pop(key, None)
         if page is not None:
-            page.conversation.stop.set()
+            self._erase(page)
         self.beside.leave(key)
         self._looks.forget(key)
         self._texts.forget(key)
@@ -136,30 +142,42 @@ class Session:
         self._texts.forget(f"{key}/step")
         self._stops.end(key)
 
-    def stop(self, key: str) -> None:
-        """Let the running reply, or both of them, end with the token it is at."""
-        self.conversation(key).stop.set()
+    def stop(self, key: str, request: object = None) -> None:
+        """Let the running reply, or both of them, end with the token they are at. `request` is the page's number of the
+        message; if its turn has not come yet, it will be refused."""
+        page = self._page(key)
+        page.stopped = request
+        page.conversation.stop.set()
         self.beside.stop(key)
 
-    def ask(self, key: str, text: object, settings: Settings) -> Iterator[Update]:
-        """Reply to a new message."""
-        question = read_message(text)
-        yield from self.answer(self._page(key), question, settings)
+    def check_wanted(self, key: str, request: object) -> None:
+        """Raise `Problem` if the page stopped its `request` before the turn of it came."""
+        if request is not None and self._page(key).stopped == request:
+            raise Problem("problem.not_begun")
 
-    def answer(self, voice: Voice, question: str, settings: Settings) -> Iterator[Update]:
+    def ask(self, key: str, text: object, settings: Settings, request: object = None) -> Iterator[Update]:
+        """Reply to a new message, which is the page's `request`."""
+        question = read_message(text)
+        yield from self.answer(self._page(key), question, settings, partial(self.check_wanted, key, request))
+
+    def answer(
+        self, voice: Voice, question: str, settings: Settings, check_wanted: Callable[[], None] = lambda: None
+    ) -> Iterator[Update]:
         """Let a voice reply to a message that was read."""
         speaker, conversation = self._speaker_for(voice), voice.conversation
-        with conversation.writing(self._seconds(speaker) + 5):
-            yield from self._write(speaker, conversation, question, settings)
+        with conversation.writing(SECONDS_HELD) as hold_on:
+            check_wanted()  # while its model was being opened, the page may have stopped it
+            yield from self._write(speaker, conversation, question, settings, hold_on)
 
-    def redo(self, key: str, text: object, settings: Settings) -> Iterator[Update]:
+    def redo(self, key: str, text: object, settings: Settings, request: object = None) -> Iterator[Update]:
         """Reply to the last message once more; `text` replaces it, None keeps it."""
         question, page = None if text is None else read_message(text), self._page(key)
         speaker, conversation = self._speaker_for(page), page.conversation
-        with conversation.writing(self._seconds(speaker) + 5):
+        with conversation.writing(SECONDS_HELD) as hold_on:
+            self.check_wanted(key, request)
             last = conversation.drop_last()
             try:
-                yield from self._write(speaker, conversation, question or last.question, settings)
+                yield from self._write(speaker, conversation, question or last.question, settings, hold_on)
             except Problem:
                 conversation.turns.append(last)  # nothing is lost by a message that could not be used
                 raise
@@ -279,19 +297,24 @@ class Session:
 
     def _seconds(self, speaker: Speaker) -> float:
         """The most a reply may take."""
-        return self.seconds_per_reply if speaker.seconds is None else speaker.seconds
+        if speaker.seconds is not None:
+            return speaker.seconds
+        if self.seconds_per_reply is not None:
+            return self.seconds_per_reply
+        return math.inf if self.room is None else SECONDS_IN_CLASS
 
     def _speaker_for(self, voice: Voice) -> Speaker:
         """Who answers. Raises `Problem` if it cannot be had, or isn't who answered here before."""
         remote = self.models.remote(voice.model)
         if remote is not None:
             return RemoteSpeaker(remote)
-        model, deadline = self._model_for(voice), time.monotonic() + self.seconds_per_reply
+        model = self._model_for(voice)
+        return LocalSpeaker(model.opened, partial(model.engine.follow, owner=voice.conversation.owner))
 
-        def give_up() -> bool:
-            return voice.conversation.stop.is_set() or time.monotonic() > deadline
-
-        return LocalSpeaker(model.opened, partial(model.engine.generate, give_up=give_up))
+    def _erase(self, page: Voice) -> None:
+        """End the reply under way, and erase what models have stored of the conversation."""
+        page.conversation.stop.set()
+        self.models.forget(page.conversation.owner)
 
     def _model_for(self, voice: Voice) -> Model:
         if (remote := self.models.remote(voice.model)) is not None:
@@ -314,25 +337,30 @@ class Session:
         return page
 
     def _write(
-        self, speaker: Speaker, conversation: Conversation, question: str, settings: Settings
-    ) -> Iterator[Update]:
+        self, speaker: Speaker, conversation: Conversation, question: str, settings: Settings,
+        hold_on: Callable[[], None],
+    ) -> Iterator[Update]:  # fmt: skip
+        if self.room is not None:
+            settings = replace(settings, max_tokens=min(settings.max_tokens, MOST_TOKENS_IN_CLASS))
         turn = conversation.begin(question)
         try:
-            yield from self._stream(speaker, conversation, turn, settings)
+            yield from self._stream(speaker, conversation, turn, settings, hold_on)
         except Exception as error:  # one user's failure: a sentence for that user
             conversation.turns.remove(turn)
             raise as_problem(error, "a reply") from error
 
-    def _stream(self, speaker: Speaker, conversation: Conversation, turn: Turn, settings: Settings) -> Iterator[Update]:
+    def _stream(
+        self, speaker: Speaker, conversation: Conversation, turn: Turn, settings: Settings, hold_on: Callable[[], None]
+    ) -> Iterator[Update]:
         speech = speaker.reply(conversation.messages(), settings)
         start = time.monotonic()
 
-        def update(state: str, bill: Bill | None = None) -> Update:
+        def update(state: str, bill: Bill | None = None, progress: Progress | None = None) -> Update:
             elapsed = time.monotonic() - start
             total = bill and conversation.bill
             return Update(
                 turn.number, state, turn.tokens(), speech.dropped, settings.seed, elapsed, bill, total,
-                speech.written, speech.stats, speech.remarks,
+                speech.written, speech.stats, speech.remarks, progress,
             )  # fmt: skip
 
         def cut() -> str | None:
@@ -345,17 +373,25 @@ class Session:
 
         told = 0.0  # so the first text is told at once
         most_seconds = self._seconds(speaker)
-        weighed = self.scale.share(most_seconds + 5) if speaker.where is None else nullcontext()
+        weighed = self.scale.share(SECONDS_HELD) if speaker.where is None else nullcontext()
         with closing(speech), weighed as share:
             for piece in speech.pieces:
+                hold_on()
+                if share is not None:
+                    share.renew(SECONDS_HELD)
                 turn.add(piece)
                 state = cut()
                 if state:
                     break
+                progress = None if turn.steps else piece.progress
+                if piece.progress is not None:
+                    speech.read = piece.progress.read - piece.progress.stored
+                    if time.monotonic() - start < SECONDS_UNTOLD or progress is None:
+                        continue
                 if time.monotonic() - told >= SECONDS_BETWEEN_UPDATES:
                     told = time.monotonic()
-                    yield update("running")
-            else:  # perhaps it was given up while nothing came
+                    yield update("running", progress=progress)
+            else:
                 state = cut() or speech.state or ("length" if len(turn.steps) >= speech.most else "done")
             bill = self.scale.bill(share, speech.read, speech.written or len(turn.steps))
         conversation.bill += bill

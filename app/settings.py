@@ -29,12 +29,15 @@ class Knob:
         return float(value)
 
 
+MOST_TOKENS = 2000  # of a reply; half of what a model reads at once, where that is less (`app.speakers`)
+MOST_TOKENS_IN_CLASS = 400
+
 KNOBS = {
     "temperature": Knob(low=0, high=2, step=0.05, default=0.7),
     "top_p": Knob(low=0.05, high=1, step=0.05, default=0.95),
     "top_k": Knob(low=0, high=200, step=1, default=0),
     "repetition_penalty": Knob(low=1, high=2, step=0.05, default=1),
-    "max_tokens": Knob(low=1, high=400, step=1, default=200),
+    "max_tokens": Knob(low=1, high=MOST_TOKENS, step=1, default=200),
 }
 SEED = Knob(low=0, high=2**31 - 1, step=1, default=0)
 

@@ -15,20 +15,23 @@ from app.wire import Delta, TextStep
 from app.words import Problem
 from litellama.chat import Message, prompt_ids, reply
 from litellama.checkpoint import Opened
-from litellama.generate import Generate, Step
+from litellama.generate import Generate, Progress, Step
 
 ALTERNATIVES = 10
 SECONDS_ELSEWHERE = 120.0
-LONGEST_REPLY = 20_000  # characters; the longest that can be asked for has 400 tokens
+LONGEST_REPLY = 100_000  # characters; the longest that can be asked for has `MOST_TOKENS`
 
 
 class Said(Protocol):
-    """A bit of a reply, as `litellama.chat.Piece` has it: text, and the step that brought it unless it came late."""
+    """A bit of a reply, as `litellama.chat.Piece` has it: text, and the step that brought it unless it came late; or,
+    while there is nothing else to tell, the progress."""
 
     @property
     def text(self) -> str: ...
     @property
     def step(self) -> Step | TextStep | None: ...
+    @property
+    def progress(self) -> Progress | None: ...
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,14 @@ class RemotePiece:
 
     text: str = ""
     step: TextStep | None = None
+    progress: Progress | None = None
 
 
 @dataclass
 class Speech:
-    """A reply that begins when its `pieces` are asked for. It may have `most` tokens, `read` many of the prompt, and
-    `dropped` of the oldest messages no longer fitted. A speaker elsewhere fills in on the way what it learns late."""
+    """A reply that begins when its `pieces` are asked for. It may have `most` tokens, `read` many tokens of the prompt
+    are read for it, and `dropped` of the oldest messages no longer fitted. A speaker elsewhere fills in on the way what
+    it learns late."""
 
     pieces: Iterator[Said]
     most: int

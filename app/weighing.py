@@ -61,7 +61,7 @@ class Scale:
         self.record = large_record()
 
     def share(self, most_seconds: float) -> Share:
-        """Begin to weigh one reply; it counts as abandoned after `most_seconds`."""
+        """Begin to weigh one reply; it counts as abandoned after `most_seconds`, unless it is renewed."""
         return self._meter.share(most_seconds)
 
     def bill(self, share: Share | None, read: int, written: int) -> Bill:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 import torch
@@ -24,6 +25,7 @@ from typer.core import TyperGroup
 from litellama.chat import Message, Piece, beginning_id, prompt_ids, reply, stop_ids
 from litellama.checkpoint import Opened, find_checkpoint, list_models
 from litellama.config import is_litellama
+from litellama.engine import Engine
 from litellama.footprint.facts import LITELLAMA_MMLU, MMLU_CHANCE, fact
 from litellama.generate import generate as generate_ids
 from litellama.precision import AUTO, SMALL, open_for_use
@@ -109,6 +111,7 @@ def chat(
     _note("Type a message. /clear starts afresh, /quit or Ctrl-D ends, Ctrl-C stops a reply.")
     seed = secrets.randbelow(2**31) if seed is None else seed
     messages: list[Message] = []
+    engine = Engine(opened.model)  # which stores what was read, so that each turn reads only what is new
     while (typed := _ask()) not in (None, "/quit"):
         if typed == "/clear":
             messages = []
@@ -117,7 +120,7 @@ def chat(
         try:
             pieces = reply(
                 opened.model, opened.tokenizer, asked, sampling, max_new_tokens, seed + len(messages),
-                form=opened.form, system=system,
+                form=opened.form, system=system, generate=partial(engine.generate, owner="chat"),
             )  # fmt: skip
         except ValueError as wrong:  # a message that is too long should not end the conversation
             _note(str(wrong))

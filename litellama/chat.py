@@ -17,7 +17,7 @@ from typing import Literal
 from litellama.chat_forms import Form, Side, is_chat_tokenizer, plain_form
 from litellama.chat_template import ChatTemplateError, read_template
 from litellama.config import ModelConfig
-from litellama.generate import Generate, Step
+from litellama.generate import Generate, Progress, Step
 from litellama.generate import generate as generate_alone
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
@@ -126,11 +126,13 @@ def prompt_ids(
 class Piece:
     """A bit of a reply: the text that became certain, and the step that brought it.
 
-    `text` is "" while a character is incomplete; `step` is None for text that was held back until the end.
+    `text` is "" while a character is incomplete; `step` is None for text that was held back until the end, and for a
+    moment in which nothing came but word of the `progress`.
     """
 
     text: str
     step: Step | None
+    progress: Progress | None = None
 
 
 def reply(
@@ -186,7 +188,7 @@ def stop_ids(model: LiteLlama, tokenizer: Tokenizer, form: Form | None = None) -
     return frozenset(named | {id for id in usual if id is not None} | (form.stop_ids if form else frozenset()))
 
 
-def spoken(steps: Iterator[Step], tokenizer: Tokenizer, stops: tuple[str, ...]) -> Iterator[Piece]:
+def spoken(steps: Iterator[Step | Progress], tokenizer: Tokenizer, stops: tuple[str, ...]) -> Iterator[Piece]:
     """Steps to text: whole characters only, without the leading space, ended before a stop string.
 
     With the pieces the steps are closed, so that the model stops, whatever else still holds them.
@@ -198,11 +200,14 @@ def spoken(steps: Iterator[Step], tokenizer: Tokenizer, stops: tuple[str, ...]) 
             close()
 
 
-def _pieces(steps: Iterator[Step], tokenizer: Tokenizer, stops: tuple[str, ...]) -> Iterator[Piece]:
+def _pieces(steps: Iterator[Step | Progress], tokenizer: Tokenizer, stops: tuple[str, ...]) -> Iterator[Piece]:
     decoder = tokenizer.stream()
     held = ""  # text that may turn out to be the beginning of a stop string
     begun = False
     for step in steps:
+        if isinstance(step, Progress):
+            yield Piece("", None, step)
+            continue
         text = decoder.push(step.id)
         if not begun and text:
             text, begun = text.removeprefix(" "), True

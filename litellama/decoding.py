@@ -37,9 +37,7 @@ class Decoding:
         sign[: size // 2] = -1
         self._cos, self._sin = cos, sin * sign  # (max_length, 1, D)
         self._eps = torch.full((1,), model.config.rms_norm_eps, device=model.device)
-        # Hooks, by which somebody looks on or interferes (and FSDP brings its parts of the weights together), are only
-        # called by the model's own forward.
-        self._hooked = any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+        self.hooked = is_hooked(model)
 
     def open(self) -> int:
         """Take a free slot; its number is how many were in use. Raises `ValueError` if there is none."""
@@ -82,7 +80,7 @@ class Decoding:
             raise ValueError(f"{len(ids)} tokens were given for {len(self.lengths)} slots in use; give one for each")
         if max(self.lengths) >= self.cache.max_length:
             raise ValueError(f"a slot is full with {self.cache.max_length} tokens; close it before the next step")
-        if self._hooked:
+        if self.hooked:  # hooks are only called by the model's own forward
             return torch.stack([self.read(slot, [id]) for slot, id in enumerate(ids)])
         model, device = self.model, self.model.device
         x = model.model.embed_tokens(torch.tensor(list(ids), device=device))  # (N, E)
@@ -115,6 +113,12 @@ class Decoding:
         h = _normed(x, layer.post_attention_layernorm, self._eps)
         gate, up = _multiply_all(h, layer.mlp, ("gate_proj", "up_proj")).chunk(2, dim=-1)
         return x + _multiply(F.silu(gate).mul_(up), layer.mlp.down_proj)
+
+
+def is_hooked(model: nn.Module) -> bool:
+    """Whether any module has hooks, by which somebody looks on or interferes (and FSDP brings its parts of the weights
+    together)."""
+    return any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
 class _Places:

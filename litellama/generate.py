@@ -27,8 +27,20 @@ class Step:
     alternatives: tuple[tuple[int, float], ...]
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a request is whose next token hasn't come yet: `read` of the prompt's `total` tokens, `stored` of which
+    were there from an earlier turn. While it is `waiting` for a slot, none."""
+
+    read: int
+    total: int
+    stored: int
+    waiting: bool
+
+
 class Generate(Protocol):
-    """`generate` of one model, by whatever means: alone, or together with others (`litellama.engine`)."""
+    """`generate` of one model, by whatever means: alone, or together with others (`litellama.engine`), and then perhaps
+    with a `Progress` here and there."""
 
     def __call__(
         self,
@@ -39,7 +51,7 @@ class Generate(Protocol):
         seed: int,
         stop_ids: Collection[int] = (),
         alternatives: int = 0,
-    ) -> Iterator[Step]: ...
+    ) -> Iterator[Step | Progress]: ...
 
 
 def generate(

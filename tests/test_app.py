@@ -395,7 +395,7 @@ def test_first_token_is_quick(open_page: Page) -> None:
     [
         ({"text": "hi", "settings": SETTINGS | {"temperature": math.nan}}, "Temperature must be a number from 0 to 2."),
         ({"text": "hi", "settings": SETTINGS | {"top_k": 1.5}}, "Top-k must be a whole number."),
-        ({"text": "hi", "settings": SETTINGS | {"max_tokens": 10**9}}, "Longest reply must be a number from 1 to 400."),
+        ({"text": "hi", "settings": SETTINGS | {"max_tokens": 10**9}}, "Longest reply must be a number from 1 to 2000"),
         ({"text": "x " * 1500, "settings": SETTINGS}, "longer than the model can read"),
         ({"text": "x" * 5000, "settings": SETTINGS}, "5000 characters"),
         ({"text": None, "settings": SETTINGS}, "does not understand"),

@@ -5,15 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 import torch
 
+import litellama.batch
 import litellama.engine
+from litellama.config import preset
 from litellama.decoding import Decoding
 from litellama.engine import Engine
-from litellama.generate import Step, generate
-from litellama.model import LiteLlama
+from litellama.generate import Progress, Step, generate
+from litellama.model import KVCache, LiteLlama, empty_model
 from litellama.sampling import Sampling
 from tests.conftest import TINY, random_model
 
@@ -66,7 +69,7 @@ def test_each_is_as_alone(model: LiteLlama, sampling: Sampling, slots: int) -> N
 
 
 def test_a_long_prompt_is_read_in_parts_while_others_go_on(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(litellama.engine, "READ_AT_ONCE", 7)
+    monkeypatch.setattr(litellama.batch, "READ_AT_ONCE", 7)
     asked = requests(12, GREEDY)
     alone = [[step.id for step in generate(model, **request)] for request in asked]
     assert [[step.id for step in steps] for steps in together(Engine(model, 4), asked)] == alone
@@ -112,7 +115,7 @@ def test_what_goes_wrong_reaches_all_who_were_served_and_nobody_after(
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(litellama.engine.Decoding, "step", broken)
+        patch.setattr(litellama.batch.Decoding, "step", broken)
         with pytest.raises(RuntimeError, match="out of memory"):
             list(steps)
     assert len(list(engine.generate([1, 2], sampling=GREEDY, max_new_tokens=4, seed=0))) == 4
@@ -134,7 +137,7 @@ def test_scores_that_are_no_numbers_end_one_conversation_and_not_the_others(mode
 
 
 def test_a_prompt_that_cannot_be_read_ends_one_conversation(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = litellama.engine._read
+    read = litellama.batch._read
 
     def fails_for_seven(model: LiteLlama, ids: list[int], cache: object) -> torch.Tensor:
         if ids[0] == 7:
@@ -144,14 +147,14 @@ def test_a_prompt_that_cannot_be_read_ends_one_conversation(model: LiteLlama, mo
     engine = Engine(model)
     well = engine.generate([1, 2], sampling=GREEDY, max_new_tokens=40, seed=0)
     next(well)
-    monkeypatch.setattr(litellama.engine, "_read", fails_for_seven)
+    monkeypatch.setattr(litellama.batch, "_read", fails_for_seven)
     with pytest.raises(RuntimeError, match="not enough memory"):
         next(engine.generate([7], sampling=GREEDY, max_new_tokens=40, seed=0))
     assert len(list(well)) == 39
 
 
-def test_who_waits_for_a_slot_may_give_up(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine, goes_on, tired, step = Engine(model, 1), threading.Event(), threading.Event(), Decoding.step
+def test_who_waits_for_a_slot_is_told_so_and_may_leave(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, goes_on, step = Engine(model, 1), threading.Event(), Decoding.step
 
     def held(decoding: Decoding, ids: list[int]) -> torch.Tensor:
         assert goes_on.wait(30)
@@ -161,15 +164,76 @@ def test_who_waits_for_a_slot_may_give_up(model: LiteLlama, monkeypatch: pytest.
     long = {"sampling": GREEDY, "max_new_tokens": 40, "seed": 0}
     first = engine.generate([1, 2], **long)
     next(first)  # it has the slot, and its second token doesn't come
-    second: list[Step] = []
-    waiting = threading.Thread(target=lambda: second.extend(engine.generate([3], **long, give_up=tired.is_set)))
-    waiting.start()
-    tired.set()
-    waiting.join(10)
-    assert not waiting.is_alive()
-    assert second == []
+    second = engine.follow([3, 4, 5], **long)
+    assert [next(second), next(second)] == [Progress(read=0, total=3, stored=0, waiting=True)] * 2
+    second.close()
     goes_on.set()
     assert len(list(first)) == 39
+
+
+def slow_reading(monkeypatch: pytest.MonkeyPatch, at_once: int) -> list[list[int]]:
+    """Prompts are read slowly, `at_once` tokens in one pass; gives the passes."""
+    monkeypatch.setattr(litellama.engine, "SECONDS_OF_SILENCE", 0.005)
+    monkeypatch.setattr(litellama.batch, "READ_AT_ONCE", at_once)
+    read, passes = litellama.batch._read, []
+
+    def slowly(model: LiteLlama, ids: list[int], cache: KVCache) -> torch.Tensor:
+        passes.append(ids)
+        time.sleep(0.03)
+        return read(model, ids, cache)
+
+    monkeypatch.setattr(litellama.batch, "_read", slowly)
+    return passes
+
+
+def test_a_long_prompt_says_how_far_it_is(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_reading(monkeypatch, 7)
+    prompt = [place % TINY.vocab_size for place in range(60)]
+    told = list(Engine(model).follow(prompt, sampling=GREEDY, max_new_tokens=3, seed=0))
+    first = next(place for place, event in enumerate(told) if isinstance(event, Step))
+    reads = [event.read for event in told[:first] if isinstance(event, Progress)]
+    assert reads == sorted(reads)
+    assert {7, 14, 21} <= set(reads), "each part was told"
+    assert told[first - 1] == Progress(read=60, total=60, stored=0, waiting=False)
+    assert sum(isinstance(event, Step) for event in told) == 3
+
+
+def test_who_leaves_during_a_long_prompt_is_gone_before_its_end(
+    model: LiteLlama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = slow_reading(monkeypatch, 2)
+    events = Engine(model).follow([1] * 100, sampling=GREEDY, max_new_tokens=3, seed=0)
+    next(events)
+    events.close()
+    wait_until(lambda: not workers())
+    assert len(passes) < 50
+
+
+def test_who_takes_no_tokens_is_given_up(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its iterator was dropped somewhere without being closed; here it comes back."""
+    monkeypatch.setattr(litellama.batch, "SECONDS_UNHEARD", 0.1)
+    step, steps = Decoding.step, []
+
+    def slowly(decoding: Decoding, ids: list[int]) -> torch.Tensor:
+        steps.append(ids)
+        time.sleep(0.02)
+        return step(decoding, ids)
+
+    monkeypatch.setattr(Decoding, "step", slowly)
+    deaf = Engine(model).generate([1, 2], sampling=GREEDY, max_new_tokens=100, seed=0)
+    next(deaf)
+    wait_until(lambda: not workers())
+    assert len(steps) < 50
+    with pytest.raises(TimeoutError, match="nobody took its tokens"):
+        list(deaf)
+
+
+def test_of_a_large_model_fewer_tokens_are_read_at_once(model: LiteLlama) -> None:
+    large = empty_model(preset("llama2-7b"))
+    assert litellama.batch._read_at_once(model) == 128
+    assert litellama.batch._read_at_once(large) == 128, "as on a GPU"
+    with mock.patch.object(LiteLlama, "device", torch.device("cpu")):
+        assert litellama.batch._read_at_once(large) == 16
 
 
 def test_no_thread_to_be_had_is_told_and_the_next_one_is_served(
@@ -221,7 +285,7 @@ def test_no_room_for_a_batch(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) 
 
     engine = Engine(model)
     with monkeypatch.context() as patch:
-        patch.setattr(litellama.engine, "Decoding", fail)
+        patch.setattr(litellama.batch, "Decoding", fail)
         with pytest.raises(MemoryError, match="no room"):
             list(ask(engine))
     assert len(list(ask(engine))) == 4

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from torch import Tensor
 
+from app import session as session_module
 from app.session import Session
 from app.settings import read_settings
 from litellama.checkpoint import open_checkpoint
@@ -182,8 +183,11 @@ def test_more_deaf_pages_than_there_are_places_keep_nobody_out(lab: Served) -> N
 
 
 @pytest.mark.fault(18)
-def test_a_reply_that_was_dropped_without_a_word_frees_its_page(tiny_checkpoint: Path) -> None:
-    session = Session(open_checkpoint(tiny_checkpoint), seconds_per_reply=-5)  # so its pen is free at once
+def test_a_reply_that_was_dropped_without_a_word_frees_its_page(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "SECONDS_HELD", 0.0)
+    session = Session(open_checkpoint(tiny_checkpoint))
     held = session.ask("page", "hello", read_settings(SETTINGS))
     next(held)
     assert list(session.ask("page", "hello again", read_settings(SETTINGS)))

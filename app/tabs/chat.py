@@ -14,7 +14,7 @@ from app.figures import source
 from app.gate import member_of
 from app.pairs import read_wish
 from app.session import Session, read_message
-from app.settings import KNOBS, SEED, read_settings
+from app.settings import KNOBS, MOST_TOKENS_IN_CLASS, SEED, read_settings
 from app.tabs import answer, page_key, page_of, sent_by, stream
 from app.views import scripts, template
 from app.words import Problem
@@ -80,6 +80,8 @@ def litellama_says() -> list[dict[str, Any]]:
 def build(session: Session) -> None:
     """Lay the tab out and wire it. The page sends what was typed and clicked; everything else is decided here."""
     knobs = {name: asdict(knob) for name, knob in KNOBS.items()}
+    if session.room is not None:
+        knobs["max_tokens"]["high"] = MOST_TOKENS_IN_CLASS
     view = gr.HTML(
         None,
         html_template=template("chat.html"),
@@ -127,8 +129,8 @@ def build(session: Session) -> None:
     def redo_both(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
         yield from _updates_of_both(session, event, request, again=True)
 
-    def stop(request: gr.Request) -> None:
-        session.stop(page_of(request))
+    def stop(event: gr.EventData, request: gr.Request) -> None:
+        session.stop(page_of(request), sent_by(event).get("request"))
 
     def clear(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
         forget = session.beside.clear if sent_by(event).get("both") else session.forget
@@ -188,7 +190,8 @@ def _updates(session: Session, action: Any, event: gr.EventData, request: gr.Req
     def updates() -> Iterator[dict[str, Any]]:
         settings = read_settings(sent.get("settings"))
         with _tally(session, request) as tally:
-            for update in action(page_key(session, event, request), sent.get("text"), settings):
+            key = page_key(session, event, request)
+            for update in action(key, sent.get("text"), settings, sent.get("request")):
                 tally.wrote(len(update.tokens))
                 if update.bill is not None and update.bill.energy is not None:
                     tally.joules, tally.estimated = update.bill.energy.joules, not update.bill.energy.measured
@@ -204,6 +207,7 @@ def _updates_of_both(
 
     def updates() -> Iterator[dict[str, Any]]:
         key = page_key(session, event, request)
+        session.check_wanted(key, sent.get("request"))
         wish = read_wish(sent.get("model") or session.models.first.name, sent.get("settings"), sent.get("beside"))
         if again:
             both = session.beside.redo(key, None if text is None else read_message(text), wish)

@@ -8,7 +8,8 @@ lab.chat = (element, trigger, props, watch) => {
   const alone = find(".lab-turns"), both = find(".lab-turns-both");
   let turns = alone;     // the conversation that is seen
   const LONGEST_SILENCE = 45_000;  // ms without an update, after which the server is taken for lost
-  let running = null;  // {request, article, text, redone, watchdog}: the reply being written
+  const STOPPED_UNHEARD = 2000;  // ms after Stop in which a reply that was begun says that it ended
+  let running = null;  // {request, article, text, redone, watchdog, begun}: the reply being written
   let editing = false;
   let requests = 0;
   let clearing = null;   // the number of the 'clear' under way; a message sent meanwhile waits for it
@@ -32,6 +33,7 @@ lab.chat = (element, trigger, props, watch) => {
         read: () => Number(range.value),
         reset: () => { turned(name, null); set(start); },
         suit: (value) => { start = value ?? usual; set(turnedKnobs()[name] ?? start); },
+        limit: (most) => { range.max = Math.min(high, most); set(range.value); },
       };
       form.append(knob(name, range, output));
     }
@@ -104,7 +106,14 @@ lab.chat = (element, trigger, props, watch) => {
     box.focus();
   };
 
-  const stop = () => { if (running) trigger("stop"); };
+  // A message that still waits in the server's line, or for its model to be opened, comes back at once; the server knows
+  // its number and will not begin it.
+  const stop = () => {
+    if (!running) return;
+    const { request, begun } = running;
+    trigger("stop", { request });
+    if (!begun) setTimeout(() => { if (running?.request === request && !running.begun) refuse({}); }, STOPPED_UNHEARD);
+  };
 
   const clear = () => {
     clearing = `${++requests}`;
@@ -279,6 +288,7 @@ lab.chat = (element, trigger, props, watch) => {
     if (update.problem) return refuse(update.problem);
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
     waitForNews();
+    running.begun = true;
     if (beside.on) writeBoth(update); else write(running.article, update);
     if (atEnd) log.scrollTop = log.scrollHeight;
   });
@@ -324,7 +334,8 @@ lab.chat = (element, trigger, props, watch) => {
   find(".lab-stop").addEventListener("click", () => { stop(); box.focus(); });
   find(".lab-clear").addEventListener("click", clear);
   find(".lab-cancel").addEventListener("click", () => edit(false));
-  lab.withModel(({ tinytown, form, small, litellama, trouble, engine, parameters }) => {
+  lab.withModel(({ tinytown, form, small, litellama, trouble, engine, parameters, context }) => {
+    if (context) controls.max_tokens.limit(Math.max(1, Math.floor(context / 2)));  // the other half is for reading
     const { examples, why, title } = props.welcomes[engine ? "elsewhere" : tinytown ? "tinytown" : small ? "small" : form];
     if (title) lab.say(find(".lab-welcome h2"), title);
     if (engine) box.dataset.placeholder = "chat.message";  // it may speak other languages than English

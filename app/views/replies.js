@@ -5,12 +5,14 @@ lab.replies = (record) => {
     name,
     lab.make("p", { class: "lab-tokens", role: "group", "data-label": "chat.reply" }),
     lab.make("p", { class: "lab-waiting" }, lab.make("span", { "data-word": "chat.waiting" }), lab.make("i"), lab.make("i"), lab.make("i")),
+    lab.make("p", { class: "lab-progress", hidden: "" }, lab.make("span"), lab.make("progress", { "aria-hidden": "true" })),
     lab.make("p", { class: "lab-stats" }),
     lab.make("div", { class: "lab-bill" }),
     ...more);
 
-  const write = (reply, { turn, tokens, state }) => {
+  const write = (reply, { turn, tokens, progress }) => {
     reply.dataset.turn = turn;
+    writeProgress(reply.querySelector(".lab-progress"), progress);
     const line = reply.querySelector(".lab-tokens");
     tokens.forEach(([text, probability], index) => {
       const token = line.children[index] || line.appendChild(newToken(index, probability));
@@ -19,6 +21,17 @@ lab.replies = (record) => {
       token.toggleAttribute("data-blank", /^[\n\r\f\v]+$/.test(text));  // else there would be nothing to click
       if (text) token.removeAttribute("aria-label"); else token.setAttribute("aria-label", lab.word("chat.invisible"));
     });
+  };
+
+  // How far a reply is that has no token yet: it waits for its turn, or its prompt is being read.
+  const writeProgress = (line, progress) => {
+    line.hidden = !progress;
+    if (!progress) return;
+    const { read, total, waiting } = progress, bar = line.querySelector("progress");
+    lab.say(line.querySelector("span"), waiting ? "chat.waiting_turn" : "chat.reading", { read, total });
+    bar.hidden = waiting;
+    bar.max = total;
+    bar.value = read;
   };
 
   const newToken = (index, probability) => {

@@ -49,6 +49,10 @@ class Share:
         self.reason = reason
         self.energy: Energy | None = None
 
+    def renew(self, most_seconds: float) -> None:
+        """The work still goes on: count it as abandoned only after `most_seconds` from now."""
+        self.until = time.monotonic() + most_seconds
+
     def close(self) -> Energy | None:
         """The work is done: what it took. Closing again changes nothing."""
         self._shared._close(self)
