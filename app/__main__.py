@@ -164,10 +164,12 @@ def serve(listener: socket.socket, options: argparse.Namespace, address: str, ma
     from app.server import create_app
     from app.session import Session
     from litellama.checkpoint import checkpoints_folder
+    from litellama.device import choose_device
     from litellama.precision import open_for_use
 
     models = options.models or checkpoints_folder()
-    session = Session(open_for_use(options.checkpoint), models, engines=open_engines(options))
+    first = open_for_use(options.checkpoint, device=choose_device(options.device))
+    session = Session(first, models, engines=open_engines(options))
     session.models.elsewhere()  # asked before anybody waits for it
     if options.classroom:
         app, address, said = open_classroom(session, options, listener.getsockname()[1])

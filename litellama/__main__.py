@@ -24,6 +24,9 @@ from typer.core import TyperGroup
 from litellama.chat import Message, Piece, beginning_id, prompt_ids, reply, stop_ids
 from litellama.checkpoint import Opened, checkpoints_folder, list_models
 from litellama.config import is_litellama
+from litellama.device import AUTO as BEST_DEVICE
+from litellama.device import HELP as DEVICE_HELP
+from litellama.device import choose_device, device_name
 from litellama.footprint.facts import LITELLAMA_MMLU, MMLU_CHANCE, fact
 from litellama.generate import generate as generate_ids
 from litellama.precision import AUTO, SMALL, open_for_use
@@ -73,6 +76,7 @@ MaxNewTokens = Annotated[int, typer.Option(help="Stop after this many tokens.")]
 Precision = Annotated[
     str, typer.Option(help="float32, bfloat16, float16, int8, int4; auto: float32 if small, else the quicker 16 bits.")
 ]
+Device = Annotated[str, typer.Option(help=DEVICE_HELP)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -80,6 +84,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 def chat(
     checkpoint: CheckpointOption = DEFAULT_CHECKPOINT,
     precision: Precision = AUTO,
+    device: Device = BEST_DEVICE,
     temperature: Temperature = 0.7,
     top_p: TopP = 0.95,
     top_k: TopK = 0,
@@ -91,7 +96,7 @@ def chat(
 ) -> None:
     """Talk to a model in the terminal. /clear starts afresh, /quit or Ctrl-D ends, Ctrl-C stops a reply."""
     sampling = Sampling(temperature, top_k, top_p)
-    opened = _open(checkpoint, precision)
+    opened = _open(checkpoint, precision, device)
     for sentence in _what_to_expect(opened):
         _note(sentence)
     _note("Type a message. /clear starts afresh, /quit or Ctrl-D ends, Ctrl-C stops a reply.")
@@ -117,6 +122,7 @@ def chat(
 def generate(
     checkpoint: CheckpointOption = DEFAULT_CHECKPOINT,
     precision: Precision = AUTO,
+    device: Device = BEST_DEVICE,
     prompt: Annotated[
         str | None, typer.Option(help="A message to a chat model; text to be continued, to a base model.")
     ] = None,
@@ -132,7 +138,7 @@ def generate(
 ) -> None:
     """Continue one prompt and print what the model writes."""
     sampling = Sampling(temperature, top_k, top_p, greedy=greedy)
-    opened = _open(checkpoint, precision)
+    opened = _open(checkpoint, precision, device)
     ids = _prompt(opened, prompt, prompt_ids)
     stops = () if ignore_eos else stop_ids(opened.model, opened.tokenizer, opened.form)
     steps = generate_ids(
@@ -215,15 +221,16 @@ def _what_to_expect(opened: Opened) -> list[str]:
     return sentences
 
 
-def _open(checkpoint: str, precision: str) -> Opened:
+def _open(checkpoint: str, precision: str, device: str) -> Opened:
     """Open a checkpoint by folder or by name, and say what it is."""
     folder = Path(checkpoint)
     if not folder.is_dir() and folder.name == checkpoint:
         folder = checkpoints_folder() / checkpoint
-    opened = open_for_use(folder, precision)
+    opened = open_for_use(folder, precision, choose_device(device))
     if opened.config.num_parameters < SMALL:
         torch.set_num_threads(1)
-    _note(f"{opened.folder.resolve().name}: {opened.config.num_parameters:,} parameters. {opened.note}")
+    _note(f"{opened.folder.resolve().name}: {opened.config.num_parameters:,} parameters. {opened.note} "
+          f"Device: {device_name(opened.model.device)}.")  # fmt: skip
     return opened
 
 

@@ -57,7 +57,8 @@ class Corrected:
 @dataclass(frozen=True)
 class Opened:
     """A checkpoint in memory. `verified` is whether every file matched the manifest; `note` says so to people, and what
-    was put right, of which `corrected` holds the parts. `chat_template` is the folder's own, in Jinja."""
+    was put right, of which `corrected` holds the parts. `chat_template` is the folder's own, in Jinja. `refused_device`
+    is one that was asked for but gave other results than the CPU, on which the model lies instead."""
 
     folder: Path
     model: LiteLlama
@@ -68,6 +69,7 @@ class Opened:
     note: str
     chat_template: str | None = None
     corrected: Corrected | None = None
+    refused_device: str | None = None
 
     @cached_property
     def form(self) -> Form:

@@ -10,42 +10,63 @@ import torch
 from torch.nn import functional as F
 
 from litellama.config import ModelConfig
+from litellama.device import CHECK_TEXT, CHECKED, agrees, device_name, sixteen_bits
 from litellama.folder import CONFIG, existing_folder, read_json
 from litellama.memory import free_memory, weight_bytes
 from litellama.opening import Opened, open_checkpoint
-from litellama.quantize import PRECISIONS, WHOLE_NUMBERS, keep_weights
+from litellama.quantize import PRECISIONS, WHOLE_NUMBERS, keep_weights, kernel_works
 
 AUTO = "auto"
 SMALL = 50_000_000  # parameters; below, float32 is quick enough and exact
 SHARE_OF_FREE = 0.8
 
 
-def open_for_use(folder: str | Path, precision: str = AUTO) -> Opened:
-    """Open a checkpoint to talk to it and look into it, with its weights resting in `precision` (`quantize.py`).
+def open_for_use(folder: str | Path, precision: str = AUTO, device: torch.device | str = "cpu") -> Opened:
+    """Open a checkpoint on `device` to talk to it and look into it, with its weights resting in `precision`
+    (`quantize.py`). On a device that can be wrong, a short text is compared with the CPU, which is used if they differ.
 
     Raises `CheckpointError` as `open_checkpoint`, and `ValueError` for an unknown precision.
     """
+    opened = _open_on(torch.device(device), folder, precision)
+    if opened.model.device.type not in CHECKED:
+        return opened
+    on_cpu = _open_on(torch.device("cpu"), folder, precision)
+    ids = opened.tokenizer.encode(CHECK_TEXT)[: opened.config.max_position_embeddings]
+    if agrees(opened.model, on_cpu.model, ids):
+        return opened
+    refused = device_name(opened.model.device)
+    said = f"It runs on the CPU, because the {refused} gave other results on a short text."
+    return replace(on_cpu, note=f"{on_cpu.note} {said}", refused_device=refused)
+
+
+def _open_on(device: torch.device, folder: str | Path, precision: str) -> Opened:
     folder = existing_folder(Path(folder))
     if precision == AUTO:
         config = read_json(folder / CONFIG)
-        precision = choose_precision(ModelConfig.from_hf(config), free_memory())
+        precision = choose_precision(ModelConfig.from_hf(config), free_memory(device), device)
         if precision == "float16" and "bfloat16" in (config.get("torch_dtype"), config.get("dtype")):
             precision = "bfloat16"  # whose largest numbers float16 cannot hold; ask for float16 to try it
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; one of {AUTO}, {', '.join(PRECISIONS)} was expected")
+    said = ""
+    if precision in WHOLE_NUMBERS and not kernel_works(precision, device):
+        said = f" PyTorch has no product with {precision} weights for {device}, so 16 bits are used."
+        precision = sixteen_bits(device)
     dtype = None if precision in WHOLE_NUMBERS else getattr(torch, precision)
-    opened = open_checkpoint(folder, dtype=dtype, precision=precision)
+    opened = open_checkpoint(folder, dtype=dtype, device=device, precision=precision)
     if precision == "float32":
         return opened
-    keep_weights(opened.model, precision)
-    return replace(opened, note=f"{opened.note} Its weights rest in {precision}.")
+    if device.type == "cpu" or precision in WHOLE_NUMBERS:  # a GPU computes in 16 bits throughout
+        keep_weights(opened.model, precision)
+    return replace(opened, note=f"{opened.note} Its weights rest in {precision}.{said}")
 
 
-def choose_precision(config: ModelConfig, free: int | None) -> str:
+def choose_precision(config: ModelConfig, free: int | None, device: torch.device | str = "cpu") -> str:
     """float32 for a small model; for others the quicker kind of 16 bits, or fewer bits if `free` bytes are too few."""
     if config.num_parameters < SMALL:
         return "float32"
-    choices = [quickest_16_bits(), "int8", "int4"]
+    device = torch.device(device)
+    choices = [quickest_16_bits() if device.type == "cpu" else sixteen_bits(device), "int8", "int4"]
     fitting = [name for name in choices if free is None or weight_bytes(config, name) <= SHARE_OF_FREE * free]
     return fitting[0] if fitting else choices[0]  # opening it then says how much is missing
 
