@@ -28,8 +28,8 @@ def choose_device(name: str) -> torch.device:
     """The device called `auto`, `cpu`, `cuda`, `cuda:1` or `mps`. Raises `ValueError` for one that is not here."""
     if name == AUTO:
         return next((device for device in map(torch.device, ("cuda:0", "mps")) if _works(device)), torch.device("cpu"))
-    kind, _, number = name.partition(":")
-    if kind not in KINDS or (number and (kind != "cuda" or not number.isdecimal())):
+    kind, colon, number = name.partition(":")
+    if kind not in KINDS or (colon and not (kind == "cuda" and number.isdecimal())):
         raise ValueError(f"--device is {name!r}; one of {AUTO}, cpu, cuda, cuda:1, mps was expected")
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -49,7 +49,7 @@ def _works(device: torch.device) -> bool:
         return False
     try:
         return bool((torch.ones(8, 8, device=device) @ torch.ones(8, 8, device=device) == 8).all())
-    except RuntimeError:  # a driver or a GPU that is too old for this PyTorch
+    except (RuntimeError, AssertionError):  # a driver or a GPU that is too old for this PyTorch
         return False
 
 

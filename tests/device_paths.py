@@ -174,7 +174,8 @@ def heads(opened: Opened) -> Any:
         with_heads(opened.model, scales), reading.ids, sampling=Sampling(greedy=True), max_new_tokens=3, seed=0
     )
     return (
-        switch_off_each(opened.model, reading, target).effects, patch_each(opened.model, reading, target, other).effects,
+        switch_off_each(opened.model, reading, target).effects,
+        patch_each(opened.model, reading, target, other).effects,
         switch_off_each(opened.model, reading, Target(target.start, target.end, 5)).effects,
         [left.float() for left in some], steps_of(changed),
     )  # fmt: skip
@@ -200,7 +201,8 @@ def attribution_tests(opened: Opened) -> Any:
     scorer = Scorer(opened.model, reading, target, reading.units("word"))
     order = torch.arange(len(scorer.units), device="cpu")
     return (
-        deletion_curve(scorer, order), sufficiency_curve(scorer, order), scorer.ends(), scorer.score(scorer.blank[None]),
+        deletion_curve(scorer, order), sufficiency_curve(scorer, order), scorer.ends(),
+        scorer.score(scorer.blank[None]),
         rank_correlation(order.float(), order.flip(0).float()),
     )  # fmt: skip
 
@@ -251,10 +253,16 @@ def perplexity(opened: Opened) -> Any:
 def bench(opened: Opened) -> Any:
     """Every precision; speeds differ, what is judged does not."""
     device = opened.model.device
-    judge = _judge(opened.folder, None, device)[:40]
+    judge = opened.tokenizer.encode(TEXT)
     found = list(measure(opened.folder, ("float32", "int8", "int4"), 2, 1, judge, device))
     list(measure("litellama-300k", ("float32", "bfloat16", "float16", "int8"), 2, 1, (), device))
     return [one.perplexity for one in found]
+
+
+@path
+def own_words(opened: Opened) -> Any:
+    """What `bench` judges a model by."""
+    return _judge(opened.folder, None, opened.model.device)[:30]
 
 
 @path

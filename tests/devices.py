@@ -83,8 +83,6 @@ FETCHING = _edges({
 """Functions that may fetch results from the device, likewise."""
 
 
-
-
 # --- Tensors without a device, results without a reason ---------------------------------------------------------------
 
 
@@ -157,6 +155,8 @@ class OneDevice(TorchDispatchMode):
 # --- A device of its own ---------------------------------------------------------------------------------------------
 
 NAME = "pretend"
+WRONG: set[str] = set()
+"""Operations that the pretended device does wrongly, without an error, as real ones have done."""
 
 
 class _Backend(backend_registration._DummyBackendModule):
@@ -229,6 +229,8 @@ def _computed(func: Any, args: Any, kwargs: Any) -> Any:
     result = func(*tree_map(on_cpu, args), **tree_map(on_cpu, kwargs))
     if not goes:
         return result
+    if func._schema.name in WRONG:
+        result = result * 1.5
     same = {id(one.inner): one for one in there}  # what works in place gives back what it was given
 
     def moved(value: Any) -> Any:
