@@ -149,17 +149,19 @@ def open_engines(options: argparse.Namespace) -> list[RemoteEngine]:
 
 def open_first(options: argparse.Namespace) -> Opened:
     """The model that the page opens with. Where the fetched one can't be opened, the terminal says why."""
+    from litellama.device import choose_device
     from litellama.folder import checkpoints_folder
     from litellama.hub.packaged import SMOLLM2
     from litellama.precision import open_for_use
 
+    device = choose_device(options.device)
     *better, last = first_checkpoints(options, checkpoints_folder() / SMOLLM2.name)
     for folder in better:
         try:
-            return open_for_use(folder)
+            return open_for_use(folder, device=device)
         except (OSError, ValueError, RuntimeError, MemoryError) as error:
             log.warning("%s can't be opened, so the lab begins with %s: %s", folder.name, last.name, error)
-    return open_for_use(last)
+    return open_for_use(last, device=device)
 
 
 def open_classroom(session: Session, options: argparse.Namespace, port: int) -> tuple[FastAPI, str, str]:

@@ -127,7 +127,7 @@ def put_to_the_test(model: LiteLlama, text: Explained) -> dict[str, Any]:
     """
     found, scorer = _found(text), _scorer(model, text)
     generator = torch.Generator().manual_seed(0)
-    orders = [torch.randperm(len(found.units), generator=generator) for _ in range(RANDOM_ORDERS)]
+    orders = [torch.randperm(len(found.units), generator=generator, device="cpu") for _ in range(RANDOM_ORDERS)]
     best = found.scores.argsort(descending=True, stable=True)
     curves = {}
     for name, curve in (("blanked", deletion_curve), ("shown", sufficiency_curve)):

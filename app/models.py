@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from app.engines import RemoteEngine, RemoteModel
 from app.settings import knob_defaults
 from app.trouble import is_want_of_memory, told_once
@@ -25,6 +27,7 @@ from litellama.checkpoint import (
     list_models,
 )
 from litellama.config import is_litellama
+from litellama.device import device_name
 from litellama.engine import Engine
 from litellama.memory import free_memory
 from litellama.precision import SHARE_OF_FREE, open_for_use
@@ -34,7 +37,7 @@ from litellama.sampling_defaults import MOST_SMALL
 MOST_BYTES = 2 * 10**9
 """Of weights held at once, besides the first model's; the one used last stays, however large."""
 
-BYTES_PER_PARAMETER = 4  # as float32
+BYTES_PER_PARAMETER, BYTES_ON_A_GPU = 4, 2  # as float32, and in 16 bits
 STAMPED = (".json", ".safetensors", ".txt", ".jinja", ".model")  # files that opening reads
 LARGEST_CARD = 2**20  # bytes; only its name is wanted
 LONGEST_TITLE = 60
@@ -104,6 +107,7 @@ class Model:
             "trust": card.get("trust") if opened.verified else None,
             "corrected": opened.corrected and asdict(opened.corrected), "knobs": knob_defaults(opened.sampling),
             "context": opened.config.max_position_embeddings,
+            "device": device_name(opened.model.device), "refused_device": opened.refused_device,
         }  # fmt: skip
 
 
@@ -126,6 +130,11 @@ class Models:
         self._others: OrderedDict[str, Model] = OrderedDict()  # the least recently used in front
         self._lock = threading.Lock()
         self._opening = threading.Lock()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the first model lies, and so all others."""
+        return self.first.opened.model.device
 
     def listed(self) -> list[Listed]:
         """What can be chosen now, the first model first; folders that are broken or not whole are left out."""
@@ -232,7 +241,7 @@ class Models:
         self._make_room(found)
         stamp = _stamp(found.folder)  # before its files are read: if they change meanwhile, they are read again
         try:
-            model = Model(name, open_for_use(found.folder), stamp)
+            model = Model(name, open_for_use(found.folder, device=self.device), stamp)
         except (OSError, ValueError, RuntimeError, MemoryError) as error:
             number = told_once(f"opening {name}", error, str(error))
             key = "problem.model_no_memory" if is_want_of_memory(error) else "problem.model_broken"
@@ -246,17 +255,17 @@ class Models:
         return model
 
     def _make_room(self, wanted: Listed) -> None:
-        needed = wanted.parameters * BYTES_PER_PARAMETER
+        needed = wanted.parameters * (BYTES_PER_PARAMETER if self.device.type == "cpu" else BYTES_ON_A_GPU)
         with self._lock:
             if wanted.name in self._others:
                 self._others.pop(wanted.name).drop()  # its files were replaced
             while self._others and sum(one.bytes for one in self._others.values()) + needed > self.most_bytes:
                 self._others.popitem(last=False)[1].drop()
-        free = free_memory()
+        free = free_memory(self.device)
         if free is not None and needed > SHARE_OF_FREE * free:
             for engine in self._engines():
                 engine.forget_all()
-            free = free_memory()
+            free = free_memory(self.device)
         if free is not None and needed > SHARE_OF_FREE * free:
             gigabytes = {"needed": round(needed / 1e9, 1), "free": round(free / 1e9, 1)}
             raise Problem("problem.model_too_large", name=wanted.title, **gigabytes)

@@ -31,6 +31,10 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
         "for --classroom)",
     )  # fmt: skip
     parser.add_argument("--models", type=Path, help="folder of the models to choose from (default: checkpoints)")
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME",
+        help="cpu, cuda, cuda:1 (the second GPU) or mps (Apple); auto, the default, takes the best that works here",
+    )  # fmt: skip
     parser.add_argument("--no-downloads", action="store_true", help="fetch no models; for a server that many share")
     parser.add_argument(
         "--engine", action="append", default=[], metavar="URL",

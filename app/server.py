@@ -115,7 +115,7 @@ def create_app(
     if downloads:
         app.state.downloads = add_downloads(app, Downloads(kept, local=room is None))
     if room is None:
-        app.state.trainings = add_trainings(app, Trainings(kept, shelf))
+        app.state.trainings = add_trainings(app, Trainings(kept, shelf, str(session.models.device)))
     gr.mount_gradio_app(
         app, page, path="/", theme=theme(), head=head(), **MOUNTED,
         app_kwargs={**APIS_SHUT, "exception_handlers": MISTAKES},

@@ -41,7 +41,7 @@ SECONDS_TO_SAVE = 20
 NICENESS = 15  # the chat's replies, at 0, get about thirty times this share of a core that both want
 OPTIONS = (
     "--rows-per-batch 8 --optimizer muon --schedule wsd --learning-rate 2e-3 --save-every 100 --questions 90 "
-    "--examine-every 1000000 --device auto --json"
+    "--examine-every 1000000 --json"
 ).split()
 
 log = logging.getLogger("litellama.app")
@@ -123,8 +123,9 @@ class Run:
 class Trainings:
     """The training there is, and what a page may ask of it. Safe to be used by many threads."""
 
-    def __init__(self, models: Path, shelf: Shelf) -> None:
+    def __init__(self, models: Path, shelf: Shelf, device: str = "cpu") -> None:
         self._models = models
+        self._device = device
         self._shelf = shelf
         self._folder = models / ".trainings"  # hidden from the list of models, and on the same disk as they
         self._run: Run | None = None
@@ -275,7 +276,8 @@ class Trainings:
     def _launch(self, run: Run, *more: str) -> None:
         command = [
             sys.executable, "-m", "litellama", "train", "--out", str(run.model), "--preset", run.size, "--corpus",
-            run.corpus, "--minutes", str(run.minutes), "--looks", str(LOOKS), *OPTIONS, *more,
+            run.corpus, "--minutes", str(run.minutes), "--looks", str(LOOKS), "--device",
+            self._device, *OPTIONS, *more,
         ]  # fmt: skip
         flags: dict[str, Any] = {"creationflags": 0x00004000} if sys.platform == "win32" else {}  # below normal
         with open(run.folder / "errors.txt", "a", encoding="utf-8") as errors:

@@ -25,6 +25,9 @@ from typer.core import TyperGroup
 from litellama.chat import Message, Piece, beginning_id, prompt_ids, reply, stop_ids
 from litellama.checkpoint import Opened, find_checkpoint, list_models
 from litellama.config import is_litellama
+from litellama.device import AUTO as BEST_DEVICE
+from litellama.device import HELP as DEVICE_HELP
+from litellama.device import choose_device, device_name
 from litellama.engine import Engine
 from litellama.footprint.facts import LITELLAMA_MMLU, MMLU_CHANCE, fact
 from litellama.generate import generate as generate_ids
@@ -85,6 +88,7 @@ MaxNewTokens = Annotated[int, typer.Option(help="Stop after this many tokens.")]
 Precision = Annotated[
     str, typer.Option(help="float32, bfloat16, float16, int8, int4; auto: float32 if small, else the quicker 16 bits.")
 ]
+Device = Annotated[str, typer.Option(help=DEVICE_HELP)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -92,6 +96,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 def chat(
     checkpoint: CheckpointOption = DEFAULT_CHECKPOINT,
     precision: Precision = AUTO,
+    device: Device = BEST_DEVICE,
     temperature: Temperature = None,
     top_p: TopP = None,
     top_k: TopK = None,
@@ -104,7 +109,7 @@ def chat(
 ) -> None:
     """Talk to a model in the terminal. /clear starts afresh, /quit or Ctrl-D ends, Ctrl-C stops a reply."""
     wanted = _wanted(temperature=temperature, top_p=top_p, top_k=top_k, repetition_penalty=repetition_penalty)
-    opened = _open(checkpoint, precision)
+    opened = _open(checkpoint, precision, device)
     sampling = replace(opened.sampling, **wanted)
     for sentence in _what_to_expect(opened):
         _note(sentence)
@@ -132,6 +137,7 @@ def chat(
 def generate(
     checkpoint: CheckpointOption = DEFAULT_CHECKPOINT,
     precision: Precision = AUTO,
+    device: Device = BEST_DEVICE,
     prompt: Annotated[
         str | None, typer.Option(help="A message to a chat model; text to be continued, to a base model.")
     ] = None,
@@ -148,7 +154,7 @@ def generate(
 ) -> None:
     """Continue one prompt and print what the model writes."""
     wanted = _wanted(temperature=temperature, top_p=top_p, top_k=top_k, repetition_penalty=repetition_penalty)
-    opened = _open(checkpoint, precision)
+    opened = _open(checkpoint, precision, device)
     sampling = replace(opened.sampling, greedy=greedy, **wanted)
     ids = _prompt(opened, prompt, prompt_ids)
     stops = () if ignore_eos else stop_ids(opened.model, opened.tokenizer, opened.form)
@@ -239,12 +245,13 @@ def _what_to_expect(opened: Opened) -> list[str]:
     return sentences
 
 
-def _open(checkpoint: str, precision: str) -> Opened:
+def _open(checkpoint: str, precision: str, device: str) -> Opened:
     """Open a checkpoint by folder, file or name, and say what it is."""
-    opened = open_for_use(find_checkpoint(checkpoint), precision)
+    opened = open_for_use(find_checkpoint(checkpoint), precision, choose_device(device))
     if opened.config.num_parameters < SMALL:
         torch.set_num_threads(1)
-    _note(f"{opened.name}: {opened.config.num_parameters:,} parameters. {opened.note}")
+    _note(f"{opened.name}: {opened.config.num_parameters:,} parameters. {opened.note} "
+          f"Device: {device_name(opened.model.device)}.")  # fmt: skip
     return opened
 
 

@@ -25,11 +25,12 @@ from torch.nn import functional as F
 from litellama.chat import beginning_id
 from litellama.checkpoint import CheckpointError, find_checkpoint
 from litellama.config import PRESETS
+from litellama.device import AUTO, HELP, choose_device, synchronize
 from litellama.generate import generate
 from litellama.model import LiteLlama, empty_model, rotary_frequencies
 from litellama.opening import open_checkpoint
 from litellama.precision import open_for_use
-from litellama.quantize import PRECISIONS, keep_weights, resting_bytes
+from litellama.quantize import PRECISIONS, WHOLE_NUMBERS, keep_weights, resting_bytes
 from litellama.sampling import Sampling
 from litellama.training.machine import machine
 
@@ -58,26 +59,28 @@ def bench(
     new_tokens: Annotated[int, typer.Option(help="Tokens to write in each round.", min=2)] = 48,
     rounds: Annotated[int, typer.Option(help="Times each is run; the median counts.", min=1)] = 5,
     text: Annotated[Path | None, typer.Option(help="A text to judge by, instead of the model's own words.")] = None,
+    device: Annotated[str, typer.Option(help=HELP)] = AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Measure how fast a model reads and writes here in each precision, and how much it loses by it."""
     names = [name.strip() for name in precisions.split(",")]
     if unknown := [name for name in names if name not in PRECISIONS]:
         raise ValueError(f"--precisions names {unknown[0]!r}; choose among {', '.join(PRECISIONS)}")
+    chosen = choose_device(device)
     model: str | Path = _model(checkpoint)
-    judge = _judge(model, text)
+    judge = _judge(model, text, chosen)
     table = Table("precision", "weights MB", "open s", "reads tokens/s", "writes tokens/s", "perplexity", box=None)
     for column in table.columns[1:]:
         column.justify = "right"
     found = []
-    for speed in measure(model, names, new_tokens, rounds, judge):
+    for speed in measure(model, names, new_tokens, rounds, judge, chosen):
         found.append(speed)
         Console(stderr=True, style="dim").print(f"{speed.precision} measured", highlight=False)
         table.add_row(
             speed.precision, f"{speed.bytes / 1e6:,.1f}", f"{speed.opened_seconds:.2f}", _range(speed.reads),
             _range(speed.writes), "random weights" if speed.perplexity is None else f"{speed.perplexity:.3f}",
         )  # fmt: skip
-    where = machine("cpu")
+    where = machine(chosen)
     if as_json:
         print(json.dumps({"model": checkpoint, "machine": where, "measured": [asdict(speed) for speed in found]}))
         return
@@ -89,12 +92,18 @@ def bench(
 
 
 def measure(
-    model: str | Path, precisions: Sequence[str], new_tokens: int, rounds: int, judge: Sequence[int]
+    model: str | Path,
+    precisions: Sequence[str],
+    new_tokens: int,
+    rounds: int,
+    judge: Sequence[int],
+    device: torch.device | str = "cpu",
 ) -> Iterator[Speed]:
     """One `Speed` after the other. `model` is a preset or a folder; `judge` are ids whose perplexity is wanted."""
     for precision in precisions:
         start = time.perf_counter()
-        kept = _open(model, precision)
+        kept = _open(model, precision, torch.device(device))
+        synchronize(device)
         seconds = time.perf_counter() - start
         runs = [_run(kept, new_tokens) for _ in range(rounds + 1)][1:]  # the first one warms up
         reads, writes = zip(*runs, strict=True)
@@ -116,24 +125,23 @@ def _model(checkpoint: str) -> str | Path:
         raise
 
 
-def _open(model: str | Path, precision: str) -> LiteLlama:
+def _open(model: str | Path, precision: str, device: torch.device) -> LiteLlama:
     if isinstance(model, Path):
-        return open_for_use(model, precision).model
-    weights = empty_model(PRESETS[model]).to(torch.float32 if precision == "float32" else torch.float16)
-    weights = weights.to_empty(device="cpu").eval()
-    generator = torch.Generator().manual_seed(0)
+        return open_for_use(model, precision, device).model
+    dtype = getattr(torch, "float16" if precision in WHOLE_NUMBERS else precision)
+    weights = empty_model(PRESETS[model]).to(dtype).to_empty(device=device).eval()
     with torch.no_grad():
         for weight in weights.parameters():
-            weight.fill_(1) if weight.dim() == 1 else weight.normal_(0, 0.02, generator=generator)
-    weights.model.rotary = rotary_frequencies(PRESETS[model])  # a buffer: `to_empty` left it without numbers
-    return keep_weights(weights, precision)
+            weight.fill_(1) if weight.dim() == 1 else weight.normal_(0, 0.02)
+    weights.model.rotary = rotary_frequencies(PRESETS[model]).to(device)  # a buffer: `to_empty` left it without numbers
+    return weights if device.type != "cpu" and precision not in WHOLE_NUMBERS else keep_weights(weights, precision)
 
 
-def _judge(model: str | Path, text: Path | None) -> list[int]:
+def _judge(model: str | Path, text: Path | None, device: torch.device) -> list[int]:
     """The ids that a model is judged by: a text's first ones, or what it writes itself; none for random weights."""
     if not isinstance(model, Path):
         return []
-    opened = open_checkpoint(model, dtype=None)
+    opened = open_checkpoint(model, dtype=None, device=device)
     most = opened.config.max_position_embeddings
     beginning = beginning_id(opened.model, opened.tokenizer)
     first = [] if beginning is None else [beginning]
@@ -152,8 +160,9 @@ def _judge(model: str | Path, text: Path | None) -> list[int]:
 @torch.inference_mode()
 def _perplexity(model: LiteLlama, ids: Sequence[int]) -> float:
     """exp of the mean loss in nats over all `ids` but the first."""
-    logits = model(torch.tensor([ids[:-1]])).logits[0, :, : model.config.sampled_vocab_size].float()
-    return math.exp(F.cross_entropy(logits, torch.tensor(ids[1:])).item())
+    read = torch.tensor([list(ids)], device=model.device)
+    logits = model(read[:, :-1]).logits[0, :, : model.config.sampled_vocab_size].float()
+    return math.exp(F.cross_entropy(logits, read[0, 1:]).item())
 
 
 def _run(model: LiteLlama, new_tokens: int) -> tuple[float, float]:

@@ -28,8 +28,10 @@ def weight_bytes(config: ModelConfig, precision: str = "float16") -> int:
 
 def free_memory(device: torch.device | str = "cpu") -> int | None:
     """Bytes that can be had on `device`, on the CPU without swapping; None where nobody can say."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+    device = torch.device(device)
+    if device.type == "cuda":  # what PyTorch holds but does not use can be had as well
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         for line in meminfo.read_text(encoding="ascii").splitlines():

@@ -36,6 +36,7 @@ from litellama.gguf.shape import read_config
 from litellama.gguf.tokenizer import read_tokenizer as read_gguf_tokenizer
 from litellama.gguf.weights import GGUFWeights, rotary_factors
 from litellama.model import LiteLlama
+from litellama.quantize import SIXTEEN_BITS
 from litellama.sampling import Sampling
 from litellama.sampling_defaults import default_sampling
 from litellama.tokenizer import Tokenizer
@@ -69,7 +70,8 @@ class Corrected:
 class Opened:
     """A checkpoint in memory. `path` is its folder or its GGUF file. `verified` is whether every file matched the
     manifest; `note` says so to people, and what was put right, of which `corrected` holds the parts. `chat_template` is
-    the model's own, in Jinja."""
+    the model's own, in Jinja. `refused_device` is one that was asked for but gave other results than the CPU, on which
+    the model lies instead."""
 
     path: Path
     model: LiteLlama
@@ -82,6 +84,7 @@ class Opened:
     corrected: Corrected | None = None
     sampling: Sampling = field(default_factory=Sampling)
     """How it is sampled where nobody says otherwise."""
+    refused_device: str | None = None
 
     @property
     def name(self) -> str:
@@ -206,6 +209,8 @@ def _read_model(
     chosen = precision(config, source.dtype) if callable(precision) else precision
     if chosen == "float32":
         return read_model(source, config, torch.float32, device), None
+    if chosen in SIXTEEN_BITS and torch.device(device).type != "cpu":  # a GPU computes in 16 bits throughout
+        return read_model(source, config, getattr(torch, chosen), device), chosen
     return read_model(source, config, dtype, device, chosen), chosen
 
 

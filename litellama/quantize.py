@@ -25,7 +25,8 @@ from torch.nn import functional as F
 from litellama.model import Block, LiteLlama
 
 WHOLE_NUMBERS = ("int8", "int4")
-PRECISIONS = ("float32", "bfloat16", "float16", *WHOLE_NUMBERS)
+SIXTEEN_BITS = ("bfloat16", "float16")
+PRECISIONS = ("float32", *SIXTEEN_BITS, *WHOLE_NUMBERS)
 GROUP_SIZES = (64, 32)  # of 4-bit weights: the first that divides a row
 ROWS_OF_A_BLOCK = 64  # PyTorch's 4-bit kernel stores so many rows of a matrix together
 SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
@@ -82,14 +83,16 @@ def keep_weights(model: LiteLlama, precision: str, rows: Callable[[str], MatrixR
     It then answers and explains but can no longer be trained or saved. Matrix by matrix and a few rows at a time, so
     that both forms of the whole never stand in memory together; `rows` gives a matrix by its weight's name where the
     model does not hold it yet. Raises `ValueError` for weights that a float16 cannot hold, and for 8 or 4 bits
-    elsewhere than on a CPU.
+    on a device for which PyTorch has no such product.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; one of {', '.join(PRECISIONS)} was expected")
     if is_kept(model):
         raise ValueError("this model's weights rest in a smaller form already; open it anew to choose another")
-    if precision in WHOLE_NUMBERS and model.device.type != "cpu":
-        raise ValueError(f"the model lies on {model.device}; {precision} weights are for the CPU, open it there")
+    if precision in WHOLE_NUMBERS and not kernel_works(precision, model.device):
+        raise ValueError(
+            f"PyTorch has no product with {precision} weights for {model.device}; choose 16 bits, or open it on the CPU"
+        )
     if precision == "float32" and rows is None:
         return model.float()
     rows = rows or (lambda name: MatrixRows.of(model.get_parameter(name).detach()))
@@ -120,6 +123,21 @@ def keep_weights(model: LiteLlama, precision: str, rows: Callable[[str], MatrixR
         if isinstance(getattr(norm, "weight", None), nn.Parameter):
             norm.float()
     return model.requires_grad_(False)
+
+
+def kernel_works(precision: str, device: torch.device | str) -> bool:
+    """Whether PyTorch multiplies int8 or int4 weights on `device`, by trying it on a small matrix."""
+    if torch.device(device).type == "cpu":
+        return True
+    weight = torch.linspace(-1, 1, 128 * 128, device=device).sin().view(128, 128)
+    try:
+        linear = Linear8(weight) if precision == "int8" else Linear4(weight, GROUP_SIZES[0])
+        parts = torch.cat((linear.rows(0, 64).multiply(weight), linear.rows(64, 128).multiply(weight)), dim=-1)
+        one = linear.multiply(weight[:1])  # few rows take another way than many
+        wanted = weight @ weight.T
+        return bool((parts - wanted).norm() < 0.1 * wanted.norm() and (one - wanted[:1]).norm() < 0.1 * one.norm())
+    except RuntimeError:  # NotImplementedError is one
+        return False
 
 
 def is_kept(model: LiteLlama) -> bool:
@@ -255,7 +273,7 @@ class Linear8(KeptLinear):
         return self.resting.float() * self.scale.float()[:, None]
 
     def multiply(self, x: Tensor) -> Tensor:
-        if len(x) <= self.MOST_ROWS and not x.is_cuda:
+        if len(x) <= self.MOST_ROWS:
             return torch.ops.aten._weight_int8pack_mm(x.bfloat16(), self.resting, self.scale).float()
         return _multiply_in_pieces(x, self.resting) * self.scale.float()
 
@@ -274,20 +292,18 @@ class Linear4(KeptLinear):
         matrix = _rows_of(matrix)
         super().__init__(*matrix.shape)
         self.group_size = group_size
-        out, size = matrix.shape
-        self.register_buffer("resting", torch.empty(out, size // 2, dtype=torch.uint8, device=matrix.device))
-        scales = torch.empty(size // group_size, out, 2, dtype=torch.bfloat16, device=matrix.device)
-        self.register_buffer("scales", scales)
-        for here, weight in matrix.pieces():
+        packed, scales = [], []
+        for _, weight in matrix.pieces():
             groups = weight.float().view(len(weight), -1, group_size)  # (rows, groups, group_size)
             lowest, highest = groups.aminmax(dim=-1)
             scale = ((highest - lowest) / 15).clamp(min=1e-8).bfloat16()
             # The kernel counts from the middle: W = (q - 8) * scale + middle.
             middle = (lowest + 8 * scale.float()).bfloat16()
             whole = (groups - middle.float()[..., None]).div_(scale.float()[..., None]).round_().add_(8).clamp_(0, 15)
-            whole = whole.to(torch.int32).view(len(weight), -1)
-            self.resting[here] = torch.ops.aten._convert_weight_to_int4pack_for_cpu(whole, 1)
-            scales[:, here] = torch.stack((scale, middle), -1).transpose(0, 1)
+            packed.append(_pack4(whole.to(torch.int32).view(len(weight), -1)))
+            scales.append(torch.stack((scale, middle), -1).transpose(0, 1))
+        self.register_buffer("resting", torch.cat(packed))
+        self.register_buffer("scales", torch.cat(scales, dim=1).contiguous())  # (groups, out, 2)
 
     @staticmethod
     def group_size_for(matrix: MatrixRows) -> int | None:
@@ -297,16 +313,27 @@ class Linear4(KeptLinear):
 
     @property
     def weight(self) -> Tensor:
-        return self.multiply(torch.eye(self.in_features)).T.contiguous()
+        return self.multiply(torch.eye(self.in_features, device=self.resting.device)).T.contiguous()
 
     def multiply(self, x: Tensor) -> Tensor:
-        product = torch.ops.aten._weight_int4pack_mm_for_cpu
+        aten = torch.ops.aten
+        product = aten._weight_int4pack_mm if x.is_cuda else aten._weight_int4pack_mm_for_cpu
         return product(x.bfloat16(), self.resting, self.group_size, self.scales).float()
 
     def rows(self, start: int, end: int) -> KeptLinear:
         part = super().rows(start, end)
+        if self.resting.is_cuda:  # whose kernel stores 8 rows together
+            part.resting = self.resting[start // 8 : end // 8]
         part.scales = self.scales[:, start:end].contiguous()  # (groups, out, 2)
         return part
+
+
+def _pack4(whole: Tensor) -> Tensor:
+    """Whole numbers of 0 to 15 (out, in), int32, in the order in which the device's kernel reads them."""
+    if not whole.is_cuda:
+        return torch.ops.aten._convert_weight_to_int4pack_for_cpu(whole, 1)
+    pairs = (whole[:, ::2] << 4 | whole[:, 1::2]).to(torch.uint8)
+    return torch.ops.aten._convert_weight_to_int4pack(pairs, 2)  # 2 tiles of 16 columns: a group of 32 fits
 
 
 def _linear4_or_16(matrix: MatrixRows) -> KeptLinear:

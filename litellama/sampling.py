@@ -69,7 +69,7 @@ class Sampling:
             raise ValueError("the model's scores are not numbers; its weights are broken or its precision is too low")
         if self.repetition_penalty == 1 or not used:
             return scores
-        ids = torch.tensor(sorted(set(used)))
+        ids = torch.tensor(sorted(set(used)), device=scores.device)
         old = scores[ids]  # dividing makes a positive score smaller, multiplying a negative one
         penalized = torch.where(old > 0, old / self.repetition_penalty, old * self.repetition_penalty)
         return scores.index_copy(0, ids, penalized)
@@ -81,7 +81,7 @@ def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     least = probabilities.topk(min(CANDIDATES, len(probabilities))).values[-1]
     candidates = (probabilities >= least).nonzero()[:, 0]  # equals are all in or all out
     if probabilities[candidates].sum() < top_p:
-        candidates = torch.arange(len(probabilities))
+        candidates = torch.arange(len(probabilities), device=probabilities.device)
     ordered, places = probabilities[candidates].sort(descending=True, stable=True)
     ids = candidates[places]
     reached_before = ordered.cumsum(-1) - ordered  # what the likelier ones have together; 0 for the first, so it stays

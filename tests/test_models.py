@@ -149,7 +149,7 @@ def test_a_page_is_told_what_its_model_is(shelf: Path, save: Save, tokenizer: To
     assert told == {
         "name": "town", "title": "Town", "parameters": shaped("gamma", tokenizer).num_parameters, "verified": True,
         "tinytown": True, "form": "chat", "litellama": False, "trouble": "", "trust": {"methods": {}}, "first": False,
-        "problem": None, "corrected": None,
+        "problem": None, "corrected": None, "device": "CPU", "refused_device": None,
     }  # fmt: skip
     assert models.describe()["first"]
     assert not models.describe("beta")["tinytown"]
@@ -270,7 +270,7 @@ def test_a_forged_name_opens_nothing(
     session: Session, shelf: Path, forged: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(shelf / "beta", shelf / ".secret")
-    monkeypatch.setattr(models_module, "open_for_use", lambda folder: pytest.fail(f"{folder} was opened"))
+    monkeypatch.setattr(models_module, "open_for_use", lambda folder, **_: pytest.fail(f"{folder} was opened"))
     session.choose("a", forged.format(shelf=shelf.name, folder=shelf))
     with pytest.raises(Problem, match="There is no model called") as problem:
         ask(session, "a")
@@ -296,7 +296,7 @@ class Opening:
         self.go.set()
         monkeypatch.setattr(models_module, "open_for_use", self)
 
-    def __call__(self, folder: Path) -> Any:
+    def __call__(self, folder: Path, **_: Any) -> Any:
         self.opened.append(folder.name)
         self.begun.set()
         assert self.go.wait(20)

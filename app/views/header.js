@@ -34,9 +34,11 @@ lab.header = (element, trigger, props) => {
     line.hidden = !sentences.length;
   };
   lab.say(badge, "header.opening");
-  lab.withModel(({ title, parameters, verified, engine, problem, corrected }) => {
+  lab.withModel(({ title, parameters, verified, engine, problem, corrected, device, refused_device }) => {
     find(".lab-name").textContent = title;
     if (parameters !== null) lab.say(find(".lab-size"), "header.parameters", { count: parameters });
+    if (device) lab.say(find(".lab-device"), "header.device", { device });
+    find(".lab-device").hidden = !device;  // of a model that runs elsewhere, it is not known
     badge.classList.toggle("lab-verified", verified);
     badge.classList.toggle("lab-elsewhere", Boolean(engine));
     lab.say(badge, engine ? "header.engine" : verified ? "header.verified" : "header.unverified", { where: engine });
@@ -45,6 +47,9 @@ lab.header = (element, trigger, props) => {
     const line = find(".lab-corrected");
     if (corrected) lab.say(line, corrected.instead ? "header.corrected" : "header.corrected_none", corrected);
     line.hidden = !corrected;
+    const refused = find(".lab-refused-device");
+    if (refused_device) lab.say(refused, "header.refused_device", { device: refused_device });
+    refused.hidden = !refused_device;
     if (lab.models.length) list();
     lab.translate(element);
   }, () => { lab.say(badge, null); complain(["problem.lost"]); });

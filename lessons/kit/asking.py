@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -9,16 +10,20 @@ import torch
 
 from litellama.chat import Message, reply
 from litellama.checkpoint import checkpoints_folder
+from litellama.device import choose_device
 from litellama.opening import Opened, open_checkpoint
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
 
 GREEDY = Sampling(temperature=0)
+DEVICE = "LITELLAMA_DEVICE"  # cpu, cuda, cuda:1, mps or auto
 
 
 def device() -> str:
-    """Where lessons run: on the GPU if there is one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    """Where lessons run: on the device that the environment names, else on a CUDA GPU if there is one."""
+    named = os.environ.get(DEVICE, "").strip()
+    chosen = choose_device(named or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return str(chosen) if chosen.index else chosen.type
 
 
 @cache

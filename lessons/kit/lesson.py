@@ -50,7 +50,7 @@ def begin(number: int, language: Literal["en", "de"] = "en", title: str = "", *,
     lesson = Lesson(number, language, title)
     words = WORDS[language]
     said = [words["ready"].format(number=number, machine=lesson.machine)]
-    said += [words["gpu" if lesson.device == "cuda" else "cpu"]]
+    said += [words["cpu" if lesson.device == "cpu" else "gpu"]]
     said += [words["fast"]] if lesson.fast else []
     display(HTML(_card(" ".join(said))))
     return lesson

@@ -75,7 +75,7 @@ def attention_maps(model: LiteLlama, ids: Sequence[int], start: int = 0, end: in
         cache = KVCache(model.config, 1, end, model.dtype, model.device)
         model(input_ids[:, :start], cache=cache, last_only=True)
     output = model(input_ids[:, start:], cache=cache, output_attentions=True, last_only=True)
-    weights = torch.empty(len(output.attentions), *output.attentions[0].shape[1:], dtype=torch.float32)
+    weights = torch.empty(len(output.attentions), *output.attentions[0].shape[1:], dtype=torch.float32, device="cpu")
     for layer, attention in enumerate(output.attentions):
         weights[layer] = attention[0]
     return AttentionMaps(weights, start)
@@ -89,9 +89,10 @@ def rollout(maps: AttentionMaps) -> Tensor:
     """
     if maps.start:
         raise ValueError("rollout follows information from the first token on; give maps whose window starts there")
-    mixed = torch.eye(maps.weights.shape[-1])
+    itself = torch.eye(maps.weights.shape[-1], device=maps.weights.device)
+    mixed = itself
     for layer in maps.by_layer:
-        mixed = (0.5 * layer + 0.5 * torch.eye(layer.shape[-1])) @ mixed
+        mixed = (0.5 * layer + 0.5 * itself) @ mixed
     return mixed
 
 
@@ -120,21 +121,21 @@ def role_scores(maps: AttentionMaps, ids: Sequence[int], words: Sequence[Unit]) 
     """
     if maps.start:
         raise ValueError("roles are scored on maps whose window starts at the text's first token")
-    length = maps.weights.shape[-1]
-    tokens = torch.tensor(list(ids[:length]))
-    earlier = torch.ones(length, length, dtype=torch.bool).tril(-1)
+    length, device = maps.weights.shape[-1], maps.weights.device
+    tokens = torch.tensor(list(ids[:length]), device=device)
+    earlier = torch.ones(length, length, dtype=torch.bool, device=device).tril(-1)
     equal = (tokens[:, None] == tokens) & earlier
     followed = F.pad(equal[:, :-1], (1, 0))  # column j: the token before j equals the row's token, earlier
     followed &= earlier
-    own_word = torch.zeros(length, length, dtype=torch.bool)
+    own_word = torch.zeros(length, length, dtype=torch.bool, device=device)
     for word in words:
         for place in word:
             if place < length:
                 own_word[place, [other for other in word if other <= place and other != place - 1]] = True
-    first = torch.zeros(length, length, dtype=torch.bool)
+    first = torch.zeros(length, length, dtype=torch.bool, device=device)
     first[2:, 0] = True  # for the second token, the first is the previous one too
     targets = {
-        "previous token": torch.ones(length - 1, dtype=torch.bool).diag(-1),
+        "previous token": torch.ones(length - 1, dtype=torch.bool, device=device).diag(-1),
         "first token": first,
         "same token": equal,
         "induction": followed,
@@ -147,7 +148,7 @@ def _mean_share(weights: Tensor, target: Tensor) -> Tensor:
     """The attention (L, H, T, T) that falls on `target` (T, T), averaged over the rows that have a target: (L, H)."""
     rows = target.any(-1)
     if not rows.any():
-        return torch.full(weights.shape[:2], torch.nan)
+        return torch.full(weights.shape[:2], torch.nan, device=weights.device)
     return (weights[:, :, rows] * target[rows]).sum(-1).mean(-1)
 
 
@@ -164,7 +165,8 @@ def head_roles(model: LiteLlama, tokenizer: Tokenizer, seed: int = 0) -> HeadRol
     generator = torch.Generator().manual_seed(seed)
     found: dict[str, list[Tensor]] = {name: [] for name in ROLES}
     for _ in range(PROBES):
-        drawn = [ordinary[place] for place in torch.randint(len(ordinary), (length,), generator=generator)]
+        places = torch.randint(len(ordinary), (length,), generator=generator, device="cpu")
+        drawn = [ordinary[place] for place in places]
         ids = ([] if first is None else [first]) + drawn * 2
         words = _probe_words(ids, tokenizer)
         for name, score in role_scores(attention_maps(model, ids), ids, words).items():

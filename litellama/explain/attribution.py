@@ -193,7 +193,7 @@ def _shapley_sampling(scorer: Scorer, seed: int) -> Work:
     generator = torch.Generator().manual_seed(seed)
     orders = []
     for _ in range(PERMUTATIONS // 2):
-        order = torch.randperm(count, generator=generator)
+        order = torch.randperm(count, generator=generator, device="cpu")
         orders += [order, order.flip(0)]
     # In version k of an order, its first k units are kept.
     kept = torch.zeros(len(orders), count + 1, count, dtype=torch.bool)
@@ -238,7 +238,7 @@ def _attention_rollout(scorer: Scorer, seed: int) -> Work:
 def _random(scorer: Scorer, seed: int) -> Work:
     """Chance: the floor that a method has to beat."""
     yield 1
-    yield torch.rand(len(scorer.units), generator=torch.Generator().manual_seed(seed))
+    yield torch.rand(len(scorer.units), generator=torch.Generator().manual_seed(seed), device="cpu")
 
 
 _WORK: dict[str, Callable[[Scorer, int], Work]] = {

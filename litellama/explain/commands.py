@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from litellama.checkpoint import Opened, find_checkpoint, open_checkpoint, replace_card
+from litellama.device import AUTO, HELP, choose_device
 from litellama.explain.trust import Trust
 from litellama.explain.trust import trust as measure
 from litellama.training.machine import SMALL, machine
@@ -21,18 +22,19 @@ from litellama.training.machine import SMALL, machine
 def trust(
     folder: Annotated[Path, typer.Argument(help="Folder of a checkpoint that was trained on TinyTown.")],
     questions: Annotated[int, typer.Option(help="Held-out questions that the model answers rightly.")] = 500,
+    device: Annotated[str, typer.Option(help=HELP)] = AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     save: Annotated[bool, typer.Option("--save", help="Write the table into the checkpoint's card as well.")] = False,
     seed: Annotated[int, typer.Option(help="Another seed asks other questions.")] = 0,
 ) -> None:
     """Measure how often each explanation points at the words that an answer really rests on."""
     try:
-        opened = open_checkpoint(find_checkpoint(folder))
+        opened = open_checkpoint(find_checkpoint(folder), device=choose_device(device))
         if opened.config.num_parameters <= SMALL:
             torch.set_num_threads(1)  # a second thread costs a small model more than it saves
         table = _measure_visibly(opened, questions, seed)
         if save:
-            measured_on = {"machine": machine("cpu"), "seed": seed}
+            measured_on = {"machine": machine(opened.model.device), "seed": seed}
             replace_card(opened.path, (opened.card or {}) | {"trust": table.to_json() | measured_on})
     except (ValueError, OSError) as problem:
         raise SystemExit(f"litellama trust: {problem}") from None

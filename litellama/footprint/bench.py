@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from litellama.config import ModelConfig
+from litellama.device import synchronize
 from litellama.footprint.meter import Energy, Meter
 from litellama.footprint.sensors import sensors
 from litellama.model import Block, KVCache, RMSNorm, empty_model, rotary_frequencies, rotary_tables
@@ -78,11 +79,11 @@ class Stack(nn.Module):
         return logits
 
 
-def make_stack(config: ModelConfig, layers: int, dtype: torch.dtype) -> Stack:
+def make_stack(config: ModelConfig, layers: int, dtype: torch.dtype, device: torch.device | str = "cpu") -> Stack:
     """Layers in memory, with numbers of a usual size: zeros or denormals would be faster or slower."""
     with torch.device("meta"):
         stack = Stack(config, layers)
-    stack = stack.to(dtype).to_empty(device="cpu")
+    stack = stack.to(dtype).to_empty(device=device)
     with torch.no_grad():
         for parameter in stack.parameters():
             parameter.uniform_(-0.02, 0.02)
@@ -104,24 +105,37 @@ def layers_needed(config: ModelConfig, dtype: torch.dtype, cache_bytes: int | No
 
 @torch.inference_mode()
 def cost_by_layers(
-    config: ModelConfig, dtype: torch.dtype, work: Work, *, seconds: float = 3.0, cache_bytes: int | None = None
+    config: ModelConfig,
+    dtype: torch.dtype,
+    work: Work,
+    *,
+    seconds: float = 3.0,
+    cache_bytes: int | None = None,
+    device: torch.device | str = "cpu",
 ) -> Cost:
     """What `work` would cost with the whole model, from a few of its layers. Runs for `seconds` or a little more."""
-    way = _few_layers(config, dtype, work, seconds, cache_bytes)
+    way = _few_layers(config, dtype, work, seconds, cache_bytes, torch.device(device))
     (short, long), energy_per_second = _interleaved([way.short, way.long], seconds)
     return _cost(way.scaled(short, long), energy_per_second, way.copies)
 
 
 @torch.inference_mode()
 def scaling_error(
-    config: ModelConfig, dtype: torch.dtype, work: Work, *, seconds: float = 3.0, cache_bytes: int | None = None
+    config: ModelConfig,
+    dtype: torch.dtype,
+    work: Work,
+    *,
+    seconds: float = 3.0,
+    cache_bytes: int | None = None,
+    device: torch.device | str = "cpu",
 ) -> float:
     """How much the time from a few layers differs from that of the whole model in memory, as a share of the latter.
 
     Both are run in turn, so that whatever else the machine does meets both alike.
     """
-    way = _few_layers(config, dtype, work, seconds, cache_bytes)
-    (short, long, whole), _ = _interleaved([way.short, way.long, _whole_model(config, dtype, work)], seconds)
+    device = torch.device(device)
+    way = _few_layers(config, dtype, work, seconds, cache_bytes, device)
+    (short, long, whole), _ = _interleaved([way.short, way.long, _whole_model(config, dtype, work, device)], seconds)
     return statistics.median(way.scaled(short, long)) / statistics.median(whole) - 1
 
 
@@ -141,15 +155,26 @@ class _Way:
         return [one + missing * (other - one) for one, other in zip(short, long, strict=True)]
 
 
-def _few_layers(config: ModelConfig, dtype: torch.dtype, work: Work, seconds: float, cache_bytes: int | None) -> _Way:
-    copies = layers_needed(config, dtype, cache_bytes)
-    stack = make_stack(config, copies, dtype)
-    x = torch.randn(1, work.new_tokens, config.hidden_size).to(dtype)
-    arguments = _positions(config, work, dtype)
-    cache = _filled_cache(replace(config, num_hidden_layers=copies), work, dtype)
+def _few_layers(
+    config: ModelConfig,
+    dtype: torch.dtype,
+    work: Work,
+    seconds: float,
+    cache_bytes: int | None,
+    device: torch.device,
+) -> _Way:
+    copies = layers_needed(config, dtype, cache_bytes or last_cache(device))
+    stack = make_stack(config, copies, dtype, device)
+    x = torch.randn(1, work.new_tokens, config.hidden_size, device=device).to(dtype)
+    arguments = _positions(config, work, dtype, device)
+    cache = _filled_cache(replace(config, num_hidden_layers=copies), work, dtype, device)
 
     def through(layers: int) -> Callable[[], object]:
-        return lambda: stack(x, *arguments, cache, layers)
+        def run() -> None:
+            stack(x, *arguments, cache, layers)
+            synchronize(device)
+
+        return run
 
     through(copies)()  # the first run also loads kernels and touches memory
     began = time.perf_counter()
@@ -161,20 +186,28 @@ def _few_layers(config: ModelConfig, dtype: torch.dtype, work: Work, seconds: fl
     return _Way(through(copies), through(longer), copies, longer - copies, config.num_hidden_layers)
 
 
-def _whole_model(config: ModelConfig, dtype: torch.dtype, work: Work) -> Callable[[], object]:
-    model = empty_model(config).to(dtype).to_empty(device="cpu").eval()
+def _whole_model(config: ModelConfig, dtype: torch.dtype, work: Work, device: torch.device) -> Callable[[], object]:
+    model = empty_model(config).to(dtype).to_empty(device=device).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.uniform_(-0.02, 0.02)
-    model.model.rotary = rotary_frequencies(config)  # a buffer: `to_empty` left it without numbers
-    ids = torch.randint(0, config.vocab_size, (1, work.new_tokens))
-    cache = _filled_cache(config, work, dtype)
+    model.model.rotary = rotary_frequencies(config).to(device)  # a buffer: `to_empty` left it without numbers
+    ids = torch.randint(0, config.vocab_size, (1, work.new_tokens), device=device)
+    cache = _filled_cache(config, work, dtype, device)
 
     def once() -> None:
         cache.length = work.context
         model(ids, cache=cache, last_only=True)
+        synchronize(device)
 
     return once
+
+
+def last_cache(device: torch.device) -> int:
+    """Bytes of the largest cache between the device's memory and its processors."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).L2_cache_size)
+    return processor_cache()
 
 
 def processor_cache() -> int:
@@ -216,16 +249,20 @@ def _cost(totals: list[float], energy_per_second: Callable[[float], Energy | Non
     return Cost(median, statistics.stdev(totals) / median if median else math.inf, energy_per_second(median), layers)
 
 
-def _positions(config: ModelConfig, work: Work, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor | None]:
-    positions = torch.arange(work.context, work.context + work.new_tokens)[None]
-    cos, sin = rotary_tables(rotary_frequencies(config), positions)
+def _positions(
+    config: ModelConfig, work: Work, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    positions = torch.arange(work.context, work.context + work.new_tokens, device=device)[None]
+    cos, sin = rotary_tables(rotary_frequencies(config).to(device), positions)
     total = work.context + work.new_tokens
-    mask = torch.ones(work.new_tokens, total, dtype=torch.bool).tril(diagonal=work.context) if work.context else None
+    mask = None
+    if work.context:
+        mask = torch.ones(work.new_tokens, total, dtype=torch.bool, device=device).tril(diagonal=work.context)
     return cos.to(dtype), sin.to(dtype), mask
 
 
-def _filled_cache(config: ModelConfig, work: Work, dtype: torch.dtype) -> KVCache:
-    cache = KVCache(config, 1, work.context + work.new_tokens, dtype)
+def _filled_cache(config: ModelConfig, work: Work, dtype: torch.dtype, device: torch.device) -> KVCache:
+    cache = KVCache(config, 1, work.context + work.new_tokens, dtype, device)
     cache.keys.uniform_(-1, 1)
     cache.values.uniform_(-1, 1)
     cache.length = work.context

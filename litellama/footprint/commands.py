@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from litellama.config import ModelConfig, preset
+from litellama.device import AUTO, HELP, choose_device, sixteen_bits
 from litellama.footprint.arithmetic import (
     BITS,
     decode_bound,
@@ -39,6 +40,7 @@ def compare(
     measure: Annotated[bool, typer.Option("--measure", help="Measure time and energy on this machine first.")] = False,
     precision: Annotated[str, typer.Option(help="Of the weights while measuring: bfloat16 or float32.")] = "auto",
     seconds: Annotated[float, typer.Option(help="How long to measure each piece of work.")] = 3.0,
+    device: Annotated[str, typer.Option(help=HELP)] = AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Set models side by side: size, memory, work, and what a token costs here."""
@@ -46,7 +48,8 @@ def compare(
         configs = {name.strip(): preset(name.strip()) for name in models.split(",") if name.strip()}
         if not configs:
             raise ValueError("no model was named; choose among the presets of `python -m litellama list`")
-        record = _measure(configs, _precision(precision), seconds) if measure else _record()
+        chosen = choose_device(device)
+        record = _measure(configs, _precision(precision, chosen), seconds, chosen) if measure else _record()
     except (ValueError, OSError, MemoryError) as problem:
         raise SystemExit(f"litellama compare: {problem}") from None
     rows = [row(name, config, record) for name, config in configs.items()]
@@ -102,31 +105,33 @@ def _speed(costs: ModelCosts | None, record: Record | None) -> dict[str, Any] | 
     }  # fmt: skip
 
 
-def _precision(wanted: str) -> str:
+def _precision(wanted: str, device: torch.device) -> str:
     if wanted == "auto":
-        return "bfloat16" if has_bfloat16("cpu") else "float32"
+        if device.type != "cpu":
+            return sixteen_bits(device)
+        return "bfloat16" if has_bfloat16(device) else "float32"
     if wanted not in DTYPES:
         raise ValueError(f"there is no precision called {wanted!r} to measure in; choose one of {', '.join(DTYPES)}")
     return wanted
 
 
-def _measure(configs: dict[str, ModelConfig], precision: str, seconds: float) -> Record:
+def _measure(configs: dict[str, ModelConfig], precision: str, seconds: float, device: torch.device) -> Record:
     if not seconds > 0:
         raise ValueError(f"seconds is {seconds}; a number above 0 was expected")
     models: dict[str, ModelCosts] = {}
     console = Console(stderr=True)
     with console.status("measuring ...") as status:
-        for name, config, costs in _costs(configs, precision, seconds, status.update):
+        for name, config, costs in _costs(configs, precision, seconds, device, status.update):
             models[name] = costs
             console.print(f"{name}: {1 / costs.decode.seconds:,.3g} tokens/s, {config.num_parameters:,} parameters")
     today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    record = Record(machine("cpu"), today, torch.__version__, precision, CONTEXT, PROMPT, models)
+    record = Record(machine(device), today, torch.__version__, precision, CONTEXT, PROMPT, models)
     save_record(record)
     return record
 
 
 def _costs(
-    configs: dict[str, ModelConfig], precision: str, seconds: float, say: Any
+    configs: dict[str, ModelConfig], precision: str, seconds: float, device: torch.device, say: Any
 ) -> Iterator[tuple[str, ModelConfig, ModelCosts]]:
     dtype = DTYPES[precision]
     decode, prefill = Work.decode(CONTEXT), Work.prefill(PROMPT)
@@ -134,13 +139,13 @@ def _costs(
     for name, config in configs.items():
         torch.set_num_threads(1 if config.num_parameters <= SMALL else threads)  # as the app and the tests run them
         say(f"{name}: a token written")
-        written = cost_by_layers(config, dtype, decode, seconds=seconds)
+        written = cost_by_layers(config, dtype, decode, seconds=seconds, device=device)
         say(f"{name}: {PROMPT} tokens read")
-        read = cost_by_layers(config, dtype, prefill, seconds=seconds)
+        read = cost_by_layers(config, dtype, prefill, seconds=seconds, device=device)
         error = None
         if name in WHOLE:
             say(f"{name}: the whole model, to check")
-            error = scaling_error(config, dtype, decode, seconds=2 * seconds)
+            error = scaling_error(config, dtype, decode, seconds=2 * seconds, device=device)
         yield name, config, ModelCosts(written, read, error)
 
 

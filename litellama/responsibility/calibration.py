@@ -151,10 +151,11 @@ def next_token_reliability(model: LiteLlama, tokenizer: Tokenizer, text: str, bi
         part = [*opening, *ids[start : start + length - 1]]
         if len(part) < 2:
             continue
-        logits = model(torch.tensor([part[:-1]], device=model.device)).logits[0, :, : model.config.sampled_vocab_size]
+        read = torch.tensor([part], device=model.device)
+        logits = model(read[:, :-1]).logits[0, :, : model.config.sampled_vocab_size]
         shares, guesses = logits.float().softmax(-1).max(-1)
         confidences += shares.clamp(max=1).tolist()
-        right += (guesses.cpu() == torch.tensor(part[1:])).tolist()
+        right += (guesses == read[0, 1:]).tolist()
     return reliability(confidences, right, bins)
 
 

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from litellama.checkpoint import Opened, find_checkpoint, open_checkpoint
+from litellama.device import AUTO, HELP, choose_device
 from litellama.responsibility.pairs import PairResult, compare_pairs
 from litellama.responsibility.probes import Probe, english_probes, tinytown_probes
 from litellama.training.machine import SMALL
@@ -24,12 +25,13 @@ def probe(
     name: Annotated[
         str | None, typer.Option("--probe", help="One of the ready probes; without it, all that fit the model.")
     ] = None,
+    device: Annotated[str, typer.Option(help=HELP)] = AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     seed: Annotated[int, typer.Option(help="Another seed draws other samples for the intervals.")] = 0,
 ) -> None:
     """Compare what a model says of people and places whose names differ, and of nothing else."""
     try:
-        opened = open_checkpoint(find_checkpoint(folder))
+        opened = open_checkpoint(find_checkpoint(folder), device=choose_device(device))
         if opened.config.num_parameters <= SMALL:
             torch.set_num_threads(1)
         results = [_compare_visibly(opened, chosen, seed) for chosen in _chosen(opened, name)]

@@ -13,13 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-import torch
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from litellama.checkpoint import find_checkpoint, open_checkpoint
+from litellama.device import AUTO, HELP, choose_device
 from litellama.training.display import display
 from litellama.training.evaluation import Score
 from litellama.training.evaluation import evaluate as evaluate_model
@@ -81,7 +81,7 @@ def train(
     spread: Annotated[
         str, typer.Option(help="Under torchrun: ddp, the model in each process; fsdp, a part of it in each.")
     ] = "ddp",
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    device: Annotated[str, typer.Option(help=HELP)] = AUTO,
     bfloat16: Annotated[
         bool | None, typer.Option("--bfloat16/--float32", help="Of products; bfloat16 where it is fast.")
     ] = None,
@@ -114,7 +114,7 @@ def train(
             return
         if out is None:
             raise ValueError("say where the finished checkpoint is to stand: --out FOLDER")
-        with joined(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device) as (world, here):
+        with joined(str(choose_device(device))) as (world, here):
             job = Job(
                 out=out, preset=preset_name, start=start, corpus=corpus, tokenizer=tokenizer, steps=steps,
                 minutes=minutes, resume=resume, seed=seed, drills=drills, exercises=exercises, rows=rows_per_batch,
@@ -172,6 +172,7 @@ def _listen(control: Control) -> None:
 
 def evaluate(
     folder: Annotated[Path, typer.Argument(help="A checkpoint's folder.")],
+    device: Annotated[str, typer.Option(help=HELP)] = AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     documents: Annotated[
         int, typer.Option(help="Held-out documents to ask about, a third of each split.")
@@ -180,7 +181,7 @@ def evaluate(
 ) -> None:
     """Ask a TinyTown model about documents that its training never saw."""
     try:
-        opened = open_checkpoint(find_checkpoint(folder))
+        opened = open_checkpoint(find_checkpoint(folder), device=choose_device(device))
         columns = TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         score: Score | None = None
         with Progress(*columns, console=Console(stderr=True)) as progress:

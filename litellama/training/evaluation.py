@@ -48,9 +48,7 @@ class Score:
     documents: int
 
 
-def evaluate(
-    model: LiteLlama, tokenizer: Tokenizer, documents: int = 1200, seed: int = 0, device: torch.device | str = "cpu"
-) -> Iterator[int | Score]:
+def evaluate(model: LiteLlama, tokenizer: Tokenizer, documents: int = 1200, seed: int = 0) -> Iterator[int | Score]:
     """Ask about `documents` held-out documents: yields how many are done, and at last the `Score`.
 
     The documents depend on `seed` alone, so every model is asked the same, and a second run gives the same figures.
@@ -61,7 +59,7 @@ def evaluate(
     was_training = model.training
     model.eval()
     for start in range(0, len(todo), ROWS_AT_ONCE):
-        _judge(model, tokenizer, todo[start : start + ROWS_AT_ONCE], device, judged, losses)
+        _judge(model, tokenizer, todo[start : start + ROWS_AT_ONCE], judged, losses)
         yield min(start + ROWS_AT_ONCE, len(todo))
     model.train(was_training)
     yield _score(judged, torch.cat(losses).mean().item(), len(todo))
@@ -89,14 +87,13 @@ def _judge(
     model: LiteLlama,
     tokenizer: Tokenizer,
     todo: list[tuple[Split, str]],
-    device: torch.device | str,
     judged: list[Judged],
     losses: list[torch.Tensor],
 ) -> None:
     made = [make_document(key, split, model.config) for split, key in todo]
     rows = [encode_row(document, tokenizer) for document in made]
     batch = collate(rows, pad_id=0)
-    right, loss = _predict(model, batch, device)
+    right, loss = _predict(model, batch)
     for number, (document, (split, _)) in enumerate(zip(made, todo, strict=True)):
         spans = _answer_spans(rows[number])
         for question in document.questions:
@@ -108,9 +105,9 @@ def _judge(
 
 
 @torch.no_grad()
-def _predict(model: LiteLlama, batch: Batch, device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor]:
+def _predict(model: LiteLlama, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Whether each target is the likeliest token, (B, T), and the loss of each answer token, (N,)."""
-    logits = model(batch.input_ids.to(device)).logits.float().cpu()
+    logits = model(batch.input_ids.to(model.device)).logits.float().cpu()
     answers = batch.weights == ANSWER
     return logits.argmax(-1) == batch.targets, F.cross_entropy(
         logits[answers], batch.targets[answers], reduction="none"

@@ -78,7 +78,7 @@ def fine_tuned(
     learned from, and `FloatingPointError` if the training diverges.
     """
     batches = MixedBatches(documents, tokenizer, seed, rows, model.config.max_position_embeddings, ordinary)
-    device = model.device.type
+    device = str(model.device)
     recipe = Recipe(
         steps=steps, learning_rate=learning_rate, warmup_steps=max(1, steps // 10), save_every=steps, device=device,
         bfloat16=has_bfloat16(device), threads=min(torch.get_num_threads(), rows) if device == "cpu" else 1,

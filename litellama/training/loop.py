@@ -65,7 +65,7 @@ def train(
     in_parts = recipe.spread == "fsdp" and world.size > 1
     if in_parts:
         shard(model, world)
-    everywhere = in_parts or recipe.compile or recipe.device.startswith("cuda")
+    everywhere = in_parts or recipe.compile or torch.device(recipe.device).type != "cpu"
     objective: nn.Module = Objective(model, bfloat16=recipe.bfloat16, everywhere=everywhere)
     optimizers = make_optimizers(model, recipe)
     progress: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from litellama.device import device_name, sixteen_bits
 from litellama.footprint.devices import all_devices
 
 SMALL = 30_000_000  # parameters; below, whole rows are shared out among the cores, and not single operations
@@ -26,10 +27,11 @@ class Peak:
     how: str
 
 
-def machine(device: str) -> str:
+def machine(device: torch.device | str) -> str:
     """What the figures were measured on, in words."""
-    if device.startswith("cuda"):
-        return f"one {torch.cuda.get_device_name()}, torch {torch.__version__}"
+    device = torch.device(device)
+    if device.type == "cuda":
+        return f"one {torch.cuda.get_device_name(device)}, torch {torch.__version__}"
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -37,13 +39,14 @@ def machine(device: str) -> str:
             line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
         ]
         name = names[0] if names else name
-    return f"{os.cpu_count()} cores of {name}, {platform.system()}, torch {torch.__version__}"
+    here = "" if device.type == "cpu" else f"{device_name(device)}, "
+    return f"{here}{os.cpu_count()} cores of {name}, {platform.system()}, torch {torch.__version__}"
 
 
-def has_bfloat16(device: str) -> bool:
+def has_bfloat16(device: torch.device | str) -> bool:
     """Whether products in bfloat16 are done in hardware; emulated ones would be slower than float32."""
-    if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported()
+    if torch.device(device).type != "cpu":
+        return sixteen_bits(device) == "bfloat16"
     return bool(torch.cpu._is_avx512_bf16_supported())
 
 
@@ -51,7 +54,7 @@ def peak(device: str, bfloat16: bool) -> Peak:
     """The speed that model FLOP utilisation is a share of: a GPU's published one for dense 16-bit products if the lab
     knows the GPU; else the best of a few large products of matrices here, on all cores, which takes a moment."""
     if device.startswith("cuda"):
-        name = torch.cuda.get_device_name()
+        name = torch.cuda.get_device_name(device)
         for known in all_devices():
             if known.flops is not None and known.name.split(",")[0] in name:
                 return Peak(known.flops, f"published by the maker of {known.name}")
@@ -70,7 +73,7 @@ def peak(device: str, bfloat16: bool) -> Peak:
 def peak_memory(device: str) -> int | None:
     """Most bytes that this process held so far: of the GPU's memory, or of the machine's; None where nobody counts."""
     if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated()
+        return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
         return None
     import resource

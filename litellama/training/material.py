@@ -89,8 +89,7 @@ def tinytown(tokenizer: Tokenizer, drills: int = 0, exercises: int = 0) -> Mater
         return Course(tokenizer, seed, rows, length, drills, exercises)
 
     def examine(model: LiteLlama, questions: int | None) -> Iterator[int | Examined]:
-        device = next(model.parameters()).device
-        for news in evaluate(model, tokenizer, questions or QUICK_DOCUMENTS, device=device):
+        for news in evaluate(model, tokenizer, questions or QUICK_DOCUMENTS):
             yield Examined(_shares(news), {"evaluation": asdict(news)}) if isinstance(news, Score) else news
 
     return Material(DATA_VERSION, "tinytown", tokenizer, batches, examine, OPENING, None)
@@ -131,7 +130,7 @@ def from_shards(shards: Shards, tokenizer: Tokenizer, opening: str, separate: bo
         parts = shards.held_out(rows, length, separate=separate)
         if not parts:
             return
-        found = held_out_loss(model, parts, next(model.parameters()).device, tokenizer)
+        found = held_out_loss(model, parts, tokenizer=tokenizer)
         yield Examined({"loss": found.loss, "perplexity": found.perplexity}, _held_out_card(found))
 
     return Material(shards.source, shards.kind, tokenizer, batches, examine, opening, shards.epoch_tokens)

@@ -32,10 +32,11 @@ class HeldOut:
 def held_out_loss(
     model: LiteLlama,
     batches: Sequence[Batch],
-    device: torch.device | str = "cpu",
+    device: torch.device | str | None = None,
     tokenizer: Tokenizer | None = None,
 ) -> HeldOut:
-    """Judge `model`, which lies on `device`, by what `Shards.held_out` gives; bits per byte take the `tokenizer`.
+    """Judge `model`, which lies on `device` (None: ask it), by what `Shards.held_out` gives; bits per byte take the
+    `tokenizer`.
 
     Raises `ValueError` if nothing is held out.
     """
@@ -43,7 +44,7 @@ def held_out_loss(
     was_training = model.training
     model.eval()
     for batch in batches:
-        loss += _summed_loss(model, batch.to(device))
+        loss += _summed_loss(model, batch.to(model.device if device is None else device))
         tokens += int((batch.weights > 0).sum())
         text_bytes += 0 if tokenizer is None else _bytes(batch, tokenizer)
     model.train(was_training)

@@ -159,7 +159,7 @@ def _mine(
             key = f"{entry}/{name}"
             first, local = local_rows(value.detach())
             if local.numel() and (is_shared_out(value) or world.is_first):
-                rows[key], tensors[key] = (first, list(value.shape)), local.contiguous()
+                rows[key], tensors[key] = (first, list(value.shape)), local.contiguous().to("cpu")
     return rows, tensors
 
 
@@ -184,7 +184,7 @@ def _load(parts: list[Path], model: nn.Module, optimizers: Sequence[torch.optim.
                 with torch.no_grad():
                     _read_rows(key, places[key], local_rows(parameter.detach()))
             elif not shapes[key]:  # a number, such as AdamW's count of steps, the same for all
-                moments[entry] = places[key][0][1].get_tensor(key)
+                moments[entry] = places[key][0][1].get_tensor(key).to(parameter.device)
             else:
                 moments[entry] = torch.zeros_like(parameter)
                 _read_rows(key, places[key], local_rows(moments[entry]))

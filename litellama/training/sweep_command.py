@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -22,6 +21,7 @@ from rich.table import Table
 
 from litellama.checkpoint import write_json
 from litellama.config import preset
+from litellama.device import AUTO, HELP, choose_device
 from litellama.training.commands import interrupts
 from litellama.training.extrapolation import findings, si
 from litellama.training.job import Control
@@ -48,7 +48,7 @@ def sweep(
     limit: Annotated[int | None, typer.Option(help="Read so many documents of a hub's corpus.")] = None,
     learning_rate: Annotated[float, typer.Option(help="The highest learning rate, of all sizes.")] = 1e-3,
     seed: Annotated[int, typer.Option(help="The same seed gives the same data and the same first weights.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    device: Annotated[str, typer.Option(help=HELP)] = AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:  # fmt: skip
     """Train several sizes on one corpus, and fit the law by which the loss falls. Ctrl-C saves; --resume goes on."""
@@ -59,7 +59,7 @@ def sweep(
             out=out, corpus=corpus, sizes={name: preset(name) for name in _names(sizes)},
             budgets=tuple(map(count, _names(tokens_per_size))), seed=seed, rows=rows_per_batch, length=length,
             limit=limit, learning_rate=learning_rate, resume=resume, command=tuple(sys.argv[1:]),
-            device=("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device,
+            device=str(choose_device(device)),
         )  # fmt: skip
         _check(order)
         if not _can_draw():

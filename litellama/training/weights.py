@@ -31,4 +31,4 @@ def initialise(model: LiteLlama, seed: int) -> None:
                 parameter.zero_()
             else:
                 deviation = 0.02 if "embed" in name else parameter.shape[1] ** -0.5
-                parameter.copy_(torch.empty(parameter.shape).normal_(0, deviation, generator=generator))
+                parameter.copy_(torch.empty(parameter.shape, device="cpu").normal_(0, deviation, generator=generator))
