@@ -29,15 +29,14 @@ from litellama.checkpoint import (
 from litellama.config import is_litellama
 from litellama.device import device_name
 from litellama.engine import Engine
-from litellama.memory import free_memory
-from litellama.precision import SHARE_OF_FREE, open_for_use
+from litellama.memory import BITS, free_memory
+from litellama.precision import SHARE_OF_FREE, SMALL, open_for_use
 from litellama.quantize import resting_bytes
 from litellama.sampling_defaults import MOST_SMALL
 
 MOST_BYTES = 2 * 10**9
 """Of weights held at once, besides the first model's; the one used last stays, however large."""
 
-BYTES_PER_PARAMETER, BYTES_ON_A_GPU = 4, 2  # as float32, and in 16 bits
 STAMPED = (".json", ".safetensors", ".txt", ".jinja", ".model")  # files that opening reads
 LARGEST_CARD = 2**20  # bytes; only its name is wanted
 LONGEST_TITLE = 60
@@ -255,7 +254,7 @@ class Models:
         return model
 
     def _make_room(self, wanted: Listed) -> None:
-        needed = wanted.parameters * (BYTES_PER_PARAMETER if self.device.type == "cpu" else BYTES_ON_A_GPU)
+        needed = _bytes_needed(wanted.parameters, free_memory(self.device))
         with self._lock:
             if wanted.name in self._others:
                 self._others.pop(wanted.name).drop()  # its files were replaced
@@ -269,6 +268,13 @@ class Models:
         if free is not None and needed > SHARE_OF_FREE * free:
             gigabytes = {"needed": round(needed / 1e9, 1), "free": round(free / 1e9, 1)}
             raise Problem("problem.model_too_large", name=wanted.title, **gigabytes)
+
+
+def _bytes_needed(parameters: int, free: int | None) -> int:
+    """Bytes of a model's weights in the precision that `open_for_use` will choose with so many `free`."""
+    names = ["float32"] if parameters < SMALL else ["float16", "int8", "int4"]
+    sizes = [round(parameters * BITS[name] / 8) for name in names]
+    return next((size for size in sizes if free is None or size <= SHARE_OF_FREE * free), sizes[-1])
 
 
 def _stamp(path: Path) -> str | None:

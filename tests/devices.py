@@ -38,7 +38,6 @@ FETCHERS = frozenset((Tensor.cpu, Tensor.numpy, Tensor.item, Tensor.tolist))
 
 PARAMETERS = "modules are made where `torch.device(...)` says, for most on the meta device"
 DATA = "data are prepared on the CPU and moved batch by batch"
-STORED = "files are read into the CPU's memory"
 PLAN = "which units or heads are changed is planned on the CPU, where their scores are collected"
 SCORES = "scores of tokens are drawn from and told to people on the CPU"
 RESULT = "a result, small and final, leaves the device"
@@ -51,7 +50,6 @@ def _edges(by_reason: dict[str, str]) -> dict[str, str]:
 
 MAKING = _edges({
     PARAMETERS: "litellama.model:RMSNorm.__init__ litellama.model:Decoder.__init__",
-    STORED: "litellama.weight_files:_converted",
     DATA: "litellama.training.data:collate litellama.responsibility.memorisation:_recalls "
     "litellama.responsibility.pairs:log_probabilities",
     PLAN: "litellama.explain.attribution:_ablation litellama.explain.attribution:_attribute "

@@ -37,10 +37,10 @@ LAYERS = [
         "render_template",
     },
     {"model"},
-    {"quantize", "gguf"},
+    {"quantize", "gguf", "device"},
     {"decoding"},
     {"generate"},
-    {"engine", "chat", "chat_forms", "chat_template"},
+    {"engine", "batch", "prefix_cache", "chat", "chat_forms", "chat_template"},
     {
         "weight_files",
         "opening",

@@ -149,7 +149,8 @@ def test_a_page_is_told_what_its_model_is(shelf: Path, save: Save, tokenizer: To
     assert told == {
         "name": "town", "title": "Town", "parameters": shaped("gamma", tokenizer).num_parameters, "verified": True,
         "tinytown": True, "form": "chat", "litellama": False, "trouble": "", "trust": {"methods": {}}, "first": False,
-        "problem": None, "corrected": None, "device": "CPU", "refused_device": None,
+        "problem": None, "corrected": None, "device": "CPU", "refused_device": None, "small": False, "context": 128,
+        "knobs": {"temperature": 0.7, "top_p": 0.95, "top_k": 0, "repetition_penalty": 1.0},
     }  # fmt: skip
     assert models.describe()["first"]
     assert not models.describe("beta")["tinytown"]
@@ -349,13 +350,13 @@ def test_the_least_recently_used_make_room(shelf: Path, save: Save, monkeypatch:
 
 def test_a_model_that_does_not_fit_is_refused(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     needed = next(one for one in session.models.listed() if one.name == "beta").parameters * 4
-    monkeypatch.setattr(models_module, "free_memory", lambda: needed)
+    monkeypatch.setattr(models_module, "free_memory", lambda device: needed)
     session.choose("a", "beta")
     with pytest.raises(Problem, match=r"“Beta” would take 0\.0 GB of the 0\.0 GB of memory that are free"):
         ask(session, "a")
     assert session.models.describe("beta")["problem"]["key"] == "problem.model_too_large"
     assert ask(session, "b")["count"] > 0, "the first one is there already"
-    monkeypatch.setattr(models_module, "free_memory", lambda: 2 * needed)
+    monkeypatch.setattr(models_module, "free_memory", lambda device: 2 * needed)
     assert ask(session, "a")["count"] > 0
 
 
