@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from litellama.export.vocabulary import vocabulary
 from litellama.gguf.tokenizer import read_tokenizer
 from litellama.gguf.tokenizer_splits import SPLITS
 from tests.gguf_files import (
@@ -110,6 +111,20 @@ def test_transformers_reads_what_is_saved_to_the_same_ids(tmp_path: Path, values
     for text in ALL_TEXTS:
         ids = theirs(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
         assert ids == tokenizer.encode(text), text
+
+
+@pytest.mark.parametrize("values", [byte_level(pre) for pre in sorted(FIRST)] + [scored()])
+def test_what_came_from_gguf_can_leave_as_gguf(values: dict[str, Any]) -> None:
+    tokenizer = read_tokenizer(values).tokenizer
+    words = vocabulary(tokenizer, tokenizer.id_limit + 3)
+    if words.model == "gpt2":
+        assert SPLITS[words.split] is SPLITS[values["tokenizer.ggml.pre"]]
+    again = read_tokenizer({
+        "tokenizer.ggml.model": words.model, "tokenizer.ggml.pre": words.split, "tokenizer.ggml.tokens": words.tokens,
+        "tokenizer.ggml.token_type": words.kinds, "tokenizer.ggml.merges": words.merges,
+    } | ({"tokenizer.ggml.scores": words.scores} if words.scores else {})).tokenizer  # fmt: skip
+    assert [text for text in ALL_TEXTS if again.encode(text) != tokenizer.encode(text)] == []
+    assert again.id_limit == tokenizer.id_limit
 
 
 # --- What begins and ends texts --------------------------------------------------------------------------------------
