@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "empty": (changed(GPT2, "tokens", []), "this file has no tokens"),
     "tokens as a text": (changed(GPT2, "tokens", "abc"), r"tokens of this file is a str, not a list"),
     "tokens as numbers": (changed(GPT2, "tokens", lambda all: [*all[:-1], 7]), "holds int; each entry should be text"),
+    "half a character": (changed(GPT2, "tokens", lambda all: [*all[:-1], "\ud800"]), "not all text that UTF-8 can"),
     "twice the same": (changed(GPT2, "tokens", lambda all: [*all[:-1], "!"]), r"tokens \d+ and \d+ .* same text '!'"),
     "ten million tokens": (changed(GPT2, "tokens", ["a"] * 10_000_000), r"10,000,000 tokens; at most 1,000,000"),
     "one endless token": (changed(GPT2, "tokens", ["a" * 40_000_000]), r"1 tokens; at most .* of usual length"),
@@ -234,6 +236,26 @@ def test_damaged_metadata_is_refused_in_one_sentence(values: dict[str, Any], say
         read_tokenizer(values)
     assert "\n" not in str(refusal.value)
     assert len(str(refusal.value)) < 700
+
+
+def test_whatever_metadata_holds_nothing_but_a_value_error_is_raised() -> None:
+    random_ = random.Random(0)
+    odd = [None, "", 0, -1, 2**63, 1.5, float("nan"), True, [], ["a"], [1], [None], [[1]], "\ud800", {"a": 1}, b"x"]
+    more = [f"tokenizer.ggml.{name}" for name in ("add_space_prefix", "eot_token_id", "add_bos_token")]
+    refused = 0
+    for _ in range(400):
+        values = dict(random_.choice([GPT2, LLAMA]))
+        key = random_.choice([*values, *more, "tokenizer.chat_template"])
+        if isinstance(values.get(key), list) and random_.random() < 0.7:
+            values[key] = list(values[key])
+            values[key][random_.randrange(len(values[key]))] = random_.choice([*odd, random_.choice(values[key])])
+        else:
+            values[key] = random_.choice(odd)
+        with contextlib.suppress(ValueError):
+            read_tokenizer(values).tokenizer.encode("Tom went")
+            continue
+        refused += 1
+    assert 200 < refused < 400
 
 
 def test_a_token_without_text_has_llama_cpps_name() -> None:

@@ -127,6 +127,10 @@ def _texts(values: Mapping[str, Any]) -> list[str]:
         raise ValueError("this file has no tokens (tokenizer.ggml.tokens), so it is not a model that can be spoken to")
     if len(texts) > MOST_TOKENS or sum(map(len, texts)) > MOST_CHARACTERS:
         raise ValueError(f"this file has {len(texts):,} tokens; at most {MOST_TOKENS:,} of usual length can be right")
+    try:
+        "".join(texts).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("the tokens of this file are not all text that UTF-8 can hold") from None
     texts = [text or f"[EMPTY_{id}]" for id, text in enumerate(texts)]  # llama.cpp's name for a token without text
     if len(set(texts)) < len(texts):
         last = {text: id for id, text in enumerate(texts)}
