@@ -98,8 +98,8 @@ SMOLLM2 = Package(
         "sampling": "the likeliest token each time (temperature 0) and a repetition penalty of 1.05, chosen by reading "
         "its replies to twenty questions under nine settings (temperatures 0 to 0.7, penalties 1 to 1.2). Without a "
         "penalty it repeats itself more, from 1.1 on sums get lost, at 0.7 it soon writes nonsense. After “What is the "
-        "capital of France?” it gives “The”, which leads to Paris, 15 % and “L”, which does not, 14 %: at temperature 0.2 and 0.3 Paris came "
-        "in 19 and 18 of 30 replies.",
+        "capital of France?” it gives “The”, which leads to Paris, 15 % and “L”, which does not, 14 %: at temperature "
+        "0.2 and 0.3 Paris came in 19 and 18 of 30 replies.",
     },
     generation={"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2, "do_sample": False,
                 "repetition_penalty": 1.05},
