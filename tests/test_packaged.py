@@ -34,7 +34,7 @@ from tests.tools.wheels import make_index, make_wheel
 ROOT = Path(__file__).resolve().parents[1]
 NOWHERE = "http://127.0.0.1:9/simple"  # the discard port: a connection is refused at once
 MODEL, LICENCE = "tiny_model/tiny.gguf", "tiny_model-1.0.dist-info/LICENSE"
-OWN = Sampling(temperature=0.3, top_p=0.9, repetition_penalty=1.05)
+OWN = Sampling(temperature=0.0, repetition_penalty=1.05)
 
 
 class Index:
