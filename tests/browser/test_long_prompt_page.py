@@ -56,7 +56,7 @@ def test_a_long_message_shows_its_progress_and_can_be_stopped(page: Page) -> Non
     expect(line.locator("span")).to_have_text(READING, timeout=30_000)
     bar = line.locator("progress")
     expect(bar).to_be_visible()
-    assert 0 <= bar.evaluate("bar => bar.value") < bar.evaluate("bar => bar.max")
+    page.wait_for_function("(bar) => bar.value > 0 && bar.value < bar.max", arg=bar.element_handle(), timeout=30_000)
     if picture := os.environ.get("LITELLAMA_PICTURE"):
         page.screenshot(path=picture)
     stop_and_look(page)
