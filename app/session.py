@@ -41,6 +41,7 @@ MOST_CHARACTERS = 4000
 SECONDS_IN_CLASS = 30.0  # that a reply may take there, so that everybody's turn comes
 SECONDS_HELD = 60.0  # after which a reply that nobody asks to go on is held to be dropped
 SECONDS_BETWEEN_UPDATES = 0.2
+SECONDS_BETWEEN_BEATS = 10.0  # in which the page is told again that nothing changed, and so isn't lost
 SECONDS_UNTOLD = 1.0  # of waiting for the first token, before the page is told how far it is
 
 
@@ -372,6 +373,7 @@ class Session:
             return None
 
         told = 0.0  # so the first text is told at once
+        shown: Progress | None = None
         most_seconds = self._seconds(speaker)
         weighed = self.scale.share(SECONDS_HELD) if speaker.where is None else nullcontext()
         with closing(speech), weighed as share:
@@ -386,8 +388,11 @@ class Session:
                 progress = None if turn.steps else piece.progress
                 if piece.progress is not None:
                     speech.read = piece.progress.read - piece.progress.stored
-                    if time.monotonic() - start < SECONDS_UNTOLD or progress is None:
+                    early = time.monotonic() - start < SECONDS_UNTOLD
+                    known = progress == shown and time.monotonic() - told < SECONDS_BETWEEN_BEATS
+                    if progress is None or early or known:  # in a class, forty may wait at once
                         continue
+                    shown = progress
                 if time.monotonic() - told >= SECONDS_BETWEEN_UPDATES:
                     told = time.monotonic()
                     yield update("running", progress=progress)

@@ -394,7 +394,7 @@ def test_one_model_that_is_not_there(session: Session) -> None:
 
 
 def test_one_model_there_is_no_room_for(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models_module, "free_memory", lambda: 1000)
+    monkeypatch.setattr(models_module, "free_memory", lambda device: 1000)
     sides = ask(session, wish())["turns"][0]["sides"]
     assert sides[0]["state"] == "length"
     assert sides[1]["problem"]["key"] == "problem.model_too_large"
