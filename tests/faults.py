@@ -129,14 +129,14 @@ FAULTS = (
         Guard("app/trouble.py", "if isinstance(error, MAY_BE_QUOTED)", "if True"),
     )),
     Fault(23, FILE, "weights cut short, overlapping, with huge headers, or a pickle by another name", "one sentence", (
-        Guard(WEIGHTS, "    with _open(path):  # which checks all that is believed below\n        pass\n", ""),
+        Guard(WEIGHTS, "= _open(path)  # which checks", "= None  # which checks"),
         Guard(WEIGHTS, "if pickle := next(", "if pickle := None and next("),
     )),
     Fault(24, FILE, "a flipped bit, a tail of zeros", "the manifest tells", (
         Guard(FOLDER, '"sha256": digest}', '"sha256": ""}'),
     )),
     Fault(25, FILE, "a config that fits no weights, weights that are no numbers, a huge tokenizer", "refused unread", (
-        Guard(WEIGHTS, "_compare(folder.name, expected, stored)", "pass"),
+        Guard(WEIGHTS, "_compare(source.name, expected, source.shapes_of(expected))", "pass"),
         Guard(WEIGHTS, "if not _is_finite(weight):", "if False:"),
         Guard(TOKENIZER, "if (size := path.stat().st_size) > LARGEST_FILE:",
               "if (size := path.stat().st_size) > 2**60:"),

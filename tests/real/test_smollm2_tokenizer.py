@@ -9,7 +9,8 @@ from transformers import PreTrainedTokenizerFast
 
 from litellama.export.vocabulary import vocabulary
 from litellama.tokenizer_files import TokenizerFiles, read_tokenizer
-from tests.gguf_files import VocabularyEngine, write_gguf
+from tests.gguf_files import write_gguf
+from tests.llama_cpp import LlamaCpp
 from tests.test_gguf_tokenizer import ALL_TEXTS, random_texts
 
 SMOLLM2 = Path(__file__).resolve().parents[2] / "checkpoints" / "SmolLM2-135M-Instruct"
@@ -34,11 +35,11 @@ def test_llama_cpp_gives_the_same_ids(tmp_path: Path, smollm2: TokenizerFiles) -
         "tokenizer.ggml.token_type": words.kinds, "tokenizer.ggml.merges": words.merges,
         "tokenizer.ggml.bos_token_id": 1, "tokenizer.ggml.eos_token_id": 2,
     }  # fmt: skip
-    engine = VocabularyEngine(write_gguf(tmp_path / "smollm2.gguf", values))
     texts = [*ALL_TEXTS, *random_texts(200, 7)]
-    assert [text for text in texts if engine.tokenize(text) != smollm2.tokenizer.encode(text)] == []
-    pieces = smollm2.tokenizer.split_special(TALK)
-    assert smollm2.tokenizer.encode_framed(pieces) == engine.tokenize(TALK, parse_special=True)
+    with LlamaCpp(write_gguf(tmp_path / "smollm2.gguf", values)) as engine:
+        assert [text for text in texts if engine.tokenize(text) != smollm2.tokenizer.encode(text)] == []
+        framed = engine.tokenize(TALK, parse_special=True)
+    assert smollm2.tokenizer.encode_framed(smollm2.tokenizer.split_special(TALK)) == framed
 
 
 def test_transformers_reads_it_to_the_same_ids(smollm2: TokenizerFiles) -> None:
