@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -34,8 +35,9 @@ from litellama.explain.reading import Reading, read_chat
 from litellama.explain.scoring import Scorer, Target, deletion_curve, rank_correlation, sufficiency_curve
 from litellama.explain.trust import Trust, trust
 from litellama.explain.walk import vectors, walk_through
+from litellama.export.run import export
 from litellama.footprint.bench import Work, cost_by_layers, scaling_error
-from litellama.generate import Step, generate
+from litellama.generate import Progress, Step, generate
 from litellama.model import LiteLlama
 from litellama.opening import Opened
 from litellama.precision import open_for_use
@@ -116,6 +118,25 @@ def engine(opened: Opened) -> Any:
 
     with ThreadPoolExecutor(4) as pool:
         return list(pool.map(listen, ((4, 9), (11, 3), (7, 6), (5, 5))))
+
+
+@path
+def stored_tokens(opened: Opened) -> Any:
+    """A second turn, which goes on from what was read for the first one."""
+    served, ids = Engine(opened.model), opened.tokenizer.encode(TEXT * 3)
+
+    def ask(count: int) -> tuple[list[Any], int]:
+        wanted = {"sampling": Sampling(greedy=True), "max_new_tokens": 3, "seed": 0, "owner": "Mia"}
+        events = list(served.follow(ids[:count], **wanted))  # type: ignore[arg-type]
+        until = time.monotonic() + 60
+        while served._working and time.monotonic() < until:
+            time.sleep(0.001)
+        stored = max(event.stored for event in events if isinstance(event, Progress))
+        return steps_of(event for event in events if isinstance(event, Step)), stored
+
+    first, second = ask(30), ask(45)
+    assert second[1] > 20
+    return first, second
 
 
 @path
@@ -283,6 +304,21 @@ def opening(opened: Opened) -> Any:
         again = open_for_use(opened.folder, precision, opened.model.device)
         assert again.model.device == opened.model.device
         found.append(steps_of(generate(again.model, ids, sampling=Sampling(greedy=True), max_new_tokens=3, seed=0)))
+    return found
+
+
+@path
+def opening_gguf(opened: Opened) -> Any:
+    """From a file of another project's format, tensor by tensor."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        last(export(opened.folder, Path(folder) / "made", "gguf", "q8_0"))
+        [file] = (Path(folder) / "made").glob("*.gguf")
+        for precision in ("float32", "bfloat16", "int8"):
+            again = open_for_use(file, precision, opened.model.device)
+            assert again.model.device == opened.model.device
+            ids = again.tokenizer.encode(TEXT)
+            found.append(steps_of(generate(again.model, ids, sampling=Sampling(greedy=True), max_new_tokens=2, seed=0)))
     return found
 
 

@@ -250,7 +250,7 @@ def _cost(totals: list[float], energy_per_second: Callable[[float], Energy | Non
 
 
 def _positions(
-    config: ModelConfig, work: Work, dtype: torch.dtype, device: torch.device
+    config: ModelConfig, work: Work, dtype: torch.dtype, device: torch.device | str = "cpu"
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     positions = torch.arange(work.context, work.context + work.new_tokens, device=device)[None]
     cos, sin = rotary_tables(rotary_frequencies(config).to(device), positions)
@@ -261,7 +261,7 @@ def _positions(
     return cos.to(dtype), sin.to(dtype), mask
 
 
-def _filled_cache(config: ModelConfig, work: Work, dtype: torch.dtype, device: torch.device) -> KVCache:
+def _filled_cache(config: ModelConfig, work: Work, dtype: torch.dtype, device: torch.device | str = "cpu") -> KVCache:
     cache = KVCache(config, 1, work.context + work.new_tokens, dtype, device)
     cache.keys.uniform_(-1, 1)
     cache.values.uniform_(-1, 1)
