@@ -102,7 +102,8 @@ def overview(look: Look, config: ModelConfig) -> dict[str, Any]:
     pictures = maps.thumbnails(min(LARGEST_PICTURE, math.isqrt(MOST_PIXELS // (layers * heads))))
     return {
         "tokens": list(reading.tokens), "special": sorted(reading.special), "answer_start": reading.answer_start,
-        "goes_on": reading.goes_on, "start": maps.start, "end": end, "window": LONGEST_WINDOW, "layers": layers, "heads": heads,
+        "goes_on": reading.goes_on, "start": maps.start, "end": end, "window": LONGEST_WINDOW,
+        "layers": layers, "heads": heads,
         "groups": config.num_key_value_heads, "side": pictures.shape[-1],
         "pictures": _base64((pictures.clamp(0, 1).sqrt() * 255).round().to(torch.uint8)),
     }  # fmt: skip

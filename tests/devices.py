@@ -57,8 +57,9 @@ MAKING = _edges({
     PLAN: "litellama.explain.attribution:_ablation litellama.explain.attribution:_attribute "
     "litellama.explain.attribution:_shapley_sampling litellama.explain.scoring:Scorer.ends "
     "litellama.explain.scoring:Scorer.keep litellama.explain.scoring:Scorer.kept litellama.explain.scoring:_curve "
-    "litellama.explain.heads:scores_with_heads litellama.explain.heads:iter_patch_each litellama.explain.heads:_one_each "
-    "litellama.explain.heads:_effects litellama.explain.heads:search_smallest_set litellama.explain.heads:_without "
+    "litellama.explain.heads:scores_with_heads litellama.explain.heads:iter_patch_each "
+    "litellama.explain.heads:_one_each litellama.explain.heads:_effects "
+    "litellama.explain.heads:search_smallest_set litellama.explain.heads:_without "
     "app.interventions:answer_with",
 })  # fmt: skip
 """Functions (module:name) that may make tensors without a device, each with its reason."""

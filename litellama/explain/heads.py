@@ -23,8 +23,8 @@ from litellama.model import LiteLlama
 from litellama.quantize import is_kept
 
 LEAD = 0.1
-"""In logits: by so much a token leads where weights are quantized. Their products differ by less between a batch and one
-token at a time, so that what stays here stays when the answer is written."""
+"""In logits: by so much a token leads where weights are quantized. Their products differ by less between a batch and
+one token at a time, so that what stays here stays when the answer is written."""
 
 SINGLY = 40
 """With so many heads left or fewer, a search for the smallest set switches them off one after another."""
@@ -180,9 +180,7 @@ def iter_patch_each(model: LiteLlama, reading: Reading, target: Target, other: S
         raise ValueError(f"the other text has {len(other)} tokens; patching needs {read}, as many as the first has")
     patched = _one_each(model)
     patch = head_outputs(model, other[:read])
-    yield from _effects(
-        model, patched, iter_scores(model, reading, target, torch.ones(patched.shape), patch, patched)
-    )
+    yield from _effects(model, patched, iter_scores(model, reading, target, torch.ones(patched.shape), patch, patched))
 
 
 def switch_off_each(model: LiteLlama, reading: Reading, target: Target) -> HeadEffects:
