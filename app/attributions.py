@@ -12,10 +12,8 @@ from typing import Any
 import torch
 
 from app.words import Problem
-from litellama.chat import Message
-from litellama.chat_forms import Form
 from litellama.explain.attribution import METHODS, Attribution, Progress, attribute
-from litellama.explain.reading import Reading, Unit, read_chat
+from litellama.explain.reading import Reading, Unit
 from litellama.explain.scoring import Scorer, Target, deletion_curve, rank_correlation, sufficiency_curve
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
@@ -70,19 +68,6 @@ class Texts:
             self._texts.pop(key, None)
 
 
-def read(model: LiteLlama, tokenizer: Tokenizer, question: str, form: Form | None = None) -> Explained:
-    """Answer a question greedily. Raises `Problem` if it does not fit or nothing is answered."""
-    limit = model.config.max_position_embeddings
-    longest = min(60, limit // 4)
-    try:
-        reading = read_chat(model, tokenizer, [Message("user", question)], max_new_tokens=longest, form=form)
-    except ValueError as error:
-        raise Problem("problem.does_not_fit", limit=limit - longest) from error
-    if not reading.answer:
-        raise Problem("problem.no_answer")
-    return Explained(reading)
-
-
 @torch.inference_mode()
 def reading_json(model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> dict[str, Any]:
     """The tokens, and for each of the answer's the likeliest others: (id, text, probability)."""
@@ -94,7 +79,7 @@ def reading_json(model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> di
         others.append([[id, tokenizer.token_text(id), round(p, 4)] for id, p in pairs if id != reading.ids[place]])
     return {
         "tokens": list(reading.tokens), "special": sorted(reading.special), "answer_start": reading.answer_start,
-        "others": others,
+        "goes_on": reading.goes_on, "others": others,
     }  # fmt: skip
 
 
@@ -116,7 +101,7 @@ def explain(model: LiteLlama, text: Explained, sent: dict[str, Any]) -> Iterator
             yield _found_json(news)
         elif time.monotonic() - told >= SECONDS_BETWEEN_UPDATES:
             told = time.monotonic()
-            yield _progress_json(news)
+            yield progress_json(news)
 
 
 def put_to_the_test(model: LiteLlama, text: Explained) -> dict[str, Any]:
@@ -180,7 +165,7 @@ def _read_request(reading: Reading, sent: dict[str, Any]) -> tuple[str, tuple[Un
     return method, units, Target(start, end, instead)
 
 
-def _progress_json(progress: Progress) -> dict[str, Any]:
+def progress_json(progress: Progress) -> dict[str, Any]:
     return {
         "state": "running", "done": progress.done, "total": progress.total,
         "seconds_left": round(progress.seconds_left, 1),

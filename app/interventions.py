@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from app.attributions import Explained
+from app.attributions import SECONDS_BETWEEN_UPDATES, Explained, progress_json
 from app.words import Problem
 from litellama.chat import Message, answer_steps, choose_form, stop_ids
 from litellama.chat_forms import Form
 from litellama.config import ModelConfig
-from litellama.explain.heads import HeadEffects, patch_each, smallest_set, switch_off_each, with_heads
+from litellama.explain.heads import (
+    HeadEffects,
+    Work,
+    iter_patch_each,
+    iter_switch_off_each,
+    search_smallest_set,
+    with_heads,
+)
 from litellama.explain.reading import Reading, read_chat
 from litellama.explain.scoring import Target
 from litellama.generate import generate
@@ -24,9 +33,6 @@ from litellama.tokenizer import Tokenizer
 LOUDEST = 3
 """By so much, at most, a head's output is multiplied."""
 
-MOST_HEADS = 100
-"""Up to so many, every head can be tried in each round of the search for the smallest set."""
-
 
 def begin(model: LiteLlama, tokenizer: Tokenizer, reading: Reading, form: Form | None = None) -> dict[str, Any]:
     """The answer as it is, and how many heads there are to play with."""
@@ -36,7 +42,7 @@ def begin(model: LiteLlama, tokenizer: Tokenizer, reading: Reading, form: Form |
         "heads": config.num_attention_heads,
         "groups": config.num_key_value_heads,
     }
-    return shape | answer_with(model, tokenizer, reading, [], form=form)
+    return shape | {"goes_on": reading.goes_on} | answer_with(model, tokenizer, reading, [], form=form)
 
 
 def answer_with(
@@ -59,7 +65,8 @@ def answer_with(
         scales[0, layer, head] = strength
     changed = with_heads(model, scales)
     form = choose_form(tokenizer, model.config) if form is None else form
-    length = max(20, len(reading.answer) + 5)
+    # An answer that was cut off is compared as far as it was read.
+    length = len(reading.answer) if reading.goes_on else max(20, len(reading.answer) + 5)
     room = model.config.max_position_embeddings - reading.answer_start
     steps = generate(
         changed, reading.ids[: reading.answer_start], sampling=Sampling(temperature=0), seed=0,
@@ -75,15 +82,16 @@ def answer_with(
     return {"now": now, "before": before}
 
 
-def worth_of_each(model: LiteLlama, reading: Reading) -> dict[str, Any]:
-    """What the answer loses when each head alone is switched off."""
-    return _effects_json(switch_off_each(model, reading, _answer(reading)))
+def worth_of_each(model: LiteLlama, text: Explained) -> Iterator[dict[str, Any]]:
+    """How far it is, a few times a second, and at last what the answer loses when each head alone is switched off."""
+    yield from _followed(iter_switch_off_each(model, text.reading, _answer(text.reading)), text.stop)
 
 
 def patched_from(
-    model: LiteLlama, tokenizer: Tokenizer, reading: Reading, question: str, form: Form | None = None
-) -> dict[str, Any]:
-    """What becomes of the answer when each head alone says what it says of another question with as many tokens."""
+    model: LiteLlama, tokenizer: Tokenizer, text: Explained, question: str, form: Form | None = None
+) -> Iterator[dict[str, Any]]:
+    """The same of each head alone saying what it says of another question with as many tokens. Raises `Problem`."""
+    reading = text.reading
     try:
         answer = reading.text_of(reading.answer).strip()
         other = read_chat(model, tokenizer, [Message("user", question)], answer=answer, form=form)
@@ -92,20 +100,48 @@ def patched_from(
     if other.answer_start != reading.answer_start:
         raise Problem("problem.other_length", first=reading.answer_start, other=other.answer_start)
     aligned = replace(other, ids=other.ids[: other.answer_start] + reading.ids[reading.answer_start :])
-    return _effects_json(patch_each(model, reading, _answer(reading), aligned.ids))
+    yield from _followed(iter_patch_each(model, reading, _answer(reading), aligned.ids), text.stop)
 
 
-def few_that_suffice(model: LiteLlama, text: Explained) -> Iterator[dict[str, Any]]:
-    """The heads that are still on while ever more are switched off, as long as the answer stays."""
-    if model.config.num_hidden_layers * model.config.num_attention_heads > MOST_HEADS:
-        raise Problem("problem.many_heads", limit=MOST_HEADS)
+def few_that_suffice(
+    model: LiteLlama, tokenizer: Tokenizer, text: Explained, form: Form | None = None
+) -> Iterator[dict[str, Any]]:
+    """The heads that are switched off so far while the answer, its end included, stays; a few times a second."""
     text.stop.clear()
-    for left in smallest_set(model, text.reading, _answer(text.reading)):
-        yield {"state": "running", "off": (~left).nonzero().tolist()}
+    told, off = 0.0, -1
+    ended = _with_its_end(model, tokenizer, text.reading, form)
+    for state in search_smallest_set(model, ended, _answer(ended)):
+        news = {"off": (~state.left).nonzero().tolist(), "tried": state.tried, "to_try": state.to_try}
         if text.stop.is_set():
-            yield {"state": "stopped", "off": (~left).nonzero().tolist()}
+            yield {"state": "stopped"} | news
             return
-    yield {"state": "done", "off": (~left).nonzero().tolist()}
+        if len(news["off"]) != off or time.monotonic() - told >= SECONDS_BETWEEN_UPDATES:
+            told, off = time.monotonic(), len(news["off"])
+            yield {"state": "running"} | news
+    yield {"state": "done"} | news
+
+
+@torch.inference_mode()
+def _with_its_end(model: LiteLlama, tokenizer: Tokenizer, reading: Reading, form: Form | None) -> Reading:
+    """The reading and the stop token that comes next, if one does: an answer that goes on is another answer."""
+    logits = model(torch.tensor([reading.ids], device=model.device), last_only=True).logits[0, -1]
+    likeliest = int(logits[: model.config.sampled_vocab_size].argmax())
+    ends = likeliest in stop_ids(model, tokenizer, form)
+    return replace(reading, ids=(*reading.ids, likeliest)) if ends else reading
+
+
+def _followed(work: Work, stop: threading.Event) -> Iterator[dict[str, Any]]:
+    stop.clear()
+    told = 0.0
+    for news in work:
+        if stop.is_set():
+            yield {"state": "stopped"}
+            return
+        if isinstance(news, HeadEffects):
+            yield {"state": "done"} | _effects_json(news)
+        elif time.monotonic() - told >= SECONDS_BETWEEN_UPDATES:
+            told = time.monotonic()
+            yield progress_json(news)
 
 
 def _answer(reading: Reading) -> Target:

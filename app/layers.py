@@ -26,6 +26,6 @@ def lens_json(model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> dict[
         for row_ids, row_ps in zip(table.ids.tolist(), table.probabilities.tolist(), strict=True)
     ]
     return {
-        "answer": [reading.tokens[place] for place in reading.answer], "rows": rows,
+        "answer": [reading.tokens[place] for place in reading.answer], "goes_on": reading.goes_on, "rows": rows,
         "settled": table.settled.tolist(),
     }  # fmt: skip

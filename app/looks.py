@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -12,20 +13,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from app.readings import read_question
 from app.words import Problem
-from litellama.chat import Message
 from litellama.chat_forms import Form
 from litellama.config import ModelConfig
 from litellama.explain.attention import LONGEST_WINDOW, AttentionMaps, HeadRoles, attention_maps, rollout
-from litellama.explain.reading import Reading, read_chat
+from litellama.explain.reading import Reading
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 
 MOST_BYTES = 600 * 2**20  # of maps held for all pages together; a 460M model's of 512 tokens are 384 MB
 MOST_LOOKS = 50
-LONGEST_ANSWER = 60
 QUICK = 30_000_000  # parameters; a model of so many answers before anybody waits
-FEW_HEADS = 64  # up to so many, the overview's pictures are larger
+LARGEST_PICTURE = 64  # pixels along a side of a head's small picture
+MOST_PIXELS = 400_000  # of all small pictures together, a byte each
 VIEWS = ("head", "layer", "rollout")
 
 
@@ -75,17 +76,15 @@ def look_at(model: LiteLlama, tokenizer: Tokenizer, question: str, form: Form | 
 
     A large model answers slowly, so its look at the question alone comes first.
     """
-    limit = model.config.max_position_embeddings
-    longest = min(LONGEST_ANSWER, limit // 4)
-    stages = [longest] if model.config.num_parameters <= QUICK else [0, longest]
-    for most in stages:
-        try:
-            reading = read_chat(model, tokenizer, [Message("user", question)], max_new_tokens=most, form=form)
-        except ValueError as error:
-            raise Problem("problem.does_not_fit", limit=limit - longest) from error
-        length = len(reading.ids)
-        # The last window, since it holds the answer.
-        yield Look(reading, attention_maps(model, reading.ids, max(0, length - LONGEST_WINDOW), length))
+    if model.config.num_parameters > QUICK:
+        yield look_again(model, read_question(model, tokenizer, question, form, longest=0))
+    yield look_again(model, read_question(model, tokenizer, question, form))
+
+
+def look_again(model: LiteLlama, reading: Reading) -> Look:
+    """The maps of the text's last window, since it holds the answer."""
+    length = len(reading.ids)
+    return Look(reading, attention_maps(model, reading.ids, max(0, length - LONGEST_WINDOW), length))
 
 
 def move_window(model: LiteLlama, look: Look, start: object) -> Look:
@@ -100,10 +99,11 @@ def overview(look: Look, config: ModelConfig) -> dict[str, Any]:
     reading, maps = look.reading, look.maps
     end = maps.weights.shape[-1]
     layers, heads = maps.weights.shape[:2]
-    pictures = maps.thumbnails(64 if layers * heads <= FEW_HEADS else 32)
+    pictures = maps.thumbnails(min(LARGEST_PICTURE, math.isqrt(MOST_PIXELS // (layers * heads))))
     return {
         "tokens": list(reading.tokens), "special": sorted(reading.special), "answer_start": reading.answer_start,
-        "start": maps.start, "end": end, "window": LONGEST_WINDOW, "layers": layers, "heads": heads,
+        "goes_on": reading.goes_on, "start": maps.start, "end": end, "window": LONGEST_WINDOW,
+        "layers": layers, "heads": heads,
         "groups": config.num_key_value_heads, "side": pictures.shape[-1],
         "pictures": _base64((pictures.clamp(0, 1).sqrt() * 255).round().to(torch.uint8)),
     }  # fmt: skip

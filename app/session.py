@@ -21,8 +21,9 @@ from app.classroom import Classroom
 from app.conversation import Conversation, Turn, Update, Voice
 from app.engines import RemoteEngine
 from app.layers import lens_json
-from app.looks import Looks, look_at, move_window, overview, picture, roles_json
+from app.looks import Looks, look_again, look_at, move_window, overview, picture, roles_json
 from app.models import Model, Models
+from app.readings import Readings, read_question
 from app.settings import MOST_TOKENS_IN_CLASS, Settings
 from app.speakers import LocalSpeaker, RemoteSpeaker, Speaker
 from app.trouble import as_problem
@@ -32,6 +33,7 @@ from app.words import Problem
 from litellama.chat_forms import Form
 from litellama.checkpoint import Opened
 from litellama.explain.attention import HeadRoles, head_roles, roles_in
+from litellama.explain.reading import Reading
 from litellama.generate import Progress
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
@@ -69,6 +71,7 @@ class Session:
         self._aside = Aside()
         self._lock = threading.Lock()
         self._looks = Looks()
+        self._readings = Readings()
         self._texts = attributions.Texts()
         self._stops = responsibility.Stops()
         self._roles: WeakKeyDictionary[LiteLlama, HeadRoles] = WeakKeyDictionary()
@@ -138,6 +141,7 @@ class Session:
             self._erase(page)
         self.beside.leave(key)
         self._looks.forget(key)
+        self._readings.forget(key)
         self._texts.forget(key)
         self._texts.forget(f"{key}/intervene")
         self._texts.forget(f"{key}/step")
@@ -199,11 +203,16 @@ class Session:
         them, the same scores on this text.
         """
         model, tokenizer, form = self._used(key)
-        if start is None:
-            looks = look_at(model, tokenizer, read_message(text), form)
-        else:
+        question = None
+        if start is not None:
             looks = iter([move_window(model, self._looks.get(key), start)])
+        elif (known := self._readings.get(key, question := read_message(text))) is not None:
+            looks = iter([look_again(model, known)])
+        else:
+            looks = look_at(model, tokenizer, question, form)
         for look in looks:
+            if question is not None and look.reading.answer:
+                self._readings.store(key, question, look.reading)
             self._looks.keep(key, look)
             here = None if look.maps.start else roles_json(roles_in(look.maps, look.reading))
             roles = self._roles.get(model)
@@ -219,24 +228,24 @@ class Session:
 
     def guesses(self, key: str, text: object) -> dict[str, Any]:
         """Read and answer `text`; for each token of the answer, what each layer would have said."""
-        model, tokenizer, form = self._used(key)
-        return lens_json(model, tokenizer, attributions.read(model, tokenizer, read_message(text), form).reading)
+        model, tokenizer, _ = self._used(key)
+        return lens_json(model, tokenizer, self._reading(key, text))
 
     def step(self, key: str, sent: dict[str, Any]) -> dict[str, Any]:
         """Every number of one step: of a new `text`, or of the text read last at `place`, `layer` and `head`."""
-        model, tokenizer, form = self._used(key)
-        key = f"{key}/step"
+        model, tokenizer, _ = self._used(key)
+        page, key = key, f"{key}/step"
         if "text" in sent:
-            self._texts.keep(key, attributions.read(model, tokenizer, read_message(sent["text"]), form))
+            self._texts.keep(key, attributions.Explained(self._reading(page, sent["text"])))
         reading = self._texts.get(key).reading
         return walk_json(model, tokenizer, reading, sent.get("place"), sent.get("layer", 0), sent.get("head", 0))
 
     def intervene(self, key: str, action: object, sent: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The Intervene tab's `action` on its own text: begin, change, worth, patch or few."""
         model, tokenizer, form = self._used(key)
-        key = f"{key}/intervene"
+        page, key = key, f"{key}/intervene"
         if action == "begin":
-            text = attributions.read(model, tokenizer, read_message(sent.get("text")), form)
+            text = attributions.Explained(self._reading(page, sent.get("text")))
             self._texts.keep(key, text)
             yield interventions.begin(model, tokenizer, text.reading, form)
             return
@@ -245,11 +254,11 @@ class Session:
             strength = sent.get("strength", 0)
             yield interventions.answer_with(model, tokenizer, text.reading, sent.get("off"), strength, form)
         elif action == "worth":
-            yield interventions.worth_of_each(model, text.reading)
+            yield from interventions.worth_of_each(model, text)
         elif action == "patch":
-            yield interventions.patched_from(model, tokenizer, text.reading, read_message(sent.get("other")), form)
+            yield from interventions.patched_from(model, tokenizer, text, read_message(sent.get("other")), form)
         elif action == "few":
-            yield from interventions.few_that_suffice(model, text)
+            yield from interventions.few_that_suffice(model, tokenizer, text, form)
         else:
             raise Problem("problem.request")
 
@@ -270,8 +279,8 @@ class Session:
 
     def read(self, key: str, text: object) -> dict[str, Any]:
         """Read and answer `text`, whose answer is to be explained."""
-        model, tokenizer, form = self._used(key)
-        explained = attributions.read(model, tokenizer, read_message(text), form)
+        model, tokenizer, _ = self._used(key)
+        explained = attributions.Explained(self._reading(key, text))
         self._texts.keep(key, explained)
         return attributions.reading_json(model, tokenizer, explained.reading)
 
@@ -291,6 +300,18 @@ class Session:
     def compare(self, key: str) -> Iterator[dict[str, Any]]:
         """What every method says of what was explained last."""
         yield from attributions.compare(self._used(key)[0], self._texts.get(key))
+
+    def _reading(self, key: str, text: object) -> Reading:
+        """A page's question and its answer, read once for all tabs. Raises `Problem` if nothing is answered."""
+        model, tokenizer, form = self._used(key)
+        question = read_message(text)
+        reading = self._readings.get(key, question)
+        if reading is None:
+            reading = read_question(model, tokenizer, question, form)
+            self._readings.store(key, question, reading)
+        if not reading.answer:
+            raise Problem("problem.no_answer")
+        return reading
 
     def _used(self, key: str) -> tuple[LiteLlama, Tokenizer, Form]:
         opened = self.opened(key)

@@ -36,7 +36,8 @@ def walk_json(
     numbers = {name: _rounded(tensor) for name, tensor in vectors(walk).items() if name not in _LARGE}
     return {
         "tokens": list(reading.tokens), "special": sorted(reading.special), "answer_start": reading.answer_start,
-        "place": chosen, "id": reading.ids[chosen], "layer": layer, "head": head, "group": walk.group,
+        "goes_on": reading.goes_on, "place": chosen, "id": reading.ids[chosen],
+        "layer": layer, "head": head, "group": walk.group,
         "layers": config.num_hidden_layers, "heads": config.num_attention_heads,
         "groups": config.num_key_value_heads, "vocabulary": config.vocab_size,
         "epsilon": config.rms_norm_eps, "theta": config.rope_theta,

@@ -174,7 +174,7 @@ def roles(opened: Opened) -> Any:
 @path
 def lens(opened: Opened) -> Any:
     table = logit_lens(opened.model, opened.tokenizer.encode(TEXT), [2, 5])
-    return table.ids, table.probabilities, table.entropy, table.settled
+    return table.ids, table.probabilities, table.settled
 
 
 @path

@@ -55,7 +55,9 @@ MAKING = _edges({
     PLAN: "litellama.explain.attribution:_ablation litellama.explain.attribution:_attribute "
     "litellama.explain.attribution:_shapley_sampling litellama.explain.scoring:Scorer.ends "
     "litellama.explain.scoring:Scorer.keep litellama.explain.scoring:Scorer.kept litellama.explain.scoring:_curve "
-    "litellama.explain.heads:patch_each litellama.explain.heads:smallest_set litellama.explain.heads:switch_off_each "
+    "litellama.explain.heads:scores_with_heads litellama.explain.heads:iter_patch_each "
+    "litellama.explain.heads:_one_each litellama.explain.heads:_effects "
+    "litellama.explain.heads:search_smallest_set litellama.explain.heads:_without "
     "app.interventions:answer_with",
 })  # fmt: skip
 """Functions (module:name) that may make tensors without a device, each with its reason."""
@@ -63,11 +65,10 @@ MAKING = _edges({
 FETCHING = _edges({
     SCORES: "litellama.generate:make_step app.attributions:reading_json app.interventions:answer_with",
     PLAN: "litellama.explain.attribution:_attribute litellama.explain.attribution:_by_unit "
-    "litellama.explain.attribution:_integrated_gradients litellama.explain.heads:patch_each "
-    "litellama.explain.heads:scores_with_heads litellama.explain.heads:smallest_set "
-    "litellama.explain.heads:switch_off_each litellama.explain.scoring:Scorer.ends "
+    "litellama.explain.attribution:_integrated_gradients litellama.explain.heads:_score "
+    "litellama.explain.heads:_effects litellama.explain.heads:_stays litellama.explain.scoring:Scorer.ends "
     "litellama.explain.scoring:Scorer.keep litellama.explain.trust:judge app.interventions:few_that_suffice",
-    RESULT: "litellama.explain.lens:_row litellama.explain.walk:walk_through litellama.explain.trust:_answers "
+    RESULT: "litellama.explain.lens:_guesses litellama.explain.walk:walk_through litellama.explain.trust:_answers "
     "litellama.bench_command:_perplexity litellama.responsibility.calibration:_answers "
     "litellama.responsibility.calibration:next_token_reliability litellama.responsibility.memorisation:_recalls "
     "litellama.responsibility.pairs:log_probabilities litellama.training.evaluation:_predict "

@@ -236,7 +236,8 @@ def test_the_lens_ends_at_the_logits(tiny_model: LiteLlama, reading: Reading) ->
         assert tops[row:] == [tops[-1]] * (len(tops) - row)
         assert row == 0 or tops[row - 1] != tops[-1]
     some = logit_lens(tiny_model, reading.ids, places=[4, 9], top=3)
-    torch.testing.assert_close(some.entropy, table.entropy[:, [4, 9]], atol=1e-5, rtol=1e-4)
+    assert torch.equal(some.ids, table.ids[:, [4, 9]])
+    torch.testing.assert_close(some.probabilities, table.probabilities[:, [4, 9]], atol=1e-5, rtol=1e-4)
     with pytest.raises(ValueError, match="place 999"):
         logit_lens(tiny_model, reading.ids, places=[999])
 

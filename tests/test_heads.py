@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from litellama.chat import Message
+from litellama.explain import heads
 from litellama.explain.heads import (
     head_outputs,
     patch_each,
     scores_with_heads,
+    search_smallest_set,
     smallest_set,
     switch_off_each,
     with_heads,
@@ -91,6 +93,39 @@ def test_the_two_heads_that_carry_induction_are_found() -> None:
     assert scores_with_heads(model, reading, target(reading), ALL)[1].item(), "it goes on with the pattern"
     *_, left = smallest_set(model, reading, target(reading))
     assert left.nonzero().tolist() == [[0, 0], [1, 0]]
+
+
+@pytest.mark.parametrize("singly", [0, 3, 5])
+def test_no_head_of_the_set_can_be_left_out_however_it_was_found(
+    tiny_model: LiteLlama, reading: Reading, monkeypatch: pytest.MonkeyPatch, singly: int
+) -> None:
+    monkeypatch.setattr(heads, "SINGLY", singly)
+    *states, last = search_smallest_set(tiny_model, reading, target(reading))
+    assert all(state.tried <= state.to_try for state in states)
+    left = [int(state.left.sum()) for state in (*states, last)]
+    assert left == sorted(left, reverse=True)
+    one_less = last.left.float().repeat(left[-1], 1, 1)
+    for version, (layer, head) in enumerate(last.left.nonzero().tolist()):
+        one_less[version, layer, head] = 0
+    both = torch.cat((last.left.float()[None], one_less))
+    assert scores_with_heads(tiny_model, reading, target(reading), both)[1].tolist() == [True] + [False] * left[-1]
+
+
+@torch.no_grad()
+def test_versions_begin_where_they_change_and_are_the_whole_models(tiny_model: LiteLlama, reading: Reading) -> None:
+    """Batches that begin in different layers, against every version run from the embedding on."""
+    generator = torch.Generator().manual_seed(1)
+    scales = torch.ones(9, 2, 4)
+    scales[1:5, 1] = torch.rand(4, 4, generator=generator) * 2
+    scales[5:7] = torch.rand(2, 2, 4, generator=generator)
+    patched = torch.zeros(9, 2, 4, dtype=torch.bool)
+    patched[7, 1, 2] = patched[8, 0, 1] = True
+    patch = head_outputs(tiny_model, [*reading.ids[:5], 7, *reading.ids[6:]])[:, : len(reading.ids) - 1]
+    scores, _ = scores_with_heads(tiny_model, reading, target(reading), scales, patch, patched)
+    ids, wanted = torch.tensor([reading.ids[:-1]] * 9), torch.tensor(reading.ids[reading.answer_start :])
+    logits = with_heads(tiny_model, scales, patch, patched)(ids).logits[:, reading.answer_start - 1 :].log_softmax(-1)
+    expected = logits[:, torch.arange(len(wanted)), wanted].sum(-1)
+    torch.testing.assert_close(scores, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_a_smallest_set_still_answers(tiny_model: LiteLlama, reading: Reading) -> None:

@@ -20,11 +20,11 @@ lab.attention = (element, trigger, props, watch) => {
     return low.map((from, part) => Math.round(from + (high[part] - from) * share));
   };
   const { percent, visible } = lab;
-  const image = (side, level) => {  // level(place): 0 to 255
-    const palette = Uint32Array.from({ length: 256 }, (_, number) => {
-      const [r, g, b] = mix(number / 255);
-      return (255 << 24 | b << 16 | g << 8 | r) >>> 0;  // the bytes of one pixel, red first in memory
-    });
+  const makePalette = () => Uint32Array.from({ length: 256 }, (_, number) => {
+    const [r, g, b] = mix(number / 255);
+    return (255 << 24 | b << 16 | g << 8 | r) >>> 0;  // the bytes of one pixel, red first in memory
+  });
+  const image = (side, level, palette = makePalette()) => {  // level(place): 0 to 255
     const data = new ImageData(side, side);
     const pixels = new Uint32Array(data.data.buffer);
     for (let place = 0; place < pixels.length; place++) pixels[place] = palette[level(place)];
@@ -67,6 +67,7 @@ lab.attention = (element, trigger, props, watch) => {
     chosen = Math.max(0, Math.min(news.answer_start - 1, news.end - 1) - news.start);
     map = null;
     find(".lab-look-result").hidden = false;
+    lab.sayGoesOn(element, news.goes_on);
     buildTokens();
     buildMosaic();
     buildControls();
@@ -184,7 +185,8 @@ lab.attention = (element, trigger, props, watch) => {
   const buildMosaic = () => {
     const { layers, heads, groups, side } = shown;
     mosaic.style.setProperty("--heads", heads);
-    const numbers = bytes(shown.pictures);
+    find(".lab-look-panes").classList.toggle("lab-look-wide", heads > MOST_ACROSS);
+    const numbers = bytes(shown.pictures), palette = makePalette();
     const rows = [];
     const top = lab.make("div", { class: "lab-look-row lab-look-groups", "aria-hidden": "true" }, lab.make("span"));
     for (let group = 0; group < groups; group++) {
@@ -197,16 +199,40 @@ lab.attention = (element, trigger, props, watch) => {
     for (let l = 0; l < layers; l++) {
       const row = lab.make("div", { class: "lab-look-row" }, lab.make("span", { class: "lab-look-layer" }, `${l + 1}`));
       for (let h = 0; h < heads; h++) {
-        const cell = lab.make("button", { type: "button", class: "lab-look-cell", "data-layer": l, "data-head": h }, lab.make("canvas"), lab.make("b"));
-        cell.classList.toggle("lab-look-last", (h + 1) % (heads / groups) === 0 && h + 1 < heads);
+        const cell = lab.make("button", { type: "button", class: "lab-look-cell", "data-layer": l, "data-head": h, tabindex: -1 }, lab.make("canvas"), lab.make("b"));
         const start = (l * heads + h) * side * side;
-        paint(cell.firstChild, image(side, (place) => numbers[start + place]));
+        paint(cell.firstChild, image(side, (place) => numbers[start + place], palette));
         row.append(cell);
       }
       rows.push(row);
     }
     mosaic.replaceChildren(...rows);
+    fit();
   };
+  // Pictures as large as the pane's width takes; of many layers smaller ones, so that more of them are seen at once.
+  const zoom = find(".lab-look-zoom"), size = zoom.querySelector("input");
+  const MOST_ACROSS = 16, SMALLEST = 28, LARGEST = 80, GAP = 3;
+  const fit = () => {
+    const { layers, heads } = shown;
+    const across = (mosaic.clientWidth - 40) / heads - GAP, down = (innerHeight * 0.85 - 30) / layers - GAP;
+    zoom.hidden = layers * heads <= 64;
+    if (!size.dataset.chosen) size.value = Math.min(LARGEST, Math.max(SMALLEST, Math.floor(Math.min(across, down))));
+    if (zoom.hidden) size.value = Math.min(LARGEST, Math.max(SMALLEST, Math.floor(across)));
+    mosaic.style.setProperty("--cell", `${size.value}px`);
+  };
+  const cellOf = (l, h) => mosaic.querySelector(`[data-layer="${l}"][data-head="${h}"]`);
+  const bringIntoView = (cell) => {  // within the box; the page stays where it is
+    const top = mosaic.querySelector(".lab-look-groups").offsetHeight, box = mosaic.getBoundingClientRect(), at = cell.getBoundingClientRect();
+    if (at.top < box.top + top) mosaic.scrollTop -= box.top + top - at.top + GAP;
+    if (at.bottom > box.bottom) mosaic.scrollTop += at.bottom - box.bottom + GAP;
+    if (at.left < box.left + 26) mosaic.scrollLeft -= box.left + 26 - at.left;
+    if (at.right > box.right) mosaic.scrollLeft += at.right - box.right + GAP;
+  };
+  size.addEventListener("input", () => {
+    size.dataset.chosen = true;
+    mosaic.style.setProperty("--cell", `${size.value}px`);
+    bringIntoView(cellOf(layer, head));
+  });
   const showRoles = () => {
     for (const cell of mosaic.querySelectorAll(".lab-look-cell")) {
       const l = Number(cell.dataset.layer), h = Number(cell.dataset.head);
@@ -232,7 +258,11 @@ lab.attention = (element, trigger, props, watch) => {
     for (const cell of mosaic.querySelectorAll(".lab-look-cell")) {
       const same = Number(cell.dataset.layer) === layer && (view === "layer" || Number(cell.dataset.head) === head);
       cell.setAttribute("aria-pressed", same && view !== "rollout");
+      cell.tabIndex = -1;
     }
+    const marked = cellOf(layer, head);
+    marked.tabIndex = 0;
+    bringIntoView(marked);
     const name = find(".lab-look-name");
     if (view === "rollout") lab.say(name, "attention.name_rollout");
     else lab.say(name, view === "head" ? "attention.name" : "attention.name_layer", { layer: layer + 1, head: head + 1 });

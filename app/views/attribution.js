@@ -54,6 +54,7 @@ lab.attribution = (element, trigger, props, watch) => {
       text = news;
       target = [text.answer_start, text.tokens.length];
       find(".lab-why-result").hidden = false;
+      lab.sayGoesOn(element, news.goes_on);
       showAnswer();
       return explain();
     }

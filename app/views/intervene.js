@@ -12,6 +12,7 @@ lab.intervene = (element, trigger, props, watch) => {
 
   const { percent, visible } = lab;
   const number = (value) => value.toLocaleString(lab.language, { maximumFractionDigits: 1, minimumFractionDigits: 1, signDisplay: "exceptZero" });
+  const [ask, patch] = element.querySelectorAll("form");
   const complain = (key, values) => lab.say(find(".lab-problem"), key, values);
   const act = (action, sent = {}) => {
     complain(null);
@@ -19,24 +20,32 @@ lab.intervene = (element, trigger, props, watch) => {
     trigger("act", { ...sent, action, request: asked[action] });
   };
   const pairs = () => [...off].map((name) => name.split(",").map(Number));
-  const searching = (on) => { find(".lab-act-cancel").hidden = !on; find(".lab-act-few").disabled = on; };
+  const busy = (on) => {
+    find(".lab-act-cancel").hidden = !on;
+    for (const name of ["worth", "few"]) find(`.lab-act-${name}`).disabled = on;
+    patch.querySelector("button").disabled = on;
+  };
 
   watch("value", () => {
     const news = props.value;
     if (!news || news.request !== asked[news.action]) return;
     if (news.action === "begin") find(".lab-send").disabled = false;
-    if (news.problem) { searching(false); return complain(news.problem.key, news.problem.values); }
+    if (news.problem) { busy(false); return complain(news.problem.key, news.problem.values); }
     if (news.action === "begin") {
       shape = news;
       off.clear();
       effects = null;
       lab.say(find(".lab-act-why"), null);
       find(".lab-act-result").hidden = false;
+      lab.sayGoesOn(element, news.goes_on);
       build();
       showAnswer(news);
     }
     if (news.action === "change") showAnswer(news);
     if (news.action === "worth" || news.action === "patch") {
+      if (news.state === "running") return lab.say(find(".lab-act-why"), "intervene.measuring", { done: news.done, total: news.total, seconds: Math.ceil(news.seconds_left) });
+      busy(false);
+      if (news.state === "stopped") return lab.say(find(".lab-act-why"), "intervene.stopped");
       effects = news.effects;
       lab.say(find(".lab-act-why"), news.action === "worth" ? "intervene.worth_why" : "intervene.patched_why");
       mark();
@@ -47,8 +56,9 @@ lab.intervene = (element, trigger, props, watch) => {
       nameStrength();
       mark();
       const count = shape.layers * shape.heads - off.size;
-      lab.say(find(".lab-act-why"), news.state === "done" ? "intervene.found" : "intervene.searching", { count });
-      if (news.state !== "running") { searching(false); send(); }
+      const said = { running: "intervene.searching", stopped: "intervene.search_stopped", done: "intervene.found" };
+      lab.say(find(".lab-act-why"), said[news.state], { count, tried: news.tried, to_try: news.to_try });
+      if (news.state !== "running") { busy(false); send(); }
     }
   });
 
@@ -83,7 +93,7 @@ lab.intervene = (element, trigger, props, watch) => {
     }
     const rows = Array.from({ length: layers }, (_, layer) => lab.make("div", { class: "lab-look-row" }, lab.make("span", { class: "lab-look-layer" }, `${layer + 1}`),
       ...Array.from({ length: heads }, (_, head) => {
-        const cell = lab.make("button", { type: "button", class: "lab-act-head", "data-layer": layer, "data-head": head });
+        const cell = lab.make("button", { type: "button", class: "lab-act-head", "data-layer": layer, "data-head": head, tabindex: layer === layers - 1 && head === 0 ? 0 : -1 });
         cell.classList.toggle("lab-look-last", (head + 1) % (heads / groups) === 0 && head + 1 < heads);
         return cell;
       })));
@@ -117,8 +127,8 @@ lab.intervene = (element, trigger, props, watch) => {
     change();
   });
   lab.gridKeys(grid, 1);
-  find(".lab-act-worth").addEventListener("click", () => act("worth"));
-  find(".lab-act-few").addEventListener("click", () => { searching(true); act("few"); });
+  find(".lab-act-worth").addEventListener("click", () => { busy(true); act("worth"); });
+  find(".lab-act-few").addEventListener("click", () => { busy(true); act("few"); });
   find(".lab-act-cancel").addEventListener("click", () => trigger("halt"));
   find(".lab-act-on").addEventListener("click", () => { off.clear(); change(); });
   find(".lab-act-off").addEventListener("click", () => {
@@ -148,12 +158,11 @@ lab.intervene = (element, trigger, props, watch) => {
 
   // --- The boxes --------------------------------------------------------------------------------------------------
 
-  const [ask, patch] = element.querySelectorAll("form");
   nameStrength();
   lab.startText(box, props.example);
   if (!other.value) other.value = props.other;
   ask.addEventListener("submit", (event) => { event.preventDefault(); lab.shareText(box.value); find(".lab-send").disabled = true; act("begin", { text: box.value }); });
-  patch.addEventListener("submit", (event) => { event.preventDefault(); act("patch", { other: other.value }); });
+  patch.addEventListener("submit", (event) => { event.preventDefault(); busy(true); act("patch", { other: other.value }); });
   for (const [field, form] of [[box, ask], [other, patch]]) {
     field.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); form.requestSubmit(); }

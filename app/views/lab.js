@@ -27,7 +27,7 @@ window.lab = window.lab || {};
 
   // 0.123 as "12 %", and a token's text so that it shows, whatever it is.
   lab.percent = (share) => (share * 100).toLocaleString(lab.language, { maximumFractionDigits: share < 0.1 ? 1 : 0 }) + " %";
-  lab.visible = (text) => text.replaceAll("\n", "↵") || "·";
+  lab.visible = (text) => text.replaceAll("\n", "↵").replaceAll("\t", "⇥").replace(/^ +$/, (blank) => "␣".repeat(blank.length)) || "·";
 
   // Elements say which word they show: data-word for their text, data-label, -placeholder and -title for attributes.
   const ATTRIBUTES = { label: "aria-label", placeholder: "placeholder", title: "title" };
@@ -154,6 +154,14 @@ window.lab = window.lab || {};
     }
   };
 
+  // Under the box, that an answer was read no further.
+  lab.sayGoesOn = (element, goesOn) => {
+    const line = element.querySelector(".lab-goes-on") ?? lab.make("p", { class: "lab-look-why lab-goes-on" });
+    if (!line.isConnected) element.querySelector(".lab-problem").after(line);
+    line.hidden = !goesOn;
+    lab.say(line, goesOn ? "attention.goes_on" : null);
+  };
+
   // The text that was read last stands in every tab that looks inside the model, also in those not built yet.
   let sharedText = null;
   lab.shareText = (text) => {
@@ -165,12 +173,17 @@ window.lab = window.lab || {};
   };
 
   // In a grid of buttons with data-layer and data-head, the arrow keys go to the neighbour; `up` is where layer 2 stands.
+  // The Tab key stops at one of them only: there can be a thousand.
   lab.gridKeys = (grid, up) => grid.addEventListener("keydown", (event) => {
     const move = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowUp: [up, 0], ArrowDown: [-up, 0] }[event.key];
     const cell = event.target.closest("[data-layer]");
     if (!move || !cell) return;
     event.preventDefault();
-    grid.querySelector(`[data-layer="${Number(cell.dataset.layer) + move[0]}"][data-head="${Number(cell.dataset.head) + move[1]}"]`)?.focus();
+    const next = grid.querySelector(`[data-layer="${Number(cell.dataset.layer) + move[0]}"][data-head="${Number(cell.dataset.head) + move[1]}"]`);
+    if (!next) return;
+    for (const one of grid.querySelectorAll('[data-layer][tabindex="0"]')) one.tabIndex = -1;
+    next.tabIndex = 0;
+    next.focus();
   });
 
   // Hand the user a file of text, or of a Blob's bytes.

@@ -22,6 +22,7 @@ lab.layers = (element, trigger, props, watch) => {
     if (news.problem) return complain(news.problem.key, news.problem.values);
     shown = news;
     find(".lab-layers-result").hidden = false;
+    lab.sayGoesOn(element, news.goes_on);
     find(".lab-layers-cell").textContent = "";
     show();
   });

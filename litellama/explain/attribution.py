@@ -19,7 +19,7 @@ from torch import Tensor
 
 from litellama.explain.attention import AttentionMaps, attention_maps, rollout
 from litellama.explain.reading import Reading, Unit
-from litellama.explain.scoring import Scorer, Target
+from litellama.explain.scoring import Progress, Scorer, Target
 from litellama.model import LiteLlama
 
 METHODS = (
@@ -47,15 +47,6 @@ class Attribution:
     blank_score: float
     gap: float | None
     seconds: float
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How much of the work is done, both in texts read, and how many seconds the rest will take."""
-
-    done: int
-    total: int
-    seconds_left: float
 
 
 Work = Iterator[int | Tensor]

@@ -9,6 +9,7 @@ touched: a copy of the model's structure over the same weights does the changed 
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,16 @@ import torch
 from torch import Tensor, nn
 
 from litellama.explain.reading import Reading
-from litellama.explain.scoring import Target
+from litellama.explain.scoring import TOKENS_AT_ONCE, Progress, Target
 from litellama.model import LiteLlama
+from litellama.quantize import is_kept
 
-VERSIONS_AT_ONCE = 64
+LEAD = 0.1
+"""In logits: by so much a token leads where weights are quantized. Their products differ by less between a batch and
+one token at a time, so that what stays here stays when the answer is written."""
+
+SINGLY = 40
+"""With so many heads left or fewer, a search for the smallest set switches them off one after another."""
 
 
 def with_heads(
@@ -72,7 +79,61 @@ def head_outputs(model: LiteLlama, ids: Sequence[int]) -> Tensor:
     return torch.stack(found).unflatten(-1, (model.config.num_attention_heads, -1))
 
 
+@dataclass(frozen=True)
+class Scored:
+    """Some versions' row numbers, their scores as in `Scorer`, and whether greedy decoding would still give the target
+    (n each)."""
+
+    rows: Tensor
+    scores: Tensor
+    stays: Tensor
+
+
 @torch.inference_mode()
+def iter_scores(
+    model: LiteLlama,
+    reading: Reading,
+    target: Target,
+    scales: Tensor,
+    patch: Tensor | None = None,
+    patched: Tensor | None = None,
+) -> Iterator[Scored]:
+    """The target's score in each version of the model (see `with_heads`), batch by batch of about `TOKENS_AT_ONCE`
+    tokens.
+
+    Below its first changed layer a version is the model itself. So each batch begins there, with the states that one
+    run of the model gave; versions that begin in the same layer go together.
+    """
+    layers, device = model.config.num_hidden_layers, model.device
+    ids = torch.tensor([reading.ids[: target.end - 1]], device=device)
+    common = scales.amax(0)  # the scales that most versions share
+    changed = (scales != common).any(-1)  # (N, L)
+    if patched is not None:
+        changed |= patched.any(-1)
+    first = torch.where(changed.any(-1), changed.int().argmax(-1), layers)  # (N)
+    states = with_heads(model, common[None])(ids, last_only=True, output_hidden_states=True).hidden_states
+    for rows in first.argsort(stable=True).split(max(1, TOKENS_AT_ONCE // ids.shape[1])):
+        start = int(first[rows].min())
+        versions = with_heads(model, scales[rows], patch, None if patched is None else patched[rows])
+        versions.model.layers = versions.model.layers[start:]
+        hidden, _, _ = versions.model.from_embeddings(states[start].expand(len(rows), -1, -1), None, None, False)
+        logits = versions.lm_head(hidden[:, target.start - 1 :])[..., : model.config.sampled_vocab_size].float()
+        yield Scored(rows, *_score(logits, reading, target, LEAD if is_kept(model) else 0))
+
+
+def _score(logits: Tensor, reading: Reading, target: Target, lead: float) -> tuple[Tensor, Tensor]:
+    """From the logits (N, answer, V) where the target's tokens are predicted: its scores, and whether it stays (N),
+    each token by `lead` likelier than any other."""
+    wanted = torch.tensor(reading.ids[target.start : target.end], device=logits.device)
+    chosen = logits.gather(-1, wanted.expand(len(logits), -1)[..., None])[..., 0]  # (N, answer)
+    if target.instead is not None:
+        scores = chosen[:, 0] - logits[:, 0, target.instead]
+    else:
+        scores = (chosen - logits.logsumexp(-1)).sum(-1)
+    others = logits.scatter(-1, wanted.expand(len(logits), -1)[..., None], -torch.inf).amax(-1)
+    return scores.cpu(), (chosen - others >= lead).all(-1).cpu()
+
+
 def scores_with_heads(
     model: LiteLlama,
     reading: Reading,
@@ -81,23 +142,14 @@ def scores_with_heads(
     patch: Tensor | None = None,
     patched: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The target's score (N), as in `Scorer`, and whether greedy decoding would still give it (N), row by row."""
-    device = model.device
-    ids = torch.tensor(reading.ids[: target.end - 1], device=device)
-    wanted = torch.tensor(reading.ids[target.start : target.end], device=device)
-    scores, kept = [], []
-    for start in range(0, len(scales), VERSIONS_AT_ONCE):
-        rows = slice(start, start + VERSIONS_AT_ONCE)
-        twin = with_heads(model, scales[rows], patch, None if patched is None else patched[rows])
-        hidden, _, _ = twin.model(ids.expand(len(scales[rows]), -1), None, None, False)
-        logits = twin.lm_head(hidden[:, target.start - 1 :])[..., : model.config.sampled_vocab_size].float()
-        if target.instead is not None:
-            scores.append(logits[:, 0, wanted[0]] - logits[:, 0, target.instead])
-        else:
-            logs = logits.log_softmax(-1)
-            scores.append(logs.gather(-1, wanted.expand(len(logs), -1)[..., None])[..., 0].sum(-1))
-        kept.append((logits.argmax(-1) == wanted).all(-1))
-    return torch.cat(scores).cpu(), torch.cat(kept).cpu()
+    """All versions' scores (N), and whether greedy decoding would still give the target (N)."""
+    scores, stays = torch.empty(len(scales)), torch.empty(len(scales), dtype=torch.bool)
+    for found in iter_scores(model, reading, target, scales, patch, patched):
+        scores[found.rows], stays[found.rows] = found.scores, found.stays
+    return scores, stays
+
+
+# --- What each head is worth -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -108,17 +160,16 @@ class HeadEffects:
     effects: Tensor
 
 
-def switch_off_each(model: LiteLlama, reading: Reading, target: Target) -> HeadEffects:
-    """What the answer loses (below zero) or gains when each head alone is switched off."""
-    layers, heads = model.config.num_hidden_layers, model.config.num_attention_heads
-    scales = torch.ones(layers * heads + 1, layers, heads)
-    for number in range(layers * heads):
-        scales[number + 1, number // heads, number % heads] = 0
-    scores, _ = scores_with_heads(model, reading, target, scales)
-    return HeadEffects(scores[0].item(), (scores[1:] - scores[0]).view(layers, heads))
+Work = Iterator[Progress | HeadEffects]
 
 
-def patch_each(model: LiteLlama, reading: Reading, target: Target, other: Sequence[int]) -> HeadEffects:
+def iter_switch_off_each(model: LiteLlama, reading: Reading, target: Target) -> Work:
+    """What the answer loses (below zero) or gains when each head alone is switched off. Close it to cancel."""
+    one_each = _one_each(model)
+    yield from _effects(model, one_each, iter_scores(model, reading, target, (~one_each).float()))
+
+
+def iter_patch_each(model: LiteLlama, reading: Reading, target: Target, other: Sequence[int]) -> Work:
     """What becomes of the answer when each head alone says what it says of `other`, a text of as many tokens.
 
     Activation patching (Vig et al. 2020; Meng et al. 2022): with a text that differs in one word only, the heads that
@@ -127,31 +178,107 @@ def patch_each(model: LiteLlama, reading: Reading, target: Target, other: Sequen
     read = target.end - 1
     if len(other) < read:
         raise ValueError(f"the other text has {len(other)} tokens; patching needs {read}, as many as the first has")
-    layers, heads = model.config.num_hidden_layers, model.config.num_attention_heads
-    patched = torch.zeros(layers * heads + 1, layers, heads, dtype=torch.bool)
-    for number in range(layers * heads):
-        patched[number + 1, number // heads, number % heads] = True
+    patched = _one_each(model)
     patch = head_outputs(model, other[:read])
-    scores, _ = scores_with_heads(model, reading, target, torch.ones(patched.shape), patch, patched)
-    return HeadEffects(scores[0].item(), (scores[1:] - scores[0]).view(layers, heads))
+    yield from _effects(model, patched, iter_scores(model, reading, target, torch.ones(patched.shape), patch, patched))
+
+
+def switch_off_each(model: LiteLlama, reading: Reading, target: Target) -> HeadEffects:
+    """`iter_switch_off_each`, run to its end."""
+    return _finished(iter_switch_off_each(model, reading, target))
+
+
+def patch_each(model: LiteLlama, reading: Reading, target: Target, other: Sequence[int]) -> HeadEffects:
+    """`iter_patch_each`, run to its end."""
+    return _finished(iter_patch_each(model, reading, target, other))
+
+
+def _one_each(model: LiteLlama) -> Tensor:
+    """A version without a change, then for each head one in which it alone is marked: (1 + L * H, L, H) of bool."""
+    layers, heads = model.config.num_hidden_layers, model.config.num_attention_heads
+    marked = torch.eye(layers * heads, dtype=torch.bool).view(-1, layers, heads)
+    return torch.cat((torch.zeros_like(marked[:1]), marked))
+
+
+def _effects(model: LiteLlama, versions: Tensor, work: Iterator[Scored]) -> Work:
+    scores, done, began = torch.empty(len(versions)), 0, time.perf_counter()
+    for found in work:
+        scores[found.rows] = found.scores
+        done += len(found.rows)
+        yield Progress(done, len(scores), (time.perf_counter() - began) / done * (len(scores) - done))
+    yield HeadEffects(scores[0].item(), (scores[1:] - scores[0]).view(versions.shape[1:]))
+
+
+def _finished(work: Work) -> HeadEffects:
+    for news in work:
+        if isinstance(news, HeadEffects):
+            return news
+    raise RuntimeError("the work ended without a result")
+
+
+# --- The fewest heads ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class HeadSearch:
+    """How far a search is: the heads that are `left`, (L, H) of bool, and in its present round how many of them were
+    `tried`, out of `to_try`."""
+
+    left: Tensor
+    tried: int
+    to_try: int
+
+
+def search_smallest_set(model: LiteLlama, reading: Reading, target: Target) -> Iterator[HeadSearch]:
+    """Switch off ever more heads while greedy decoding still gives the target; the last state's `left` is the set.
+
+    In each round heads are switched off one at a time, and the one that the answer misses least goes. With more than
+    `SINGLY` left, a round leaves out those without which the answer changed before, and up to a quarter go at once, the
+    least missed first: as many, by halving, as the answer stays without. The last round tries every head of the set:
+    the answer changed with each, so none can be left out. Greedy, so a smaller set may exist. Close it to cancel.
+    """
+    left = torch.ones(model.config.num_hidden_layers, model.config.num_attention_heads, dtype=torch.bool)
+    needed = torch.zeros_like(left)
+    while left.any():
+        count = int(left.sum())
+        if count <= SINGLY or torch.equal(left, left & needed):
+            needed.fill_(False)
+        heads = (left & ~needed).nonzero()
+        yield HeadSearch(left.clone(), 0, len(heads))
+        scores, stays, tried = torch.empty(len(heads)), torch.empty(len(heads), dtype=torch.bool), 0
+        for found in iter_scores(model, reading, target, _without(left, heads[:, None])):
+            scores[found.rows], stays[found.rows] = found.scores, found.stays
+            tried += len(found.rows)
+            yield HeadSearch(left.clone(), tried, len(heads))
+        if not stays.any():
+            if len(heads) == count:
+                return
+            needed.fill_(False)  # with fewer heads left, perhaps they no longer are
+            continue
+        needed[tuple(heads[~stays].T)] = True
+        least_missed = heads[scores.masked_fill(~stays, -torch.inf).argsort(descending=True, stable=True)]
+        size = 1 if count <= SINGLY else min(int(stays.sum()), count // 4)
+        while size > 1 and not _stays(model, reading, target, _without(left, least_missed[None, :size])):
+            size //= 2
+        left = _without(left, least_missed[None, :size])[0].bool()
+    yield HeadSearch(left, 0, 0)
 
 
 def smallest_set(model: LiteLlama, reading: Reading, target: Target) -> Iterator[Tensor]:
-    """Switch heads off one after another, each time the one that the answer misses least, while greedy decoding still
-    gives it. Yields which heads are left, (L, H) of bool, beginning with all of them; the last one is the set.
+    """The sets that `search_smallest_set` goes through, (L, H) of bool, beginning with all heads."""
+    last = None
+    for state in search_smallest_set(model, reading, target):
+        if last is None or not torch.equal(state.left, last):
+            yield state.left
+        last = state.left
 
-    Greedy, so a smaller set may exist; none can be had from this one by taking one more head away.
-    """
-    left = torch.ones(model.config.num_hidden_layers, model.config.num_attention_heads, dtype=torch.bool)
-    yield left.clone()
-    while left.any():
-        places = left.nonzero()
-        scales = left.float().repeat(len(places), 1, 1)
-        for number, (layer, head) in enumerate(places.tolist()):
-            scales[number, layer, head] = 0
-        scores, kept = scores_with_heads(model, reading, target, scales)
-        if not kept.any():
-            return
-        layer, head = places[int(scores.masked_fill(~kept, -torch.inf).argmax())].tolist()
-        left[layer, head] = False
-        yield left.clone()
+
+def _without(left: Tensor, groups: Tensor) -> Tensor:
+    """For each group of heads (N, n, 2), the scales (L, H) of those that are left without it: (N, L, H)."""
+    scales = left.float().repeat(len(groups), 1, 1)
+    scales[torch.arange(len(groups))[:, None], groups[..., 0], groups[..., 1]] = 0
+    return scales
+
+
+def _stays(model: LiteLlama, reading: Reading, target: Target, scales: Tensor) -> bool:
+    return bool(scores_with_heads(model, reading, target, scales)[1].item())

@@ -15,19 +15,20 @@ from torch import Tensor
 
 from litellama.model import LiteLlama
 
+ROWS_AT_ONCE = 256  # vectors whose logits, one for each token of the vocabulary, are held together
+
 
 @dataclass(frozen=True)
 class LensTable:
     """Row 0 is the embedding, row l what stands after layer l; one column for each place asked for.
 
-    `ids` and `probabilities` (L + 1, P, k): the likeliest next tokens. `entropy` (L + 1, P) in nats. `settled` (P): the
-    first row from which on the likeliest token is the last layer's, to the end.
+    `ids` and `probabilities` (L + 1, P, k): the likeliest next tokens. `settled` (P): the first row from which on the
+    likeliest token is the last layer's, to the end.
     """
 
     places: tuple[int, ...]
     ids: Tensor
     probabilities: Tensor
-    entropy: Tensor
     settled: Tensor
 
 
@@ -46,22 +47,15 @@ def logit_lens(model: LiteLlama, ids: Sequence[int], places: Sequence[int] | Non
         raise ValueError(f"place {wrong[0]} was asked for; the text's places go from 0 to {len(ids) - 1}")
     input_ids = torch.tensor([list(ids)], device=model.device)
     states = model(input_ids, last_only=True, output_hidden_states=True).hidden_states
-    rows = [_row(model, state[0, chosen], top) for state in states]  # one layer's logits at a time: they are large
-    best = torch.stack([found[0] for found in rows])  # (L + 1, P, k)
+    stream = torch.stack([state[0, chosen] for state in states])  # (L + 1, P, E)
+    rows = [_guesses(model, part, top) for part in stream.flatten(0, 1).split(ROWS_AT_ONCE)]
+    best, probabilities = (torch.cat(parts).view(*stream.shape[:2], -1) for parts in zip(*rows, strict=True))
     same = (best[:, :, 0] == best[-1, :, 0]).flip(0).cumprod(0).flip(0)  # 1 where it stays the same to the end
-    settled = len(rows) - same.sum(0)
-    return LensTable(
-        tuple(chosen),
-        best,
-        torch.stack([found[1] for found in rows]),
-        torch.stack([found[2] for found in rows]),
-        settled,
-    )
+    return LensTable(tuple(chosen), best, probabilities, len(best) - same.sum(0))
 
 
-def _row(model: LiteLlama, state: Tensor, top: int) -> tuple[Tensor, Tensor, Tensor]:
-    """One layer's stream (P, E) -> ids (P, k), probabilities (P, k), entropy (P)."""
-    logits = model.lm_head(model.model.norm(state))[..., : model.config.sampled_vocab_size]
-    logs = logits.float().log_softmax(-1)  # (P, V)
-    values, ids = logs.topk(min(top, logs.shape[-1]))
-    return ids.cpu(), values.exp().cpu(), -(logs.exp() * logs).sum(-1).cpu()
+def _guesses(model: LiteLlama, stream: Tensor, top: int) -> tuple[Tensor, Tensor]:
+    """Some of the stream's vectors (N, E) -> the likeliest tokens' ids and probabilities (N, k)."""
+    logits = model.lm_head(model.model.norm(stream))[..., : model.config.sampled_vocab_size].float()  # (N, V)
+    values, ids = logits.topk(min(top, logits.shape[-1]))
+    return ids.cpu(), (values - logits.logsumexp(-1, keepdim=True)).exp().cpu()

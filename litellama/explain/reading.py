@@ -10,13 +10,13 @@ Every view of the lab takes a `Reading`, so that a head's map, an attribution an
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from litellama.chat import Message, answer_steps, beginning_id, choose_form, prompt_ids, stop_ids
 from litellama.chat_forms import Form
-from litellama.generate import generate
+from litellama.generate import Step, generate
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
@@ -25,13 +25,15 @@ UnitName = Literal["token", "word", "sentence"]
 Unit = tuple[int, ...]  # places of tokens
 
 _WORD_GOES_ON = re.compile(r"[\w'’-]")
+EMPTY_LINE = "\n\n"
 _SENTENCE_END = re.compile(r"[.!?。]\s*$")
 
 
 @dataclass(frozen=True)
 class Reading:
     """`ids` are prompt and answer; the answer begins at place `answer_start`. `tokens` are the ids' texts; `offsets`
-    their (start, end) in `text`, empty for frame tokens, which have no text of their own."""
+    their (start, end) in `text`, empty for frame tokens, which have no text of their own. `goes_on`: the model would
+    have written more. `frame`: positions of what a chat template wrote around the messages."""
 
     ids: tuple[int, ...]
     answer_start: int
@@ -39,6 +41,8 @@ class Reading:
     offsets: tuple[tuple[int, int], ...]
     text: str
     special: frozenset[int]
+    goes_on: bool = False
+    frame: frozenset[int] = frozenset()
 
     @property
     def answer(self) -> Unit:
@@ -47,8 +51,8 @@ class Reading:
 
     @property
     def prompt(self) -> Unit:
-        """Places of the prompt's tokens that show text: what an answer can rest on."""
-        return tuple(place for place in range(self.answer_start) if place not in self.special)
+        """Places of the prompt's tokens that show what was said: what an answer can rest on."""
+        return tuple(place for place in range(self.answer_start) if place not in self.special | self.frame)
 
     def units(self, name: UnitName, places: Sequence[int] | None = None) -> tuple[Unit, ...]:
         """The prompt (or `places`) cut into tokens, words or sentences. A mark such as "." is a word of its own."""
@@ -94,8 +98,10 @@ def read_chat(
     answer: str | None = None,
     max_new_tokens: int = 60,
     form: Form | None = None,
+    one_paragraph: bool = False,
 ) -> Reading:
-    """The conversation with the model's likeliest answer, or with the `answer` given (what if it had said ...?).
+    """The conversation with the model's likeliest answer, or with the `answer` given (what if it had said ...?). With
+    `one_paragraph`, the answer's first one.
 
     `form` is how the model is spoken to, by default as its tokenizer says.
     Raises `ValueError` if the conversation does not fit into what the model reads at once. An answer can be empty.
@@ -106,7 +112,21 @@ def read_chat(
     given = None if answer is None else tokenizer.encode(space + answer)
     reserve = min(max_new_tokens, length // 2) if given is None else len(given)
     prompt = prompt_ids(messages, tokenizer, length, reserve, form=form).ids
-    return _read(model, tokenizer, prompt, given, max_new_tokens, form)
+    reading = _read(model, tokenizer, prompt, given, max_new_tokens, form, one_paragraph)
+    return replace(reading, frame=_frame(reading, messages))
+
+
+def _frame(reading: Reading, messages: Sequence[Message]) -> frozenset[int]:
+    """Positions before the answer that show no message's text; none where a tokenizer writes messages otherwise."""
+    end = reading.offsets[reading.answer_start - 1][1]
+    said: set[int] = set()
+    for message in reversed(messages):  # the first ones are dropped where they don't fit
+        content = message.content.strip()
+        begin = reading.text.rfind(content, 0, end) if content else -1
+        if begin >= 0:
+            said.update(reading.places_in(begin, begin + len(content)))
+            end = begin
+    return frozenset(range(reading.answer_start)) - said - reading.special if said else frozenset()
 
 
 def read_text(model: LiteLlama, tokenizer: Tokenizer, text: str, *, max_new_tokens: int = 20) -> Reading:
@@ -124,18 +144,47 @@ def read_text(model: LiteLlama, tokenizer: Tokenizer, text: str, *, max_new_toke
 
 def _read(
     model: LiteLlama, tokenizer: Tokenizer, prompt: list[int], given: list[int] | None, max_new_tokens: int,
-    form: Form | None = None,
+    form: Form | None = None, one_paragraph: bool = False,
 ) -> Reading:  # fmt: skip
+    goes_on = False
     if given is None:
         steps = generate(
             model, prompt, sampling=Sampling(temperature=0), max_new_tokens=max_new_tokens, seed=0,
             stop_ids=stop_ids(model, tokenizer, form),
         )  # fmt: skip
+        written: list[int] = []
+        steps = _noted(steps, written)
+        if one_paragraph:
+            steps = first_paragraph(steps, tokenizer)
         given = [step.id for step in (answer_steps(steps, tokenizer, form) if form else steps)]
+        cut = one_paragraph and EMPTY_LINE in tokenizer.decode(written).lstrip()
+        goes_on = cut or len(written) >= max_new_tokens
     ids = prompt + given
     offsets, text = _offsets(ids, tokenizer)
     special = frozenset(place for place, id in enumerate(ids) if tokenizer.is_special(id))
-    return Reading(tuple(ids), len(prompt), tuple(map(tokenizer.token_text, ids)), offsets, text, special)
+    return Reading(tuple(ids), len(prompt), tuple(map(tokenizer.token_text, ids)), offsets, text, special, goes_on)
+
+
+def _noted(steps: Iterator[Step], ids: list[int]) -> Iterator[Step]:
+    for step in steps:
+        ids.append(step.id)
+        yield step
+
+
+def first_paragraph(steps: Iterator[Step], tokenizer: Tokenizer) -> Iterator[Step]:
+    """The steps before the first empty line that follows some text."""
+    decoder = tokenizer.stream()
+    text, blank = "", list[Step]()
+    for step in steps:
+        piece = decoder.push(step.id)
+        begun, text = bool(text.strip()), text + piece
+        blank.append(step)
+        if piece.strip() or not begun:  # else it may belong to the empty line
+            yield from blank
+            blank = []
+        if EMPTY_LINE in text.lstrip():
+            return
+    yield from blank
 
 
 def _offsets(ids: list[int], tokenizer: Tokenizer) -> tuple[tuple[tuple[int, int], ...], str]:

@@ -32,6 +32,15 @@ class Target:
     instead: int | None = None
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How much of the work is done, both in texts read, and how many seconds the rest will take."""
+
+    done: int
+    total: int
+    seconds_left: float
+
+
 class Scorer:
     """Scores changed versions of one text.
 
