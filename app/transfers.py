@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
@@ -27,7 +29,9 @@ from app.trainings import Trainings
 from app.uploads import LARGEST_FILE, read_upload
 from app.words import Problem
 from litellama.archive import ArchiveError, pack, safe_name, unpack
-from litellama.checkpoint import CONFIG, CheckpointError
+from litellama.checkpoint import CONFIG, GGUF, CheckpointError
+from litellama.gguf.header import MAGIC
+from litellama.opening import check_gguf
 
 LARGEST_MODEL = 200 * 10**6  # bytes, packed and unpacked
 MODEL_UPLOAD = "/open-model"
@@ -89,11 +93,12 @@ def add_transfers(app: FastAPI, models_folder: Path, shelf: Shelf) -> None:
 
     @app.post("/open-model")
     async def open_model(request: Request) -> dict[str, str]:
+        named = unquote(request.headers.get("x-file-name", ""))
         with turns["/open-model"].taken_by(_page(request)), _model_problems(), tempfile.TemporaryFile() as file:
             async for block in request.stream():
                 await run_in_threadpool(file.write, block)
-            folder = await run_in_threadpool(unpack, file, models_folder, largest=LARGEST_MODEL)
-        return {"name": folder.name}
+            path = await run_in_threadpool(_take_in, file, named, models_folder)
+        return {"name": path.name}
 
     @app.get("/models/{name}.zip")
     def save_model(name: str) -> Response:
@@ -160,6 +165,34 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
 
 def _page(request: Request) -> str:
     return request.headers.get("x-page", "")
+
+
+def _take_in(file: BinaryIO, named: str, models_folder: Path) -> Path:
+    """Where an uploaded model was put: a checkpoint packed by the lab, or a GGUF file, told by how it begins."""
+    file.seek(0)
+    begins = file.read(len(MAGIC))
+    file.seek(0)
+    if begins != MAGIC:
+        return unpack(file, models_folder, largest=LARGEST_MODEL)
+    models_folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".uploading-", dir=models_folder) as work:
+        new = Path(work) / f"{safe_name(Path(named).stem)}{GGUF}"
+        with open(new, "wb") as copy:
+            shutil.copyfileobj(file, copy, BLOCK)
+        try:
+            check_gguf(new)
+        except CheckpointError as wrong:
+            log.warning("a model was not accepted: %s", wrong)
+            raise Problem("problem.model_gguf", why=str(wrong)) from None
+        target = next(path for path in _free_names(models_folder / new.name) if not path.exists())
+        new.rename(target)
+    return target
+
+
+def _free_names(path: Path) -> Iterator[Path]:
+    """mine.gguf, mine-2.gguf, mine-3.gguf, ..."""
+    yield path
+    yield from (path.with_stem(f"{path.stem}-{number}") for number in count(2))
 
 
 @contextmanager

@@ -47,7 +47,7 @@ from litellama.opening import Opened, config_of, is_whole, open_checkpoint
 from litellama.tokenizer import Tokenizer
 
 __all__ = [
-    "CARD", "CONFIG", "MANIFEST", "SHARD_INDEX", "TOKENIZER", "WEIGHTS", "CheckpointError", "Opened",
+    "CARD", "CONFIG", "GGUF", "MANIFEST", "SHARD_INDEX", "TOKENIZER", "WEIGHTS", "CheckpointError", "Opened",
     "checkpoint_path", "checkpoints_folder", "existing_folder", "find_checkpoint", "fingerprint", "is_whole",
     "list_models", "open_checkpoint", "previous_folder", "read_manifest", "replace_card", "replacing_folder",
     "save_checkpoint", "save_copy", "sync_folder", "write_file", "write_json",

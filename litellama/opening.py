@@ -150,6 +150,22 @@ def _open_file(
     path: Path, dtype: torch.dtype | None, device: torch.device | str, precision: str | Choice | None
 ) -> Opened:
     """The same for a GGUF file. What begins and ends texts is said by its tokenizer's metadata alone."""
+    header, config, files = _described(path)
+    model, chosen = _read_model(GGUFWeights(header, config.head_dim), config, dtype, device, precision)
+    said = [ONE_FILE, *_remarks(config, None, chosen)]
+    sampling = default_sampling({}, config.num_parameters, files.chat_template is not None)
+    return Opened(
+        path, model, files.tokenizer, config, None, False, " ".join(said), files.chat_template, sampling=sampling
+    )  # fmt: skip
+
+
+def check_gguf(path: Path) -> None:
+    """Read all of a GGUF file but its weights. Raises `CheckpointError` if it can't be a model that the lab opens."""
+    _described(path)
+
+
+def _described(path: Path) -> tuple[GGUFHeader, ModelConfig, TokenizerFiles]:
+    """A GGUF file's header, its config with what its tokenizer says of the ends of texts, and that tokenizer."""
     header = read_header(path)
     try:
         config = gguf_config(header)
@@ -163,12 +179,7 @@ def _open_file(
         config, bos_token_id=files.bos_id, eos_token_ids=files.eos_ids, pad_token_id=files.pad_id,
         add_bos_token=files.add_bos is True, padding_rows=config.vocab_size - files.tokenizer.id_limit,
     )  # fmt: skip
-    model, chosen = _read_model(GGUFWeights(header, config.head_dim), config, dtype, device, precision)
-    said = [ONE_FILE, *_remarks(config, None, chosen)]
-    sampling = default_sampling({}, config.num_parameters, files.chat_template is not None)
-    return Opened(
-        path, model, files.tokenizer, config, None, False, " ".join(said), files.chat_template, sampling=sampling
-    )  # fmt: skip
+    return header, config, files
 
 
 def gguf_config(header: GGUFHeader) -> ModelConfig:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+import torch
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
@@ -27,6 +28,7 @@ from app.uploads import LARGEST_FILE, Upload
 from app.words import Problem
 from litellama.archive import pack
 from litellama.checkpoint import open_checkpoint
+from litellama.export.run import export
 from tests.browser.app_server import running_app
 
 OWN = "http://127.0.0.1:7860"
@@ -113,6 +115,24 @@ def test_a_model_goes_out_and_comes_back(client: TestClient, models: Path) -> No
 
 
 # --- Who may ask -----------------------------------------------------------------------------------------------------
+
+
+def test_a_gguf_file_is_taken_in_and_opens(client: TestClient, models: Path, tiny_checkpoint: Path) -> None:
+    exported = models.parent / "gguf"
+    for _ in export(tiny_checkpoint, exported, "gguf", "float32"):
+        pass
+    content = next(exported.glob("*.gguf")).read_bytes()
+    named = headers(x_file_name=quote("../Mein Märchen.gguf"))
+    assert client.post("/open-model", content=content, headers=named).json() == {"name": "mein-maerchen.gguf"}
+    assert client.post("/open-model", content=content, headers=named).json() == {"name": "mein-maerchen-2.gguf"}
+    ours, back = open_checkpoint(tiny_checkpoint), open_checkpoint(models / "mein-maerchen.gguf")
+    assert torch.equal(ours.model.lm_head.weight, back.model.lm_head.weight)
+    refused = client.post("/open-model", content=content[:500], headers=named)
+    assert problem(refused) == (422, "problem.model_gguf")
+    assert "header ends before it is complete" in refused.json()["problem"]["english"]
+    assert sorted(path.name for path in models.iterdir() if "maerchen" in path.name or path.name.startswith(".up")) == [
+        "mein-maerchen-2.gguf", "mein-maerchen.gguf",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", ["/upload-text", "/open-model"])

@@ -61,7 +61,7 @@
     lab.say(told, "train.opening");
     let answer = {};
     try {
-      answer = await (await fetch("/open-model", { method: "POST", body: file, headers: { "content-type": "application/octet-stream" } })).json();
+      answer = await (await fetch("/open-model", { method: "POST", body: file, headers: { "content-type": "application/octet-stream", "x-file-name": encodeURIComponent(file.name) } })).json();
     } catch { answer.problem = { key: "problem.lost" }; }
     lab.say(find(".class-problem"), answer.problem?.key, answer.problem?.values);
     lab.say(told, answer.problem ? "class.add_model_why" : "train.opened", answer);

@@ -174,7 +174,7 @@ lab.train = (element, props) => {
     complain(null);
     lab.say(find(".lab-train-opened"), "train.opening");
     try {
-      const { name } = await post("open-model", file, { "content-type": "application/octet-stream", "x-page": token ?? "" });
+      const { name } = await post("open-model", file, { "content-type": "application/octet-stream", "x-page": token ?? "", "x-file-name": encodeURIComponent(file.name) });
       lab.say(find(".lab-train-opened"), "train.opened", { name });
       lab.refreshModels?.();
     } catch (problem) {

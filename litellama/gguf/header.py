@@ -23,6 +23,7 @@ import numpy as np
 
 from litellama.folder import CheckpointError
 
+MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 LARGEST_HEADER = 512 * 2**20  # bytes; Llama 3's has 8 million
 MOST_TENSORS = 100_000
@@ -107,7 +108,7 @@ class _Reader:
         self.at, self.end = 0, min(len(content), LARGEST_HEADER)
 
     def header(self) -> GGUFHeader:
-        if self.take(4) != b"GGUF":
+        if self.take(len(MAGIC)) != MAGIC:
             raise CheckpointError(f"{self.path.name} is not a GGUF file; it does not begin with those four letters")
         version = self.number("<I")
         if version & 0xFFFF == 0:
