@@ -30,7 +30,7 @@ from litellama.config import is_litellama
 from litellama.device import device_name
 from litellama.engine import Engine
 from litellama.memory import BITS, free_memory
-from litellama.precision import SHARE_OF_FREE, SMALL, open_for_use
+from litellama.precision import EXACT, SHARE_OF_FREE, open_for_use
 from litellama.quantize import resting_bytes
 from litellama.sampling_defaults import MOST_SMALL
 
@@ -272,7 +272,7 @@ class Models:
 
 def _bytes_needed(parameters: int, free: int | None) -> int:
     """Bytes of a model's weights in the precision that `open_for_use` will choose with so many `free`."""
-    names = ["float32"] if parameters < SMALL else ["float16", "int8", "int4"]
+    names = ["float32"] if parameters <= EXACT else ["float16", "int8", "int4"]
     sizes = [round(parameters * BITS[name] / 8) for name in names]
     return next((size for size in sizes if free is None or size <= SHARE_OF_FREE * free), sizes[-1])
 

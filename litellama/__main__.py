@@ -31,8 +31,9 @@ from litellama.device import choose_device, device_name
 from litellama.engine import Engine
 from litellama.footprint.facts import LITELLAMA_MMLU, MMLU_CHANCE, fact
 from litellama.generate import generate as generate_ids
-from litellama.precision import AUTO, SMALL, open_for_use
+from litellama.precision import AUTO, open_for_use
 from litellama.sampling import Sampling
+from litellama.training.machine import SMALL
 
 DEFAULT_CHECKPOINT = "tinytown"
 
@@ -248,7 +249,7 @@ def _what_to_expect(opened: Opened) -> list[str]:
 def _open(checkpoint: str, precision: str, device: str) -> Opened:
     """Open a checkpoint by folder, file or name, and say what it is."""
     opened = open_for_use(find_checkpoint(checkpoint), precision, choose_device(device))
-    if opened.config.num_parameters < SMALL:
+    if opened.config.num_parameters <= SMALL:
         torch.set_num_threads(1)
     _note(f"{opened.name}: {opened.config.num_parameters:,} parameters. {opened.note} "
           f"Device: {device_name(opened.model.device)}.")  # fmt: skip

@@ -16,7 +16,10 @@ from litellama.opening import Opened, open_checkpoint
 from litellama.quantize import PRECISIONS, WHOLE_NUMBERS, kernel_works
 
 AUTO = "auto"
-SMALL = 50_000_000  # parameters; below, float32 is quick enough and exact
+EXACT = 200_000_000
+"""Parameters, up to which a model is opened in float32: quick enough, and 16 bits would decide what it says where two
+tokens are almost equally likely, as "The" and "L" are in SmolLM2-135M's answer to "What is the capital of France?"."""
+
 SHARE_OF_FREE = 0.8
 
 
@@ -62,7 +65,7 @@ def _open_on(device: torch.device, path: str | Path, precision: str) -> Opened:
 
 def choose_precision(config: ModelConfig, free: int | None, device: torch.device | str = "cpu") -> str:
     """float32 for a small model; for others the quicker kind of 16 bits, or fewer bits if `free` bytes are too few."""
-    if config.num_parameters < SMALL:
+    if config.num_parameters <= EXACT:
         return "float32"
     device = torch.device(device)
     choices = [quickest_16_bits() if device.type == "cpu" else sixteen_bits(device), "int8", "int4"]

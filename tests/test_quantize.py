@@ -199,7 +199,7 @@ def test_what_is_stored_as_bfloat16_stays_so(tmp_path: Path, monkeypatch: pytest
     with torch.no_grad():
         opened.model.model.layers[0].mlp.up_proj.weight[0, 0] = 1e6
     save_checkpoint(tmp_path / "wide", opened.model, opened.tokenizer, card={}, dtype=torch.bfloat16)
-    monkeypatch.setattr(precision, "SMALL", 0)
+    monkeypatch.setattr(precision, "EXACT", 0)
     monkeypatch.setattr(precision, "quickest_16_bits", lambda: "float16")
     assert "rest in bfloat16" in open_for_use(tmp_path / "wide").note
     assert "rest in float16" in open_for_use(TINYTOWN).note
