@@ -41,6 +41,7 @@ DATA = "data are prepared on the CPU and moved batch by batch"
 PLAN = "which units or heads are changed is planned on the CPU, where their scores are collected"
 SCORES = "scores of tokens are drawn from and told to people on the CPU"
 RESULT = "a result, small and final, leaves the device"
+WRITTEN = "files are written from the CPU's memory"
 CLOCK = "a clock has to wait for the device"
 
 
@@ -77,6 +78,7 @@ FETCHING = _edges({
     "app.attributions:_rounded app.attributions:compare app.interventions:_effects_json app.layers:lens_json "
     "app.looks:_base64 app.walks:_guesses app.walks:_rounded app.walks:walk_json",
     CLOCK: "litellama.training.machine:peak",
+    WRITTEN: "litellama.export.gguf_file:_content",
     DATA: "litellama.training.loop:_step litellama.training.perplexity:_bytes",
 })  # fmt: skip
 """Functions that may fetch results from the device, likewise."""
