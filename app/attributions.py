@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from app.words import Problem
-from litellama.explain.attribution import METHODS, Attribution, Progress, attribute
+from litellama.explain.attribution import METHODS, Attribution, attribute
 from litellama.explain.reading import Reading, Unit
-from litellama.explain.scoring import Scorer, Target, deletion_curve, rank_correlation, sufficiency_curve
+from litellama.explain.scoring import Progress, Scorer, Target, deletion_curve, rank_correlation, sufficiency_curve
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 

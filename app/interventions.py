@@ -111,7 +111,7 @@ def few_that_suffice(
     told, off = 0.0, -1
     ended = _with_its_end(model, tokenizer, text.reading, form)
     for state in search_smallest_set(model, ended, _answer(ended)):
-        news = {"off": (~state.left).nonzero().tolist(), "tried": state.tried, "to_try": state.to_try}
+        news: dict[str, Any] = {"off": (~state.left).nonzero().tolist(), "tried": state.tried, "to_try": state.to_try}
         if text.stop.is_set():
             yield {"state": "stopped"} | news
             return

@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 
-from litellama.explain.attribution import METHODS, Progress, attribute, finished
+from litellama.explain.attribution import METHODS, attribute, finished
 from litellama.explain.reading import Reading, Unit, read_chat
-from litellama.explain.scoring import Scorer, Target, deletion_curve
+from litellama.explain.scoring import Progress, Scorer, Target, deletion_curve
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 from litellama.training.evaluation import HELD_OUT_SPLITS
