@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ from litellama.quantize import MatrixRows, keep_weights
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 METAS = "consolidated.00.pth"  # the first of the files in which Meta ships LLaMA 2
 COMPUTED = "rotary_emb.inv_freq"  # stored by older engines; the config determines it
+READERS = 2  # weights that are read at once
 AT_ONCE = 2**19  # numbers that are converted together
 
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -94,12 +96,11 @@ def _read_weights(
     precision: str | None,
 ) -> None:
     """Fill the empty `model`: with a `precision` norms as float32 and matrices in it, otherwise all as `dtype`."""
-    weights = {
-        name: _whole(source, name, shape, torch.float32 if precision else dtype, device)
-        for name, shape in expected.items()
-        if precision is None or len(shape) == 1
-    }
-    model.load_state_dict(weights, strict=False, assign=True)
+    names = [name for name, shape in expected.items() if precision is None or len(shape) == 1]
+    kind = torch.float32 if precision else dtype
+    with ThreadPoolExecutor(READERS) as pool:  # what turns quantized numbers into floats works on one core
+        read = pool.map(lambda name: _whole(source, name, expected[name], kind, device), names)
+        model.load_state_dict(dict(zip(names, read, strict=True)), strict=False, assign=True)
     if precision is not None:
         keep_weights(model, precision, lambda name: _matrix(source, name, expected[name], device))
     elif model.config.tie_word_embeddings:
@@ -126,7 +127,9 @@ def _whole(source: WeightSource, name: str, shape: tuple[int, ...], dtype: torch
     weight = torch.empty(shape, dtype=dtype, device=device)
     rows = max(1, AT_ONCE // (weight.numel() // shape[0]))
     for start in range(0, shape[0], rows):
-        weight[start : start + rows] = _finite_rows(source, name, start, min(start + rows, shape[0]), dtype)
+        part = weight[start : start + rows]
+        part.copy_(source.rows(name, start, start + len(part)))
+        _check_finite(source, name, part)
     return weight
 
 
@@ -141,13 +144,13 @@ def _matrix(source: WeightSource, name: str, shape: tuple[int, ...], device: tor
         return weight
 
     return MatrixRows(
-        (shape[0], shape[1]), lambda start, end: _finite_rows(source, name, start, end, torch.float32).to(device),
+        (shape[0], shape[1]), lambda start, end: _finite_rows(source, name, start, end).to(device),
         whole, device,
     )  # fmt: skip
 
 
-def _finite_rows(source: WeightSource, name: str, start: int, end: int, dtype: torch.dtype) -> Tensor:
-    rows = source.rows(name, start, end).to(dtype)
+def _finite_rows(source: WeightSource, name: str, start: int, end: int) -> Tensor:
+    rows = source.rows(name, start, end).float()
     _check_finite(source, name, rows)
     return rows
 
