@@ -353,7 +353,7 @@ BROKEN: dict[str, tuple[str, bytes]] = {
     "done without a reason": ("problem.engine_cut", event("[DONE]")),
     "malformed json": ("problem.engine_nonsense", event("{")),
     "an error": ("problem.engine_refused", event({"error": "out of memory"})),
-    "a word without end": ("problem.engine_too_much", word("x" * 25_000)),
+    "a word without end": ("problem.engine_too_much", word("x" * 110_000)),
 }
 
 
