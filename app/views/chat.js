@@ -82,10 +82,11 @@ lab.chat = (element, trigger, props, watch) => {
     if (beside.on) beside.begun();
     announce(lab.word(beside.on ? "beside.writing" : "chat.writing"));
     show();
-    const message = { request: running.request, text, settings: settings(), ...(beside.on ? { beside: beside.wish() } : {}) };
-    if (beside.on) action += "_both";
+    const { request } = running, both = beside.on;
+    const ask = () => trigger(both ? `${action}_both` : action, { request, text, settings: settings(), ...(both ? { beside: beside.wish() } : {}) });
+    const begin = () => lab.withModel(ask, ask);  // whose own settings are not known in a page's first moment
     // Gradio's client shuts its stream when the last answer is in, and loses one that was asked for at that moment.
-    if (clearing) waiting = () => trigger(action, message); else trigger(action, message);
+    if (clearing) waiting = begin; else begin();
   };
 
   const submit = () => {

@@ -20,11 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
-def running_app(checkpoint: Path, log: Path, *options: str, folder: Path = ROOT) -> Iterator[str]:
+def running_app(checkpoint: Path, log: Path, *options: str, folder: Path = ROOT, threads: int = 1) -> Iterator[str]:
     """Start `python -m app` in `folder` on a free port; gives its address once it is there, and ends it afterwards."""
     command = [sys.executable, "-m", "app", "--no-browser", "--port", "0", "--checkpoint", str(checkpoint), *options]
     places = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": places}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": places}
     with open(log, "w") as errors:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
