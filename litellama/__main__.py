@@ -31,9 +31,8 @@ from litellama.device import choose_device, device_name
 from litellama.engine import Engine
 from litellama.footprint.facts import LITELLAMA_MMLU, MMLU_CHANCE, fact
 from litellama.generate import generate as generate_ids
-from litellama.precision import AUTO, open_for_use
+from litellama.precision import AUTO, SMALL, open_for_use
 from litellama.sampling import Sampling
-from litellama.training.machine import SMALL
 
 DEFAULT_CHECKPOINT = "tinytown"
 

@@ -55,6 +55,11 @@ class Request:
         """Tokens of the prompt read by now, how many of them were stored before, and where the last pass began."""
 
     @property
+    def most_tokens(self) -> int:
+        """Tokens that it may have at its end."""
+        return len(self.used) + self.steps
+
+    @property
     def gone(self) -> bool:
         """Whether its caller left, or has let a token lie for so long that it must have been dropped."""
         if not self.left and not self.events.empty() and time.monotonic() - self.heard > SECONDS_UNHEARD:
@@ -91,12 +96,12 @@ class Request:
 class Batch:
     """The conversations that go on together, `running[i]` in slot i, and the one whose prompt is being read."""
 
-    def __init__(self, model: LiteLlama, slots: int, prefixes: PrefixCache) -> None:
+    def __init__(self, model: LiteLlama, slots: int, most_tokens: int, prefixes: PrefixCache) -> None:
         self.model = model
         self.prefixes = prefixes
         self.read_at_once = _read_at_once(model)
-        self.decoding = Decoding(model, slots, model.config.max_position_embeddings)
-        self.slots = slots
+        self.decoding, self.slots = _decoding(model, slots)
+        self.most_tokens = most_tokens
         self.running: list[Request] = []
         self.reading: Request | None = None
         self.cache: KVCache | None = None
@@ -116,10 +121,15 @@ class Batch:
         if self.reading is not None and self.reading.left:
             self._end(self.reading, self.cache)
             self.reading = self.cache = None
-        while self.reading is None and waiting and len(self.running) < self.slots:
+        while self.reading is None and waiting and self._has_room(waiting[0]):
             conversation = waiting.popleft()
             if not conversation.left:
                 self.reading, self.cache = conversation, None
+
+    def _has_room(self, conversation: Request) -> bool:
+        """Whether there is a slot, and memory for all that those who go on may still write; alone, one always may."""
+        tokens = sum(one.most_tokens for one in (*self.running, conversation))
+        return not self.running or (len(self.running) < self.slots and tokens <= self.most_tokens)
 
     def read(self) -> None:
         """Read the next part of a prompt. A prompt that can't be read, for want of memory perhaps, is the matter of
@@ -207,6 +217,17 @@ def _read(model: LiteLlama, ids: list[int], cache: KVCache) -> Tensor:
     return model(torch.tensor([ids], device=model.device), cache=cache, last_only=True).logits[
         0, -1, : model.config.sampled_vocab_size
     ]
+
+
+def _decoding(model: LiteLlama, slots: int) -> tuple[Decoding, int]:
+    """Decoding with `slots`, or as many as the machine lets a process have: some promise no memory beyond their own."""
+    while True:
+        try:
+            return Decoding(model, slots, model.config.max_position_embeddings), slots
+        except MemoryError:
+            if slots == 1:
+                raise
+            slots //= 2
 
 
 def _read_at_once(model: LiteLlama) -> int:

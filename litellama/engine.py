@@ -30,7 +30,7 @@ from litellama.prefix_cache import MOST_BYTES, PrefixCache
 from litellama.sampling import Sampling
 
 SLOTS = 40
-MOST_CACHE_BYTES = 2 * 2**30  # of keys and values together; memory is only taken as slots are filled
+MOST_CACHE_BYTES = 2 * 2**30  # of keys and values together; on a CPU memory is only taken as slots are filled
 SECONDS_OF_SILENCE = 0.25  # after which a caller is told how far its prompt is
 
 Events = Generator[Step | Progress, None, None]
@@ -40,17 +40,20 @@ class Engine:
     """One model for many callers. Safe to be used by many threads; without work it holds no thread, and no memory but
     what `forget` erases.
 
-    `slots` conversations go on at once, fewer if their caches would not fit into `MOST_CACHE_BYTES`; others wait
-    their turn. The model's weights must stay as they are: what was read with others would be wrong. `stored_bytes` is
-    the most that is stored of texts already read.
+    `slots` conversations go on at once, fewer if their prompts and the longest replies that they asked for would not
+    fit into `MOST_CACHE_BYTES`; others wait their turn. The model's weights must stay as they are: what was read with
+    others would be wrong. `stored_bytes` is the most that is stored of texts already read.
     """
 
     def __init__(self, model: LiteLlama, slots: int = SLOTS, stored_bytes: int = MOST_BYTES) -> None:
         config = model.config
         tokens = config.num_hidden_layers * config.num_key_value_heads * config.head_dim * 2  # numbers of one token
-        most = MOST_CACHE_BYTES // (tokens * config.max_position_embeddings * model.dtype.itemsize)
+        self.most_tokens = MOST_CACHE_BYTES // (tokens * model.dtype.itemsize)
+        """Of all conversations together."""
+        if model.device.type != "cpu":  # where memory is taken for whole slots at once
+            slots = max(1, min(slots, self.most_tokens // config.max_position_embeddings))
         self.model = model
-        self.slots = max(1, min(slots, most))
+        self.slots = slots
         self._waiting: deque[Request] = deque()
         self._lock = threading.Lock()
         self._working = False
@@ -157,7 +160,7 @@ class Engine:
                     self._working = False
                     return
             try:
-                batch = batch or Batch(self.model, self.slots, self._prefixes)
+                batch = batch or Batch(self.model, self.slots, self.most_tokens, self._prefixes)
                 batch.take(self._waiting)
                 batch.read()
                 batch.step()

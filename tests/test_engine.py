@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from unittest import mock
 
 import pytest
@@ -250,13 +250,42 @@ def test_no_thread_to_be_had_is_told_and_the_next_one_is_served(
     assert len(list(ask(engine))) == 4
 
 
-def test_as_many_slots_as_there_is_room_for(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = 2 * 4 * TINY.num_hidden_layers * TINY.num_key_value_heads * TINY.head_dim * TINY.max_position_embeddings
-    monkeypatch.setattr(litellama.engine, "MOST_CACHE_BYTES", 3 * one)
-    assert Engine(model).slots == 3
-    assert Engine(model, 2).slots == 2
-    monkeypatch.setattr(litellama.engine, "MOST_CACHE_BYTES", 1)
-    assert Engine(model).slots == 1
+@pytest.mark.parametrize(("room", "at_once"), [(1000, 3), (2, 2), (0, 1)])
+def test_as_many_conversations_as_there_is_room_for(
+    model: LiteLlama, monkeypatch: pytest.MonkeyPatch, room: int, at_once: int
+) -> None:
+    """What counts is how long they may become, not how long the model's context is; one alone always goes on."""
+    token = 2 * 4 * TINY.num_hidden_layers * TINY.num_key_value_heads * TINY.head_dim
+    monkeypatch.setattr(litellama.engine, "MOST_CACHE_BYTES", room * token * 22)  # a prompt of 2 and 20 more
+    seen: list[int] = []
+
+    class Watched(Decoding):
+        def step(self, ids: Sequence[int]) -> torch.Tensor:
+            seen.append(len(ids))
+            return super().step(ids)
+
+    monkeypatch.setattr(litellama.batch, "Decoding", Watched)
+    request = {"prompt_ids": [1, 2], "sampling": GREEDY, "max_new_tokens": 20, "seed": 0}
+    found = together(Engine(model), [request] * 3)
+    alone = list(generate(model, **request))
+    assert [[step.id for step in steps] for steps in found] == [[step.id for step in alone]] * 3
+    assert max(seen) <= at_once
+    assert (max(seen) > 1) == (room > 0), "where there is room they go on together"
+
+
+def test_fewer_slots_where_a_process_gets_less_memory(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    class Small(Decoding):
+        def __init__(self, model: LiteLlama, slots: int, max_length: int) -> None:
+            tried.append(slots)
+            if slots > 5:
+                raise MemoryError
+            super().__init__(model, slots, max_length)
+
+    monkeypatch.setattr(litellama.batch, "Decoding", Small)
+    assert len(list(ask(Engine(model)))) == 4
+    assert tried == [40, 20, 10, 5]
 
 
 def ask(engine: Engine, sampling: Sampling | None = None, most: int = 4) -> Iterator[Step]:
