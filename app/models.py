@@ -38,6 +38,7 @@ MOST_BYTES = 2 * 10**9
 """Of weights held at once, besides the first model's; the one used last stays, however large."""
 
 STAMPED = (".json", ".safetensors", ".txt", ".jinja", ".model")  # files that opening reads
+FLUENT = 100_000_000  # parameters of a model that was taught to converse, from which fluent English can be expected
 LARGEST_CARD = 2**20  # bytes; only its name is wanted
 LONGEST_TITLE = 60
 
@@ -101,7 +102,7 @@ class Model:
         return {
             "name": self.name, "title": self.title, "parameters": opened.config.num_parameters,
             "verified": opened.verified, "tinytown": str(card.get("corpus")).startswith("tinytown"), "form": form.kind,
-            "small": form.kind == "template" and opened.config.num_parameters <= MOST_SMALL,
+            "small": form.kind == "template" and FLUENT <= opened.config.num_parameters <= MOST_SMALL,
             "litellama": form.kind == "questions" and is_litellama(opened.config), "trouble": form.trouble,
             "trust": card.get("trust") if opened.verified else None,
             "corrected": opened.corrected and asdict(opened.corrected), "knobs": knob_defaults(opened.sampling),
