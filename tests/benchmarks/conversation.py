@@ -51,7 +51,7 @@ def ask(session: Session, key: str, question: str, settings: Settings) -> tuple[
     """Seconds until the first token was there, by the clock and of all processors; the reply is awaited."""
     start, busy = time.perf_counter(), time.process_time()
     updates = session.ask(key, question, settings)
-    next(updates)
+    next(update for update in updates if update.tokens)  # before that, a page is told how far the prompt is
     first = time.perf_counter() - start, time.process_time() - busy
     for _ in updates:
         pass
