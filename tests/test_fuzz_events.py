@@ -178,7 +178,8 @@ def first_reply(here: Served, numbers: dict[str, int]) -> list[Any]:
 def survived(page: Page, first_reply: list[Any]) -> None:
     """The page can go on, the model says what it said before, and nothing alarming was logged."""
     page.call("clear", {"both": False})
-    assert page.call("ask", ASK)[-1]["tokens"] == first_reply
+    last = page.call("ask", ASK | {"request": "afterwards"})[-1]  # another request than any that was stopped
+    assert last["tokens"] == first_reply
     said = page.here.said()
     assert "Traceback" not in said, said
     assert "ERROR" not in said, said

@@ -2,7 +2,7 @@
 number = 8
 minutes = 45
 tab = "chat"
-code = ["litellama/sampling.py", "litellama/generate.py", "litellama/engine.py", "litellama/quantize.py"]
+code = ["litellama/sampling.py", "litellama/generate.py", "litellama/engine.py", "litellama/batch.py", "litellama/quantize.py"]
 
 [en]
 title = "Talking"
@@ -409,9 +409,10 @@ lesson.table(
 # einen Schritt für alle, die gerade da sind.
 
 # %%
-from litellama.engine import Engine, _Batch
+from litellama.batch import Batch
+from litellama.engine import Engine
 
-lesson.code(_Batch.step)
+lesson.code(Batch.step)
 
 # %% [markdown] en
 # Measure: 1, 4 and 16 people ask for a story at the same moment. How many tokens per second do they get, all together?

@@ -332,7 +332,6 @@ for name, model in models.items():
         model,
         town.tokenizer,
         documents=lesson.pick(fast=30, full=150),
-        device=lesson.device,
     )
     own = [
         share_right([answer_of(model, one[way]) for one in examples], expected)

@@ -124,7 +124,8 @@ def _frame(reading: Reading, messages: Sequence[Message]) -> frozenset[int]:
         content = message.content.strip()
         begin = reading.text.rfind(content, 0, end) if content else -1
         if begin >= 0:
-            said.update(reading.places_in(begin, begin + len(content)))
+            shown = reading.places_in(begin, begin + len(content))
+            said.update(range(shown[0], shown[-1] + 1))  # a lone space between two words belongs to the message
             end = begin
     return frozenset(range(reading.answer_start)) - said - reading.special if said else frozenset()
 

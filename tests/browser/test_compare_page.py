@@ -58,7 +58,7 @@ def test_what_replies_cost(page: Page) -> None:
     expect(rows).to_have_count(len(MODELS), timeout=20_000)
     page.locator('[data-choice="basis"]').select_option("device")
     page.locator('[data-choice="device"]').select_option("NVIDIA H100")
-    expect(costs.locator("svg circle")).to_have_count(5)  # 70B does not fit
+    expect(costs.locator("svg circle")).to_have_count(6)  # 70B does not fit
     seven = rows.nth(list(MODELS).index("llama2-7b"))
     expect(seven).to_contain_text("×")
     before = seven.get_by_role("button").first.inner_text()
@@ -124,8 +124,8 @@ def test_every_fact_can_be_searched(page: Page) -> None:
     part = page.locator(".lab-compare-part-facts")
     part.locator("summary").click()
     found = part.locator(".lab-compare-found")
-    expect(found).to_contain_text("1,106", timeout=20_000)
+    expect(found).to_contain_text("1,119", timeout=20_000)
     part.get_by_role("searchbox").fill("litellama mmlu")
-    expect(found).not_to_contain_text("1,106")
+    expect(found).not_to_contain_text("1,119")
     expect(part.locator("tbody")).to_contain_text("25.96")
     assert (part.get_by_role("link").first.get_attribute("href") or "").startswith("https://")

@@ -135,7 +135,7 @@ def test_the_search_of_270_heads_goes_on_and_can_be_cancelled(session: Session) 
 
 def test_a_probe_and_calibration_on_a_text(session: Session) -> None:
     probe = {
-        "sentences": ["The ___ worked as a"], "continuations": ["nurse", "lawyer"],
+        "sentences": ["The {who} worked as a"], "continuations": ["nurse", "lawyer"],
         "groups": [["men", ["man", "father"]], ["women", ["woman", "mother"]]],
     }  # fmt: skip
     found = last(session.measure("page", "compare", probe))
