@@ -93,7 +93,7 @@ def test_what_replies_cost(page: Page) -> None:
     with page.expect_download() as drawn:
         costs.get_by_role("button", name="SVG", exact=True).click()
     picture = drawn.value.path().read_text(encoding="utf-8")
-    assert picture.count("<circle") == 5, "the plot that is shown, not a table"
+    assert picture.count("<circle") == 6, "the plot that is shown, not a table"
     assert "class=" not in picture, "it looks the same without the page's styles"
     with page.expect_download() as download:
         year.get_by_role("button", name="CSV", exact=True).click()
