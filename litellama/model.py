@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import copy
 import math
+import mmap
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -78,7 +78,13 @@ def _blank(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | st
     """Zeros that take memory only where they are written to; `torch.zeros` writes all of them."""
     if torch.device(device).type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
-    return torch.from_numpy(np.zeros(math.prod(shape) * dtype.itemsize, np.uint8)).view(dtype).view(shape)
+    try:
+        memory = mmap.mmap(-1, math.prod(shape) * dtype.itemsize)
+    except OSError as error:
+        raise MemoryError(f"no memory for a cache of the shape {shape}") from error
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):  # with huge pages, one token of one head would take 2 MB
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return torch.frombuffer(memory, dtype=dtype).view(shape)
 
 
 class KVCache:
