@@ -43,7 +43,8 @@ def test_the_models_defaults_and_the_users_own(page: Page) -> None:
         page.get_by_label(EN["header.model"], exact=True).select_option(name)
         page.wait_for_url(f"**model={name}*")
 
-    first = page.get_by_label(EN["header.model"], exact=True).input_value()
+    first = "talkative"
+    expect(page.get_by_label(EN["header.model"], exact=True)).to_have_value(first, timeout=20_000)
     knobs(temperature="0.7", repetition_penalty="1", top_k="0")
     choose("own")
     knobs(temperature="0.3", repetition_penalty="1.05", top_k="0")
