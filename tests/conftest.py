@@ -18,7 +18,10 @@ from litellama.footprint.measurements import ModelCosts, Record
 from litellama.footprint.meter import Energy
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
+from tests.browser.chromium import browser
 from tests.llama_cpp import LlamaCpp
+
+__all__ = ["browser"]
 
 TEXTS = (
     "Tom went to the park. He found a red kite near the old tree, and Mia was glad.",

@@ -38,7 +38,7 @@ from playwright.async_api import async_playwright
 
 from litellama.training.machine import machine
 from tests.browser.app_server import ROOT, patched, running_app, server_of
-from tests.browser.conftest import CHROMIUM, QUIET
+from tests.browser.chromium import CHROMIUM, QUIET
 
 NAMES = "Tom Anna Mia Ben Lisa Paul Nina Felix Ivy Hugo".split()
 COLOURS = "red blue green yellow black white brown orange".split()

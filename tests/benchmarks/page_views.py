@@ -21,7 +21,7 @@ from app.words import all_words
 from litellama.checkpoint import checkpoints_folder
 from litellama.training.machine import machine
 from tests.browser.app_server import running_app
-from tests.browser.conftest import CHROMIUM, QUIET
+from tests.browser.chromium import CHROMIUM, QUIET
 
 EN = all_words()["en"]
 TEXT = "Yesterday Tom hid a red ball under the bed in his room, and Anna put her hat on the chair. Where is the ball?"

@@ -17,7 +17,7 @@ from playwright.sync_api import Locator, Page, sync_playwright
 
 from app.words import all_words
 from tests.browser.app_server import ROOT, running_app
-from tests.browser.conftest import CHROMIUM, QUIET
+from tests.browser.chromium import CHROMIUM, QUIET
 
 QUESTIONS = ("Tell me a story about a race.", "Who came last?")
 LOOKS: dict[str, dict[str, Any]] = {

