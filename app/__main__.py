@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from anyio.to_thread import current_default_thread_limiter
 
-from app.options import (
+from app.launch.options import (
     CLASS_PASSWORD,
     DEFAULT_PORT,
     KEY,
@@ -26,15 +26,15 @@ from app.options import (
     is_plain,
     parse_options,
 )
-from app.running import Mark, announced, found, own_folder
-from app.window import open_window
+from app.launch.single_instance import Mark, announced, found, own_folder
+from app.launch.window import open_window
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from app.engines import RemoteEngine
+    from app.models.engines import RemoteEngine
     from app.session import Session
-    from litellama.opening import Opened
+    from litellama.checkpoint.load import Opened
 
 PORTS_TO_TRY = 100
 THREADS = 100  # forty for replies, each of which may wait for its model, and enough for what pages ask meanwhile
@@ -132,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def open_engines(options: argparse.Namespace) -> list[RemoteEngine]:
     """The servers that were named, each with its key, if the environment holds one."""
-    from app.engines import RemoteEngine
+    from app.models.engines import RemoteEngine
 
     engines = []
     for number, address in enumerate(options.engine, 1):
@@ -149,10 +149,10 @@ def open_engines(options: argparse.Namespace) -> list[RemoteEngine]:
 
 def open_first(options: argparse.Namespace) -> Opened:
     """The model that the page opens with. Where the fetched one can't be opened, the terminal says why."""
+    from litellama.checkpoint.layout import checkpoints_folder
+    from litellama.checkpoint.precision import open_for_use
     from litellama.device import choose_device
-    from litellama.folder import checkpoints_folder
     from litellama.hub.packaged import SMOLLM2
-    from litellama.precision import open_for_use
 
     device = choose_device(options.device)
     *better, last = first_checkpoints(options, checkpoints_folder() / SMOLLM2.name)
@@ -166,9 +166,9 @@ def open_first(options: argparse.Namespace) -> Opened:
 
 def open_classroom(session: Session, options: argparse.Namespace, port: int) -> tuple[FastAPI, str, str]:
     """The app for a class, the teacher's address, and what the terminal shows. Passwords are never logged."""
-    from app.addresses import class_begins, host_names, lan_addresses, new_password
-    from app.classroom import Classroom
-    from app.server import create_app
+    from app.classroom.classroom import Classroom
+    from app.launch.lan import class_begins, host_names, lan_addresses, new_password
+    from app.server.app import create_app
 
     password = os.environ.get(CLASS_PASSWORD, "").strip() or new_password()
     teacher_password = os.environ.get(TEACHER_PASSWORD, "").strip() or new_password()
@@ -188,7 +188,7 @@ def open_classroom(session: Session, options: argparse.Namespace, port: int) -> 
 def serve(listener: socket.socket, options: argparse.Namespace, address: str, mark: Mark | None) -> None:
     """Open the model and answer on `listener` until the process is told to stop; by its `mark` others know it."""
     # Imported only now: torch and Gradio take seconds, `--help` and a wrong option should not.
-    from app.server import create_app
+    from app.server.app import create_app
     from app.session import Session
     from litellama.checkpoint import checkpoints_folder
 

@@ -14,26 +14,28 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from app import attributions, interventions, responsibility
-from app.aside import Aside
-from app.beside import Beside
-from app.classroom import Classroom
-from app.conversation import Conversation, Turn, Update, Voice
-from app.engines import RemoteEngine
-from app.layers import lens_json
-from app.looks import Looks, look_again, look_at, move_window, overview, picture, roles_json
-from app.models import Model, Models
-from app.readings import Readings, read_question
-from app.settings import MOST_TOKENS_IN_CLASS, Settings
-from app.speakers import LocalSpeaker, RemoteSpeaker, Speaker
-from app.trouble import as_problem
-from app.walks import walk_json
-from app.weighing import Bill, Scale
-from app.words import Problem
-from litellama.chat_forms import Form
+from app.attention.service import Looks, look_again, look_at, move_window, overview, picture, roles_json
+from app.attribution import service as attributions
+from app.chat.conversation import Conversation, Turn, Update, Voice
+from app.chat.energy import Bill, Scale
+from app.chat.recently_closed import Aside
+from app.chat.responders import LocalSpeaker, RemoteSpeaker, Speaker
+from app.chat.side_by_side import Beside
+from app.classroom.classroom import Classroom
+from app.common.errors import as_problem
+from app.common.questions import Readings, read_question
+from app.common.settings import MOST_TOKENS_IN_CLASS, Settings
+from app.common.strings import Problem
+from app.intervene import service as interventions
+from app.layers.service import lens_json
+from app.models.engines import RemoteEngine
+from app.models.registry import Model, Models
+from app.responsibility import service as responsibility
+from app.step.service import walk_json
+from litellama.chat.format import Form
 from litellama.checkpoint import Opened
 from litellama.explain.attention import HeadRoles, head_roles, roles_in
-from litellama.explain.reading import Reading
+from litellama.explain.tokenized_run import Reading
 from litellama.generate import Progress
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
@@ -66,7 +68,7 @@ class Session:
         self.scale = Scale()
         self.beside = Beside(self.models, self.answer)
         self.room: Classroom | None = None
-        """The class that uses this server, if one does; see `app.classroom`."""
+        """The class that uses this server, if one does; see `app.classroom.classroom`."""
         self._pages: OrderedDict[str, Voice] = OrderedDict()
         self._aside = Aside()
         self._lock = threading.Lock()

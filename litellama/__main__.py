@@ -24,27 +24,27 @@ from typer.core import TyperGroup
 
 from litellama.chat import Message, Piece, beginning_id, prompt_ids, reply, stop_ids
 from litellama.checkpoint import Opened, find_checkpoint, list_models
+from litellama.checkpoint.precision import AUTO, SMALL, open_for_use
 from litellama.config import is_litellama
 from litellama.device import AUTO as BEST_DEVICE
 from litellama.device import HELP as DEVICE_HELP
 from litellama.device import choose_device, device_name
-from litellama.engine import Engine
 from litellama.footprint.facts import LITELLAMA_MMLU, MMLU_CHANCE, fact
 from litellama.generate import generate as generate_ids
-from litellama.precision import AUTO, SMALL, open_for_use
 from litellama.sampling import Sampling
+from litellama.serving.engine import Engine
 
 DEFAULT_CHECKPOINT = "tinytown"
 
 
-LATER = {"train": "litellama.training.commands", "evaluate": "litellama.training.commands",
-         "sweep": "litellama.training.sweep_command",
-         "trust": "litellama.explain.commands", "probe": "litellama.responsibility.commands",
-         "compare": "litellama.footprint.commands",
-         "export": "litellama.export.command", "convert": "litellama.conversion_command",
-         "pack": "litellama.archive_commands", "unpack": "litellama.archive_commands",
-         "download": "litellama.hub.commands", "bench": "litellama.bench_command",
-         "doctor": "litellama.doctor"}  # fmt: skip
+LATER = {"train": "litellama.cli.train", "evaluate": "litellama.cli.train",
+         "sweep": "litellama.cli.sweep",
+         "trust": "litellama.cli.faithfulness", "probe": "litellama.cli.probe",
+         "compare": "litellama.cli.compare",
+         "export": "litellama.cli.export", "convert": "litellama.cli.convert",
+         "pack": "litellama.cli.archive", "unpack": "litellama.cli.archive",
+         "download": "litellama.cli.download", "bench": "litellama.cli.bench",
+         "doctor": "litellama.cli.doctor"}  # fmt: skip
 
 
 class _Commands(TyperGroup):

@@ -39,8 +39,8 @@ class Progress:
 
 
 class Generate(Protocol):
-    """`generate` of one model, by whatever means: alone, or together with others (`litellama.engine`), and then perhaps
-    with a `Progress` here and there."""
+    """`generate` of one model, by whatever means: alone, or together with others (`litellama.serving.engine`), and then
+    perhaps with a `Progress` here and there."""
 
     def __call__(
         self,

@@ -19,7 +19,7 @@ from litellama.footprint.meter import Energy
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 from tests.browser.chromium import browser
-from tests.llama_cpp import LlamaCpp
+from tests.support.llama_cpp import LlamaCpp
 
 __all__ = ["browser"]
 

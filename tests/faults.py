@@ -47,9 +47,23 @@ class Fault:
     guards: tuple[Guard, ...]
 
 
-SESSION, DOORS, SETTINGS, SERVER = "app/session.py", "app/doors.py", "app/settings.py", "app/server.py"
-CONVERSATION, GATE, ENGINE, TABS = "app/conversation.py", "app/gate.py", "litellama/engine.py", "app/tabs/__init__.py"
-TOKENIZER, WEIGHTS, FOLDER = "litellama/tokenizer.py", "litellama/weight_files.py", "litellama/folder.py"
+SESSION, DOORS, SETTINGS, SERVER = (
+    "app/session.py",
+    "app/server/request_filter.py",
+    "app/common/settings.py",
+    "app/server/app.py",
+)
+CONVERSATION, GATE, ENGINE, TABS = (
+    "app/chat/conversation.py",
+    "app/classroom/gate.py",
+    "litellama/serving/engine.py",
+    "app/common/events.py",
+)
+TOKENIZER, WEIGHTS, FOLDER = (
+    "litellama/tokenizer.py",
+    "litellama/checkpoint/weights.py",
+    "litellama/checkpoint/layout.py",
+)
 STREAM, STATE, LOOP = "litellama/hub/stream.py", "litellama/training/state.py", "litellama/training/loop.py"
 CLOSED_ROUTES = Guard(DOORS, "elif not (path in self.open or path.startswith(OPEN_FOLDERS)) or", "elif False and")
 
@@ -91,7 +105,7 @@ FAULTS = (
     )),
     Fault(12, PUPIL, "paths that lead out of the folder, addresses of other hosts", "404", (CLOSED_ROUTES,)),
     Fault(13, PUPIL, "a message that claims to be a file of the server", "it is data, and no file is touched", (
-        Guard("app/arrivals.py", ' if name != "path"', ""),
+        Guard("app/server/gradio_compat.py", ' if name != "path"', ""),
     )),
     Fault(14, PUPIL, "Gradio's own upload route", "404", (CLOSED_ROUTES,)),
     Fault(15, PUPIL, "another site's page, or another name for this server", "400", (
@@ -99,7 +113,7 @@ FAULTS = (
         Guard(DOORS, "if origin is not None and _place(origin) != host:", "if False:"),
     )),
     Fault(16, PUPIL, "scripts, images, forms and frames in what is typed", "text, in every tab", (
-        Guard("app/views/lab.js", "node.append(...children);",
+        Guard("app/common/lab.js", "node.append(...children);",
               'for (const child of children) typeof child === "string" '
               '? node.insertAdjacentHTML("beforeend", child) : node.append(child);'),
     )),
@@ -111,11 +125,11 @@ FAULTS = (
         Guard(CONVERSATION, "if time.monotonic() < self._busy_until:", "if self._busy_until:"),
     )),
     Fault(19, NETWORK, "more requests than the line has places", "a sentence, and the message comes back", (
-        Guard("app/views/lab.js", "for (const callback of callbacks) callback();", ""),
+        Guard("app/common/lab.js", "for (const callback of callbacks) callback();", ""),
         Guard(GATE, ">= MOST_WAITING:", ">= 10**9:"),
     )),
     Fault(20, NETWORK, "so many pages of one browser that they hold all its connections", "a warning on each", (
-        Guard("app/views/header.js", "const MANY_PAGES = 5;", "const MANY_PAGES = 500;"),
+        Guard("app/server/header.js", "const MANY_PAGES = 5;", "const MANY_PAGES = 500;"),
     )),
     Fault(21, PUPIL, "a wish to read what another wrote", "each page has its own, by cookie and session", (
         Guard(TABS, 'return f"{member_of(request.headers)}{page or request.session_hash or \'\'}"',
@@ -126,7 +140,7 @@ FAULTS = (
     Fault(22, PUPIL, "a model that fails in the middle", "one sentence for one user, one line for the log", (
         Guard(SESSION, "except Exception as error:  # one user's failure: a sentence for that user",
               "except Problem as error:"),
-        Guard("app/trouble.py", "if isinstance(error, MAY_BE_QUOTED)", "if True"),
+        Guard("app/common/errors.py", "if isinstance(error, MAY_BE_QUOTED)", "if True"),
     )),
     Fault(23, FILE, "weights cut short, overlapping, with huge headers, or a pickle by another name", "one sentence", (
         Guard(WEIGHTS, "= _open(path)  # which checks", "= None  # which checks"),

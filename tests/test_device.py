@@ -19,23 +19,23 @@ from app.__main__ import main as run_app
 from lessons.kit.asking import DEVICE
 from lessons.kit.asking import device as lesson_device
 from litellama.checkpoint import checkpoints_folder
+from litellama.checkpoint.load import Opened, open_checkpoint
+from litellama.checkpoint.memory import free_memory
+from litellama.checkpoint.precision import open_for_use
 from litellama.decoding import Decoding
 from litellama.device import agrees, choose_device, device_name, logit_difference, sixteen_bits, synchronize
 from litellama.explain.heads import head_outputs, with_heads
-from litellama.explain.reading import Reading
 from litellama.explain.scoring import Scorer, Target
-from litellama.explain.walk import twin
-from litellama.memory import free_memory
+from litellama.explain.tokenized_run import Reading
+from litellama.explain.trace import twin
 from litellama.model import KVCache, LiteLlama
-from litellama.opening import Opened, open_checkpoint
-from litellama.precision import open_for_use
 from litellama.quantize import kernel_works
 from litellama.training.lora import add_lora, merge_lora
 from litellama.training.objective import HeadLoss, recompute
 from tests.conftest import TINY, random_model
-from tests.device_paths import PATHS
-from tests.devices import FETCHING, MAKING, Explicit, OneDevice, in_all_threads
-from tests.pretend import SPECIAL
+from tests.support.device_paths import PATHS
+from tests.support.devices import FETCHING, MAKING, Explicit, OneDevice, in_all_threads
+from tests.support.pretend import SPECIAL
 
 ROOT = Path(__file__).parent.parent
 TINYTOWN = checkpoints_folder() / "tinytown"
@@ -234,7 +234,7 @@ def test_the_edges_that_are_named_are_there() -> None:
 def elsewhere() -> dict[str, str]:
     """What went wrong on the pretended device, by path."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.pretend"]
+    command = [sys.executable, "-m", "tests.support.pretend"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1100, check=False)
     assert done.returncode == 0, done.stderr
     told: dict[str, str] = json.loads(done.stdout.splitlines()[-1])

@@ -10,9 +10,9 @@ import torch
 from litellama.chat import Message, prompt_ids, reply
 from litellama.checkpoint import Opened, checkpoints_folder, open_checkpoint
 from litellama.config import preset
+from litellama.evaluation.exact_match import Score, evaluate
 from litellama.generate import generate
 from litellama.sampling import Sampling
-from litellama.training.evaluation import Score, evaluate
 
 STORY = "Tom hid a red ball under the bed."
 

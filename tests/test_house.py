@@ -23,57 +23,41 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 
 # A unit of `litellama` (a module or a subpackage) may import its own layer and those below.
-LAYERS = [
-    {
-        "config",
-        "tokenizer",
-        "sampling",
-        "sampling_defaults",
-        "folder",
-        "score_merges",
-        "sentencepiece",
-        "tokenizer_files",
-        "memory",
-        "render_template",
-    },
+LAYERS: list[set[str]] = [
+    {"config", "tokenizer", "sampling"},
     {"model"},
-    {"quantize", "gguf", "device"},
+    {"quantize", "device"},
     {"decoding"},
     {"generate"},
-    {"engine", "batch", "prefix_cache", "chat", "chat_forms", "chat_template"},
-    {
-        "weight_files",
-        "opening",
-        "checkpoint",
-        "precision",
-        "hub",
-        "archive",
-        "conversion",
-        "meta_format",
-        "pickle_process",
-    },
-    {
-        "training",
-        "explain",
-        "footprint",
-        "responsibility",
-        "export",
-        "archive_commands",
-        "conversion_command",
-        "bench_command",
-        "doctor",
-    },
+    {"chat"},
+    {"checkpoint", "tinytown"},
+    {"serving", "hub", "footprint", "export", "explain"},
+    {"data"},
+    {"evaluation"},
+    {"training"},
+    {"scaling"},
+    {"cli"},
     {"__main__"},
 ]
+APP_LAYERS: list[set[str]] = [
+    {"common"},
+    {"models"},
+    {"classroom"},
+    {"chat", "attention", "step", "layers", "attribution", "intervene", "responsibility", "compare", "train"},
+    {"server"},
+    {"launch"},
+    {"__main__"},
+]
+TABS = APP_LAYERS[3]
 OPTIONAL = {  # the extra that brings their imports
     "litellama.plots": "lessons",
     "litellama.footprint.sensors": "app",
-    "litellama.hub.asking": "hub",
+    "litellama.hub.client": "hub",
     "litellama.hub.fetch": "hub",
     "litellama.hub.listing": "hub",
     "litellama.hub.stream": "hub",
-    "litellama.training.hub": "hub",
-    "litellama.memory": "app",
+    "litellama.data.hub_corpora": "hub",
+    "litellama.checkpoint.memory": "app",
 }
 ALONE = {"plots"}  # plain numbers in, figures out: imports no sibling
 DISTRIBUTION = {
@@ -171,8 +155,8 @@ def test_nothing_imports_the_app_or_the_lessons() -> None:
 
 def test_tabs_never_import_one_another() -> None:
     for importer, names in graph().items():
-        if importer.startswith("app.tabs."):
-            others = {name for name in names if name.startswith("app.tabs.")}
+        if importer.startswith("app.common.events."):
+            others = {name for name in names if name.startswith("app.common.events.")}
             assert others - {importer} == set(), importer
 
 

@@ -12,16 +12,16 @@ import torch
 
 from litellama import plots
 from litellama.chat import Message
+from litellama.cli.compare import row
 from litellama.config import preset
+from litellama.evaluation.calibration import reliability
 from litellama.explain.attention import attention_maps
 from litellama.explain.attribution import attribute, finished
 from litellama.explain.lens import logit_lens
-from litellama.explain.reading import Reading, read_chat
 from litellama.explain.scoring import Target
-from litellama.footprint.commands import row
+from litellama.explain.tokenized_run import Reading, read_chat
 from litellama.footprint.scores import scores
 from litellama.model import LiteLlama
-from litellama.responsibility.calibration import reliability
 from litellama.tokenizer import Tokenizer
 from tests.conftest import RECORD
 

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from app.session import Session
-from litellama import precision, weight_files
-from litellama.checkpoint import open_checkpoint, save_checkpoint
+from litellama.checkpoint import open_checkpoint, precision, save_checkpoint
+from litellama.checkpoint import weights as weight_files
+from litellama.checkpoint.memory import weight_bytes
+from litellama.checkpoint.precision import choose_precision, open_for_use, quickest_16_bits
 from litellama.config import ModelConfig, preset
 from litellama.decoding import Decoding
 from litellama.explain.attribution import METHODS
-from litellama.memory import weight_bytes
 from litellama.model import LiteLlama, empty_model
-from litellama.precision import choose_precision, open_for_use, quickest_16_bits
 from litellama.quantize import PRECISIONS, KeptLinear, Linear4, Linear8, Linear16, keep_weights, resting_bytes
 from tests.conftest import random_model
 

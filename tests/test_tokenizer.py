@@ -13,7 +13,7 @@ from tokenizers import models
 from litellama import tokenizer as tokenizer_module
 from litellama.tokenizer import SPECIAL_TOKENS, Tokenizer
 from tests.conftest import TEXTS
-from tests.folders import llama2_tokenizer
+from tests.support.folders import llama2_tokenizer
 
 TOKENIZER = Tokenizer.train(TEXTS * 20, 320)
 

@@ -11,7 +11,7 @@ import numpy
 
 from lessons.kit.checking import Wrong, called, exercise
 from lessons.kit.numbers import near, number
-from litellama.training.scaling import Point, fit
+from litellama.scaling.law import Point, fit
 
 ALPHA = 0.34
 TOKENS_PER_PARAMETER = 20

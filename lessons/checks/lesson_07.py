@@ -10,14 +10,7 @@ from typing import Any
 from lessons.kit.checking import Wrong, called, exercise
 from lessons.kit.numbers import near, number
 from litellama.config import PRESETS, ModelConfig
-from litellama.training.planning import (
-    ARITHMETIC,
-    TrainingPlan,
-    plan_training,
-    schedules,
-    training_device,
-    utilisations,
-)
+from litellama.scaling.planning import ARITHMETIC, TrainingPlan, plan_training, schedules, training_device, utilisations
 
 FULL = PRESETS["litellama-460m"]
 CARD = 499_679 * 1024 * 192

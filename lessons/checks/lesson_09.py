@@ -13,7 +13,7 @@ from lessons.kit.checking import Wrong, called, exercise
 from litellama.chat import Message
 from litellama.explain.attention import HeadRoles, head_roles
 from litellama.explain.heads import with_heads
-from litellama.explain.reading import read_chat
+from litellama.explain.tokenized_run import read_chat
 from litellama.model import LiteLlama
 
 Head = tuple[int, int]

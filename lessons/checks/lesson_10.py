@@ -13,8 +13,8 @@ import torch
 from lessons.kit.asking import opened
 from lessons.kit.checking import EMPTY, Wrong, called, exercise
 from litellama.chat import Message
-from litellama.explain.reading import Reading, Unit, read_chat
 from litellama.explain.scoring import Scorer, Target
+from litellama.explain.tokenized_run import Reading, Unit, read_chat
 
 
 def words_of(answer: Any) -> list[str] | None:

@@ -9,8 +9,8 @@ from typing import Any
 from lessons.kit.asking import ask, opened
 from lessons.kit.checking import Wrong, called, exercise
 from lessons.kit.numbers import near, number
+from litellama.footprint.emissions import KWH, grids, training_energy
 from litellama.footprint.facts import fact
-from litellama.footprint.use import KWH, grids, training_energy
 
 WATTS, MINUTES = 15, 90
 FEW_LAYERS, MORE_LAYERS, ALL_LAYERS = 2, 6, 32

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lessons.kit.checking import Wrong, called, exercise
-from litellama.responsibility.statistics import Interval
+from litellama.evaluation.statistics import Interval
 
 
 @exercise("12.1")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lessons.kit.asking import opened
 from lessons.kit.checking import Wrong, called, exercise
-from litellama.archive import is_name
+from litellama.checkpoint.archive import is_name
 
 FEWEST, MOST_TOKENS = 6, 40
 SHEET = ("about", "who", "count", "licence", "left_out")

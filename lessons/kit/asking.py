@@ -10,8 +10,8 @@ import torch
 
 from litellama.chat import Message, reply
 from litellama.checkpoint import checkpoints_folder
+from litellama.checkpoint.load import Opened, open_checkpoint
 from litellama.device import choose_device
-from litellama.opening import Opened, open_checkpoint
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
 

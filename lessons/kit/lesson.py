@@ -24,19 +24,19 @@ from lessons.kit.folders import ROOT, work_folder
 from lessons.kit.report import Numbered, Report, html_table, write_report
 from lessons.kit.words import WORDS
 from litellama.checkpoint import checkpoints_folder
-from litellama.opening import Opened
+from litellama.checkpoint.load import Opened
+from litellama.footprint.machine import machine
 from litellama.plots import scaling_law, token_boxes
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
-from litellama.training.machine import machine
 
 if TYPE_CHECKING:  # the trainings' imports take a second, which only lessons that train should wait
     from lessons.kit.watching import Watched
     from litellama.model import LiteLlama
+    from litellama.scaling.law import ScalingLaw
+    from litellama.scaling.sweep import Measured, Order
+    from litellama.training.dataset import Material
     from litellama.training.job import Job
-    from litellama.training.material import Material
-    from litellama.training.scaling import ScalingLaw
-    from litellama.training.sweep import Measured, Order
 
 FAST = "LITELLAMA_LESSONS"  # set to "fast", trainings and measurements are short
 PUPIL = "LITELLAMA_PUPIL"  # a name or pseudonym for report and progress

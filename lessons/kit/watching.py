@@ -18,20 +18,20 @@ from IPython.display import HTML, DisplayHandle
 
 from lessons.kit.figures import as_output
 from lessons.kit.words import WORDS
-from litellama.archive import safe_name
 from litellama.checkpoint import CARD, open_checkpoint, save_checkpoint
+from litellama.checkpoint.archive import safe_name
+from litellama.cli.train import interrupts
 from litellama.config import preset
 from litellama.model import LiteLlama
 from litellama.plots import loss_curves, scaling_law
-from litellama.training.commands import interrupts
+from litellama.scaling.sweep import SETTINGS, Beginning, Estimated, Measured, Order, SweepNews, measured, sweep
+from litellama.training.dataset import Material
+from litellama.training.events import Begun, Ended, Held, News, Sample, Stepped
 from litellama.training.job import Control, Job
-from litellama.training.material import Material
-from litellama.training.news import Begun, Ended, Held, News, Sample, Stepped
 from litellama.training.parallel import ALONE
 from litellama.training.prepare import prepared
 from litellama.training.run import run
 from litellama.training.state import states
-from litellama.training.sweep import SETTINGS, Beginning, Estimated, Measured, Order, SweepNews, measured, sweep
 
 SECONDS_BETWEEN_DRAWINGS = 1.0
 ORDER = "order.txt"  # what a training's folder was made by, so that a changed one begins anew

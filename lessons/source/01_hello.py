@@ -167,7 +167,7 @@ lesson.check("1.2", least_sure, steps)
 
 # %%
 from litellama.explain.attention import attention_maps
-from litellama.explain.reading import read_chat
+from litellama.explain.tokenized_run import read_chat
 from litellama.plots import all_heads, attention_map
 
 reading = read_chat(town.model, town.tokenizer, question)

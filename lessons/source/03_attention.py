@@ -314,7 +314,7 @@ lesson.check("3.5", heads)
 # Zeile mit 192 Zahlen.
 
 # %%
-from litellama.explain.reading import read_text
+from litellama.explain.tokenized_run import read_text
 from litellama.model import rotary_tables, rotate
 
 town = lesson.model("tinytown")

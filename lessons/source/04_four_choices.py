@@ -318,8 +318,8 @@ lesson.table(
 # kann Glück sein.
 
 # %%
-from litellama.training.data import Batch
-from litellama.training.weights import new_model
+from litellama.data.batches import Batch
+from litellama.training.initial_weights import new_model
 
 TOKENS, LENGTH = 32, 10
 small = replace(

@@ -49,7 +49,7 @@ needs = "Du kannst eine Python-Funktion schreiben und weißt, was ein Logarithmu
 # du willst. Sie sind auf Englisch:
 
 # %%
-from litellama.training.tinytown.text import story_text
+from litellama.data.tinytown_text import story_text
 
 folder = lesson.folder / "05_train"
 folder.mkdir(parents=True, exist_ok=True)
@@ -513,7 +513,7 @@ lesson.result(
 # %%
 from litellama.config import PRESETS
 from litellama.footprint.facts import fact
-from litellama.training.planning import ARITHMETIC, LLAMA2
+from litellama.scaling.planning import ARITHMETIC, LLAMA2
 
 lite, llama2 = fact(ARITHMETIC), fact(f"{LLAMA2}llama-2-7b.training-tokens")
 rows = [

@@ -2,7 +2,7 @@
 number = 6
 minutes = 45
 tab = "train"
-code = ["litellama/training/scaling.py", "litellama/training/sweep.py", "litellama/training/extrapolation.py"]
+code = ["litellama/scaling/law.py", "litellama/scaling/sweep.py", "litellama/scaling/extrapolation.py"]
 
 [en]
 title = "Scaling laws"
@@ -50,7 +50,7 @@ needs = "Lektion 5 (Loss, Schritt, Lernrate); du kennst Logarithmen und kannst e
 # Tokens, die im Training gelesen wurden, und $L$ der Loss auf zurückgehaltenen Geschichten in nat pro Token.
 
 # %%
-from litellama.training.sweep import Measured
+from litellama.scaling.sweep import Measured
 
 given = lesson.data("ladder")
 ladder = [Measured(**run) for run in given["runs"]]
@@ -239,8 +239,8 @@ lesson.check("6.2", times)
 from dataclasses import replace
 
 from litellama.config import PRESETS, preset
-from litellama.training.sweep import Order
-from litellama.training.tinytown.text import story_text
+from litellama.scaling.sweep import Order
+from litellama.data.tinytown_text import story_text
 
 folder = lesson.folder / "06_scaling"
 folder.mkdir(parents=True, exist_ok=True)
@@ -320,7 +320,7 @@ lesson.check("6.3", training_operations)
 
 # %%
 from litellama.footprint.facts import fact
-from litellama.training.planning import ARITHMETIC, LLAMA2
+from litellama.scaling.planning import ARITHMETIC, LLAMA2
 
 speed = sum(training_operations(run.parameters, run.tokens) for run in own) / sum(
     run.hours * 3600 for run in own
@@ -396,7 +396,7 @@ lesson.table(
 # Gesetz, und `law.loss(parameters, tokens)` sagt, was es erwartet.
 
 # %%
-from litellama.training.scaling import Point, fit, left_out, spread
+from litellama.scaling.law import Point, fit, left_out, spread
 
 points = [Point(run.parameters, run.tokens, run.loss) for run in ladder]
 most = max(point.tokens for point in points)
@@ -496,7 +496,7 @@ lesson.check("6.5", best_split)
 # 7B trainieren ließen.
 
 # %%
-from litellama.training.scaling import CHINCHILLA
+from litellama.scaling.law import CHINCHILLA
 
 parameters, tokens = targets["LLaMA 2 7B"]
 budget = training_operations(parameters, tokens.number)

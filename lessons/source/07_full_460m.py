@@ -2,7 +2,7 @@
 number = 7
 minutes = 45
 tab = "train"
-code = ["litellama/training/planning.py", "litellama/training/memory.py", "litellama/training/parallel.py"]
+code = ["litellama/scaling/planning.py", "litellama/scaling/training_memory.py", "litellama/training/parallel.py"]
 
 [en]
 title = "The full 460M"
@@ -216,7 +216,7 @@ lesson.result(
 # %%
 from dataclasses import asdict
 
-from litellama.training.memory import memory_per_device
+from litellama.scaling.training_memory import memory_per_device
 
 bfloat16 = True
 rows = [1, 2, 4, 8, 16, 32]
@@ -273,7 +273,7 @@ assert abs(full.num_parameters / PRESETS["tinytown"].num_parameters - 156) < 1
 
 # %%
 from litellama.footprint.facts import fact
-from litellama.training.planning import ARITHMETIC
+from litellama.scaling.planning import ARITHMETIC
 
 card = fact(ARITHMETIC)
 lesson.table(
@@ -344,7 +344,7 @@ lesson.result(
 # zeigen, was üblich ist:
 
 # %%
-from litellama.training.planning import utilisations
+from litellama.scaling.planning import utilisations
 
 lesson.table(
     [
@@ -459,7 +459,7 @@ assert 0.41 < utilisations()[0].share < 0.42 < 0.52 < utilisations()[1].share < 
 
 # %%
 from litellama.footprint.devices import all_devices
-from litellama.footprint.use import grids
+from litellama.footprint.emissions import grids
 
 lesson.table(
     ["gpu", T("TFLOP/s (published)", "TFLOP/s (veröffentlicht)"), "watt", "GB"],
@@ -498,7 +498,7 @@ my_plan = {
 ### END SOLUTION
 
 # %% check 7.5
-from litellama.training.planning import plan_training, schedules, training_device
+from litellama.scaling.planning import plan_training, schedules, training_device
 
 lesson.check("7.5", my_plan)
 schedule = schedules("litellama-460m")[0]
@@ -592,7 +592,7 @@ lesson.check("7.6", predicted_loss)
 # zwei kleineren Modellen berechnen.
 
 # %%
-from litellama.memory import free_memory
+from litellama.checkpoint.memory import free_memory
 
 tokens_at_once = lesson.pick(fast=128, full=512)
 for_all = memory_per_device(full, 1, tokens_at_once, bfloat16=False).total
@@ -615,7 +615,7 @@ import torch
 from litellama.training.objective import Objective
 from litellama.training.optimizers import make_optimizers
 from litellama.training.recipe import Recipe
-from litellama.training.weights import new_model
+from litellama.training.initial_weights import new_model
 
 
 def real_steps(layers, steps):
@@ -738,7 +738,7 @@ assert 7.3 < training_gigabytes < 7.5 < for_all / 1e9
 # Diese Zeile der Bibliothek teilt die Zeilen aus:
 
 # %%
-from litellama.training.data import Batch
+from litellama.data.batches import Batch
 
 lesson.code(Batch.share)
 
@@ -838,7 +838,7 @@ lesson.check("7.7", gpus_needed)
 
 # %%
 from litellama.training.launch import launch, launch_command
-from litellama.training.tinytown.corpus import make_document
+from litellama.tinytown.corpus import make_document
 
 folder = lesson.folder
 folder.mkdir(parents=True, exist_ok=True)

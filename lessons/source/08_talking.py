@@ -2,7 +2,7 @@
 number = 8
 minutes = 45
 tab = "chat"
-code = ["litellama/sampling.py", "litellama/generate.py", "litellama/engine.py", "litellama/batch.py", "litellama/quantize.py"]
+code = ["litellama/sampling.py", "litellama/generate.py", "litellama/serving/engine.py", "litellama/serving/batch.py", "litellama/quantize.py"]
 
 [en]
 title = "Talking"
@@ -409,8 +409,8 @@ lesson.table(
 # einen Schritt für alle, die gerade da sind.
 
 # %%
-from litellama.batch import Batch
-from litellama.engine import Engine
+from litellama.serving.batch import Batch
+from litellama.serving.engine import Engine
 
 lesson.code(Batch.step)
 
@@ -611,8 +611,8 @@ print(T("largest difference:", "größter Unterschied:"), int(apart.max()))
 # %%
 import copy
 
-from litellama.training.evaluation import held_out_batches
-from litellama.training.perplexity import held_out_loss
+from litellama.evaluation.exact_match import held_out_batches
+from litellama.evaluation.perplexity import held_out_loss
 
 unseen = held_out_batches(
     town.tokenizer, town.config, documents=lesson.pick(fast=30, full=60)
@@ -676,7 +676,7 @@ lesson.check("8.7", advised_bits, perplexity)
 # stets auf dem Prozessor):
 
 # %%
-from litellama.opening import open_checkpoint
+from litellama.checkpoint.load import open_checkpoint
 from litellama.quantize import PRECISIONS, keep_weights, resting_bytes
 
 library = {}
@@ -732,7 +732,7 @@ lesson.picture(
 )
 
 # %%
-from litellama.memory import weight_bytes
+from litellama.checkpoint.memory import weight_bytes
 
 size, value = library["int4"]
 lesson.result(

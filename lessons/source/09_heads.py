@@ -65,7 +65,7 @@ needs = "Lektion 1; ein wenig Python: Du füllst Muster aus"
 # zweiten `green`. Auf welche **Nummer** muss ein Kopf schauen, um zu wissen, was als Nächstes kommt?
 
 # %%
-from litellama.explain.reading import read_text
+from litellama.explain.tokenized_run import read_text
 
 town = lesson.model("tinytown")
 words = "hat lamp Tom green boat Anna seven key"
@@ -429,7 +429,7 @@ assert hits[2] >= 7
 
 # %%
 from litellama.chat import Message
-from litellama.explain.reading import read_chat
+from litellama.explain.tokenized_run import read_chat
 
 question = "Tom has a red ball. Anna has a blue hat. What colour is the hat?"
 

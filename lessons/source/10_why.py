@@ -2,7 +2,7 @@
 number = 10
 minutes = 45
 tab = "attribution"
-code = ["litellama/explain/attribution.py", "litellama/explain/scoring.py", "litellama/explain/trust.py"]
+code = ["litellama/explain/attribution.py", "litellama/explain/scoring.py", "litellama/evaluation/faithfulness.py"]
 
 [en]
 title = "Why did it say that?"
@@ -89,7 +89,7 @@ lesson.check("10.1", my_words)
 # %%
 from litellama.chat import Message
 from litellama.explain.attribution import attribute, finished
-from litellama.explain.reading import read_chat
+from litellama.explain.tokenized_run import read_chat
 from litellama.explain.scoring import Scorer, Target
 from litellama.plots import shaded_text
 
@@ -428,7 +428,7 @@ lesson.table(
 
 # %%
 from litellama.explain.scoring import deletion_curve
-from litellama.explain.trust import cases
+from litellama.evaluation.faithfulness import cases
 from litellama.plots import curves
 
 
@@ -536,7 +536,7 @@ shaded_text([mistake.text_of(part) for part in parts], why)
 # mehr Fragen, desto sicherer das Ergebnis.
 
 # %%
-from litellama.explain.trust import Trust, trust
+from litellama.evaluation.faithfulness import Trust, trust
 
 questions = lesson.pick(fast=20, full=60)
 quick = ("ablation", "attention", "attention rollout", "gradient x input", "random")

@@ -6,7 +6,7 @@ code = [
     "litellama/footprint/meter.py",
     "litellama/footprint/sensors.py",
     "litellama/footprint/bench.py",
-    "litellama/footprint/use.py",
+    "litellama/footprint/emissions.py",
 ]
 
 [en]
@@ -63,7 +63,7 @@ needs = "nur dieses Notebook; malnehmen und teilen"
 import plotly.graph_objects as go
 
 from litellama.footprint.facts import fact
-from litellama.footprint.use import WH, equivalents
+from litellama.footprint.emissions import WH, equivalents
 from litellama.plots import LINES
 
 phone, kettle = equivalents()[:2]
@@ -314,7 +314,7 @@ import torch
 
 from litellama.config import PRESETS
 from litellama.footprint.bench import Work, cost_by_layers
-from litellama.training.machine import has_bfloat16
+from litellama.footprint.machine import has_bfloat16
 
 dtype = torch.bfloat16 if has_bfloat16("cpu") else torch.float32
 names = lesson.pick(
@@ -438,7 +438,7 @@ lesson.result(
 # das mit dem Mittel der USA, nicht mit dem Ort, an dem die Rechner standen.
 
 # %%
-from litellama.footprint.use import emissions, grids, training_energy
+from litellama.footprint.emissions import emissions, grids, training_energy
 
 taken = training_energy("llama2-7b")
 places = sorted(grids().items(), key=lambda pair: pair[1].number)[::3]

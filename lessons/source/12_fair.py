@@ -2,7 +2,7 @@
 number = 12
 minutes = 45
 tab = "responsibility"
-code = ["litellama/responsibility/pairs.py", "litellama/responsibility/calibration.py", "litellama/training/tinytown/planted.py"]
+code = ["litellama/evaluation/paired_prompts.py", "litellama/evaluation/calibration.py", "litellama/tinytown/planted.py"]
 
 [en]
 title = "Who is it fair to?"
@@ -53,8 +53,8 @@ needs = "Lektion 1; das Muster jeder Antwort steht schon da"
 
 # %%
 from litellama.plots import pair_differences
-from litellama.responsibility.pairs import compare_pairs
-from litellama.responsibility.probes import tinytown_probes
+from litellama.evaluation.paired_prompts import compare_pairs
+from litellama.evaluation.probes import tinytown_probes
 
 REPAIRED = "repaired the bicycle"
 town = lesson.model("tinytown")
@@ -106,7 +106,7 @@ lesson.show(figure)
 
 # %%
 from litellama.training.fine_tuning import fine_tuned
-from litellama.training.tinytown.planted import planted_documents
+from litellama.tinytown.planted import planted_documents
 
 steps, rows = lesson.pick(fast=24, full=80), lesson.pick(fast=32, full=64)
 
@@ -295,7 +295,7 @@ for name, result in results.items():
 
 # %%
 from litellama.plots import reliability_diagram
-from litellama.responsibility.calibration import examine_calibration
+from litellama.evaluation.calibration import examine_calibration
 
 *_, calibration = examine_calibration(
     town.model, town.tokenizer, documents=lesson.pick(fast=40, full=240)
@@ -383,7 +383,7 @@ lesson.result(
 # Geschichten und zählen, wie viele der nächsten es genau so sagt: bei Geschichten aus dem Training und bei neuen.
 
 # %%
-from litellama.responsibility.memorisation import memorised, told_ids, told_stories
+from litellama.evaluation.memorisation import memorised, told_ids, told_stories
 
 by_heart = {}
 for name, seen in (

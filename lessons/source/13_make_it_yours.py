@@ -2,7 +2,7 @@
 number = 13
 minutes = 45
 tab = "train"
-code = ["litellama/training/lora.py", "litellama/training/fine_tuning.py", "litellama/checkpoint.py"]
+code = ["litellama/training/lora.py", "litellama/training/fine_tuning.py", "litellama/checkpoint/save.py"]
 
 [en]
 title = "Make it yours (project)"
@@ -168,7 +168,7 @@ lesson.table(
 
 # %%
 from litellama.training.fine_tuning import fine_tuned
-from litellama.training.tinytown.corpus import Document
+from litellama.tinytown.corpus import Document
 
 documents = [
     Document((Message("user", question), Message("assistant", said)), (), "")
@@ -319,7 +319,7 @@ def share_right(answers, expected):
 lesson.check("13.5", share_right)
 
 # %%
-from litellama.training.evaluation import evaluate
+from litellama.evaluation.exact_match import evaluate
 
 models = {
     T("before", "vorher"): town.model,
@@ -425,7 +425,7 @@ lesson.check("13.6", card, measured)
 # Ordners an: Starte `./run app --models my-lessons/models` und wähle deines oben auf der Seite.
 
 # %%
-from litellama.archive import pack
+from litellama.checkpoint.archive import pack
 from litellama.checkpoint import list_models, save_checkpoint
 
 shelf = lesson.folder / "models"
@@ -459,7 +459,7 @@ for row in list_models(shelf):
 # Zeichen: eine Gruppe, die an den zweiten Balken merkt, dass ihr Modell Wörter gelernt hat und nicht die Sache.
 
 # %% test
-from litellama.opening import open_checkpoint
+from litellama.checkpoint.load import open_checkpoint
 
 before, everything_right, few_right = measured.values()
 assert before[0] < 0.3

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from litellama.explain.reading import Reading, Unit
+from litellama.explain.tokenized_run import Reading, Unit
 from litellama.model import KVCache, LiteLlama
 from litellama.tokenizer import Tokenizer
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from litellama.explain.attention import AttentionMaps, attention_maps, rollout
-from litellama.explain.reading import Reading, Unit
 from litellama.explain.scoring import Progress, Scorer, Target
+from litellama.explain.tokenized_run import Reading, Unit
 from litellama.model import LiteLlama
 
 METHODS = (

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from litellama.explain.reading import Reading
 from litellama.explain.scoring import TOKENS_AT_ONCE, Progress, Target
+from litellama.explain.tokenized_run import Reading
 from litellama.model import LiteLlama
 from litellama.quantize import is_kept
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from litellama.explain.reading import Reading, Unit
+from litellama.explain.tokenized_run import Reading, Unit
 from litellama.model import KVCache, LiteLlama
 
 DELETION_STEPS = 10

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from litellama.chat import beginning_id, stop_ids
-from litellama.chat_forms import QUESTION_STOPS, is_chat_tokenizer, is_text_tokenizer
+from litellama.chat.format import QUESTION_STOPS, is_chat_tokenizer, is_text_tokenizer
 from litellama.checkpoint import Opened
 from litellama.tokenizer import CHAT_TOKENS, SPECIAL_TOKENS
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
 
-# One turn: <|user|> What is a llama?<|end|>; the space belongs to the text (litellama/chat.py says why).
+# One turn: <|user|> What is a llama?<|end|>; the space belongs to the text (litellama/chat/messages.py says why).
 CHAT_TEMPLATE = """\
 {{- bos_token }}
 {%- for message in messages %}

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from litellama.checkpoint import Opened
+from litellama.checkpoint.gguf.library import library
+from litellama.checkpoint.gguf.names import FACTORS, gguf_name, pair_neighbours, turns
 from litellama.config import ModelConfig
 from litellama.export.frame import chat_template, frame
 from litellama.export.vocabulary import vocabulary
 from litellama.export.weights import converted, weights_to_store
-from litellama.gguf.library import library
-from litellama.gguf.names import FACTORS, gguf_name, pair_neighbours, turns
 from litellama.model import rotary_frequencies
 
 BLOCK = 32  # weights that share one scale in Q8_0 and Q4_0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from litellama.chat_forms import is_chat_tokenizer, is_text_tokenizer
+from litellama.chat.format import is_chat_tokenizer, is_text_tokenizer
 from litellama.checkpoint import Opened
 
 README = "README.md"

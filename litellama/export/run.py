@@ -12,11 +12,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from litellama.checkpoint import Opened, checkpoint_path, open_checkpoint, replacing_folder, sync_folder, write_file
+from litellama.checkpoint.gguf.header import read_header
+from litellama.checkpoint.gguf.weights import GGUFWeights
 from litellama.export import gguf_file, hf_folder
 from litellama.export.frame import modelfile
 from litellama.export.readme import write_readme
-from litellama.gguf.header import read_header
-from litellama.gguf.weights import GGUFWeights
 
 FORMATS = ("hf", "gguf")
 SPARE = 64 * 2**20  # bytes of room beyond the weights: vocabulary, names, what else is written meanwhile

@@ -15,8 +15,8 @@ from typing import Any
 import tokenizers
 from tokenizers import models
 
-from litellama.gguf.tokenizer_splits import SPLITS
-from litellama.score_merges import BYTE, CONTROL, NORMAL, SPACE, UNKNOWN, UNUSED, USER_DEFINED, byte_token
+from litellama.checkpoint.gguf.tokenizer_splits import SPLITS
+from litellama.checkpoint.score_merges import BYTE, CONTROL, NORMAL, SPACE, UNKNOWN, UNUSED, USER_DEFINED, byte_token
 from litellama.tokenizer import Tokenizer
 
 SENTENCEPIECE = {

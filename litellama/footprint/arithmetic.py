@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from litellama.checkpoint.memory import BITS, weight_bytes
 from litellama.config import ModelConfig
-from litellama.memory import BITS as BITS
-from litellama.memory import weight_bytes as weight_bytes
 
 CACHE_BYTES = 2
 """Bytes of a number in the key/value cache: engines keep it at 16 bits, whatever the weights have."""

@@ -18,10 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from litellama.folder import CARD, MANIFEST, fingerprint, put_in_place, sync_folder, write_file, write_json
-from litellama.hub.asking import HubError, hub_client, hub_token
+from litellama.checkpoint.layout import CARD, MANIFEST, fingerprint, put_in_place, sync_folder, write_file, write_json
+from litellama.hub.client import HubError, hub_client, hub_token
+from litellama.hub.events import Begun, Discarded, Done, News, Received, Verifying
 from litellama.hub.listing import HubFile, Listing
-from litellama.hub.news import Begun, Discarded, Done, News, Received, Verifying
 from litellama.hub.stream import Part, WrongFileError, is_file, receive
 
 ROOM_LEFT = 64 * 2**20  # bytes that a download leaves free

@@ -12,7 +12,7 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
-from litellama.hub.asking import HubError
+from litellama.hub.client import HubError
 
 SECONDS = 15  # without a byte, after which pip takes the connection for broken
 RETRIES = 1

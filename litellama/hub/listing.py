@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from litellama.checkpoint import CONFIG, SHARD_INDEX, TOKENIZER, WEIGHTS
-from litellama.hub.asking import (
+from litellama.hub.client import (
     BusyError,
     Hub,
     HubError,

@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from litellama.config import ModelConfig
-from litellama.folder import (
+from litellama.checkpoint.layout import (
     CONFIG,
     GGUF,
     MANIFEST,
@@ -26,9 +25,10 @@ from litellama.folder import (
     replacing_folder,
     sync_folder,
 )
-from litellama.hub.asking import HubError
-from litellama.hub.news import Begun, Done, News, Received
-from litellama.opening import config_of, is_whole
+from litellama.checkpoint.load import config_of, is_whole
+from litellama.config import ModelConfig
+from litellama.hub.client import HubError
+from litellama.hub.events import Begun, Done, News, Received
 
 BLOCK = 16 * 2**20
 ROOM_LEFT = 64 * 2**20  # bytes that copying leaves free

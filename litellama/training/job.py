@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from litellama.config import ModelConfig
-from litellama.training.material import TINYTOWN
+from litellama.training.dataset import TINYTOWN
 from litellama.training.parallel import Spread
 
 FINAL_QUESTIONS = 1200

@@ -22,9 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from litellama.data.batches import ANSWER, Batch, Batches
 from litellama.footprint.arithmetic import step_flops
 from litellama.model import LiteLlama
-from litellama.training.data import ANSWER, Batch, Batches
 from litellama.training.objective import Objective, recompute
 from litellama.training.optimizers import learning_rate, make_optimizers
 from litellama.training.parallel import ALONE, World, as_number, shard

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from litellama.data.batches import ANSWER
 from litellama.model import LiteLlama
-from litellama.training.data import ANSWER
 
 AT_ONCE = 512  # rows of logits
 

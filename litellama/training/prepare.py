@@ -8,16 +8,15 @@ from dataclasses import replace
 
 import torch
 
-from litellama.chat_forms import is_chat_tokenizer
+from litellama.chat.format import is_chat_tokenizer
 from litellama.checkpoint import Opened, find_checkpoint, open_checkpoint
 from litellama.config import ModelConfig, preset
+from litellama.data.corpora import Corpus
+from litellama.data.documents import Item, Part
+from litellama.data.shards import Shards, open_shards, write_shards
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
-from litellama.training.corpora import Corpus
-from litellama.training.documents import Item, Part
-from litellama.training.job import Job
-from litellama.training.lora import add_lora
-from litellama.training.material import (
+from litellama.training.dataset import (
     TINYTOWN,
     Material,
     corpus_tokenizer,
@@ -26,10 +25,11 @@ from litellama.training.material import (
     tinytown,
     tinytown_tokenizer,
 )
-from litellama.training.news import News, Note
+from litellama.training.events import News, Note
+from litellama.training.initial_weights import new_model
+from litellama.training.job import Job
+from litellama.training.lora import add_lora
 from litellama.training.parallel import World
-from litellama.training.shards import Shards, open_shards, write_shards
-from litellama.training.weights import new_model
 
 SHORT = 256  # tokens in a row of a text, where nothing says otherwise: what a CPU reads without waiting long
 LARGE = 100_000_000  # parameters; from here on the preset's whole context is read

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from torch import Tensor, nn
 
-from litellama.training.data import Batch
+from litellama.data.batches import Batch
 
 
 class Replicas:

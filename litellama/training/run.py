@@ -24,18 +24,18 @@ import torch
 
 from litellama.chat import stop_ids
 from litellama.checkpoint import save_checkpoint
+from litellama.data.batches import Batches
+from litellama.footprint.machine import SMALL, Peak, has_bfloat16, machine, peak, peak_memory
 from litellama.footprint.meter import Meter
 from litellama.footprint.sensors import sensors
 from litellama.generate import generate
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
-from litellama.training.data import Batches
+from litellama.training.dataset import Examined, Material
+from litellama.training.events import Begun, Ended, Held, News, Note, Sample, Stepped, to_json
 from litellama.training.job import Control, Job
 from litellama.training.loop import Metrics, train
 from litellama.training.lora import merge_lora, save_adapter
-from litellama.training.machine import SMALL, Peak, has_bfloat16, machine, peak, peak_memory
-from litellama.training.material import Examined, Material
-from litellama.training.news import Begun, Ended, Held, News, Note, Sample, Stepped, to_json
 from litellama.training.parallel import ALONE, World, whole_model
 from litellama.training.prepare import prepared
 from litellama.training.recipe import Recipe

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from litellama.training.news import Ended, Held, News, Sample, Stepped
+from litellama.training.events import Ended, Held, News, Sample, Stepped
 
 
 def scalars(news: News) -> dict[str, float]:

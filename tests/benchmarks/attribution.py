@@ -26,10 +26,10 @@ from litellama.chat import Message
 from litellama.checkpoint import checkpoints_folder, open_checkpoint
 from litellama.config import PRESETS, preset
 from litellama.explain.attribution import attribute, finished
-from litellama.explain.reading import Reading, read_chat
 from litellama.explain.scoring import Scorer, Target
+from litellama.explain.tokenized_run import Reading, read_chat
+from litellama.footprint.machine import SMALL
 from litellama.model import LiteLlama, Output
-from litellama.training.machine import SMALL
 
 STORY = (
     "Tom hid a red ball under the bed. Anna has a blue hat and six apples. Ben went to the pond in the morning. It was "

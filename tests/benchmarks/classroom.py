@@ -36,7 +36,7 @@ import httpx
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import async_playwright
 
-from litellama.training.machine import machine
+from litellama.footprint.machine import machine
 from tests.browser.app_server import ROOT, patched, running_app, server_of
 from tests.browser.chromium import CHROMIUM, QUIET
 

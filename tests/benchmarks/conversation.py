@@ -19,12 +19,12 @@ from pathlib import Path
 
 import torch
 
+from app.common.settings import KNOBS, Settings, read_settings
 from app.session import Session
-from app.settings import KNOBS, Settings, read_settings
 from litellama.chat import Message, prompt_ids
 from litellama.checkpoint import Opened, checkpoints_folder
-from litellama.precision import open_for_use
-from litellama.training.machine import machine
+from litellama.checkpoint.precision import open_for_use
+from litellama.footprint.machine import machine
 
 MODEL = checkpoints_folder() / "SmolLM2-135M-Instruct"
 BEFORE, REPLY = 600, 24

@@ -24,15 +24,15 @@ from pathlib import Path
 import torch
 
 from litellama.checkpoint import checkpoints_folder
-from litellama.engine import Engine
+from litellama.checkpoint.precision import open_for_use
 from litellama.export.run import export
+from litellama.footprint.machine import machine
 from litellama.generate import Step, generate
-from litellama.precision import open_for_use
 from litellama.sampling import Sampling
+from litellama.serving.engine import Engine
 from litellama.tokenizer import Tokenizer
-from litellama.training.machine import machine
-from tests.folders import GPT2, litellama_config, write_folder
-from tests.llama_cpp import LlamaCpp
+from tests.support.folders import GPT2, litellama_config, write_folder
+from tests.support.llama_cpp import LlamaCpp
 
 PROMPT, NEW = list(range(100, 164)), 48
 GREEDY = Sampling(greedy=True)

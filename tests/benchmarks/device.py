@@ -37,26 +37,26 @@ from torch import Tensor
 
 from litellama.chat import Message
 from litellama.checkpoint import checkpoints_folder
+from litellama.checkpoint.load import Opened, open_checkpoint
+from litellama.checkpoint.precision import open_for_use
 from litellama.config import ModelConfig, preset
+from litellama.data.batches import ANSWER, Batch, TinyTownBatches
 from litellama.decoding import Decoding
 from litellama.device import NOISE, choose_device, device_name, logit_difference, sixteen_bits, synchronize
-from litellama.engine import Engine
 from litellama.explain.attribution import METHODS, attribute, finished
-from litellama.explain.reading import read_chat
 from litellama.explain.scoring import Target, rank_correlation
+from litellama.explain.tokenized_run import read_chat
+from litellama.footprint.machine import machine, peak
 from litellama.footprint.meter import Meter
 from litellama.footprint.sensors import Nvml, SensorGone
 from litellama.generate import generate
 from litellama.model import LiteLlama, empty_model, rotary_frequencies
-from litellama.opening import Opened, open_checkpoint
-from litellama.precision import open_for_use
 from litellama.quantize import WHOLE_NUMBERS, is_kept, kernel_works
 from litellama.sampling import Sampling
-from litellama.training.data import ANSWER, Batch, TinyTownBatches
+from litellama.serving.engine import Engine
+from litellama.training.initial_weights import new_model
 from litellama.training.loop import train
-from litellama.training.machine import machine, peak
 from litellama.training.recipe import Recipe
-from litellama.training.weights import new_model
 
 GREEDY = Sampling(greedy=True)
 LAST_START = 400  # seconds after which no further part begins

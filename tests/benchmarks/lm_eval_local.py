@@ -31,11 +31,11 @@ from typing import Any
 
 from litellama.chat import Message, prompt_ids
 from litellama.checkpoint import Opened, open_checkpoint
+from litellama.evaluation.exact_match import HELD_OUT_SPLITS
 from litellama.export.run import export
 from litellama.generate import generate
 from litellama.sampling import Sampling
-from litellama.training.evaluation import HELD_OUT_SPLITS
-from litellama.training.tinytown.corpus import make_document
+from litellama.tinytown.corpus import make_document
 
 LONGEST = 64  # tokens of an answer
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from app.words import all_words
+from app.common.strings import all_words
 from litellama.checkpoint import checkpoints_folder
-from litellama.training.machine import machine
+from litellama.footprint.machine import machine
 from tests.browser.app_server import running_app
 from tests.browser.chromium import CHROMIUM, QUIET
 

@@ -13,13 +13,13 @@ import time
 import torch
 
 from litellama.config import preset
+from litellama.data.batches import Batch, TinyTownBatches
+from litellama.footprint.machine import has_bfloat16, machine
 from litellama.model import LiteLlama
+from litellama.tinytown.corpus import make_document
 from litellama.tokenizer import Tokenizer
-from litellama.training.data import Batch, TinyTownBatches
-from litellama.training.machine import has_bfloat16, machine
 from litellama.training.objective import Objective
 from litellama.training.replicas import Replicas
-from litellama.training.tinytown.corpus import make_document
 
 ROUNDS = 5
 STEPS = 4

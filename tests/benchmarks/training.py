@@ -25,10 +25,10 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from litellama.config import ModelConfig, preset
+from litellama.data.batches import ANSWER, Batch
+from litellama.footprint.machine import SMALL, has_bfloat16, machine
 from litellama.model import LiteLlama
-from litellama.training.data import ANSWER, Batch
 from litellama.training.loop import train
-from litellama.training.machine import SMALL, has_bfloat16, machine
 from litellama.training.objective import Objective
 from litellama.training.recipe import Recipe
 

@@ -17,12 +17,12 @@ from typing import Any
 
 import torch
 
+from app.common.settings import Settings
 from app.session import Session
-from app.settings import Settings
 from litellama.checkpoint import checkpoints_folder
+from litellama.checkpoint.precision import open_for_use
 from litellama.explain.attribution import METHODS
-from litellama.precision import open_for_use
-from litellama.training.machine import machine
+from litellama.footprint.machine import machine
 
 TEXT = "Tom hid a red ball under the bed. Anna has a blue hat. Where is the ball?"
 LONG = (

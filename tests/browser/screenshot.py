@@ -15,7 +15,7 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, sync_playwright
 
-from app.words import all_words
+from app.common.strings import all_words
 from tests.browser.app_server import ROOT, running_app
 from tests.browser.chromium import CHROMIUM, QUIET
 

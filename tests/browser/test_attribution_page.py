@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.words import all_words
+from app.common.strings import all_words
 
 pytestmark = pytest.mark.browser
 EN, DE = all_words()["en"], all_words()["de"]

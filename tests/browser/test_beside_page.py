@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from app.words import all_words
+from app.common.strings import all_words
 from tests.browser.app_server import ROOT, running_app
 
 pytestmark = pytest.mark.browser

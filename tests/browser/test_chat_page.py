@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from app.words import all_words
+from app.common.strings import all_words
 from litellama.footprint.measurements import OWN, save_record
 from tests.browser.app_server import running_app
 from tests.conftest import RECORD

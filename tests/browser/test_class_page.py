@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from app.words import all_words
-from litellama.archive import pack
+from app.common.strings import all_words
+from litellama.checkpoint.archive import pack
 from tests.browser.app_server import ROOT, running_app
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.comparison import MODELS
-from app.words import all_words
+from app.common.strings import all_words
+from app.compare.service import MODELS
 
 pytestmark = pytest.mark.browser
 EN, DE = all_words()["en"], all_words()["de"]

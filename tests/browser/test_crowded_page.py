@@ -6,8 +6,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from app.server import MOST_WAITING_REQUESTS
-from app.words import all_words
+from app.common.strings import all_words
+from app.server.app import MOST_WAITING_REQUESTS
 from tests.browser import app_server
 
 pytestmark = pytest.mark.browser

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.words import all_words
+from app.common.strings import all_words
 from tests.browser.app_server import running_app
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.sources import offered
-from app.words import all_words
+from app.common.strings import all_words
+from app.models.sources import offered
 from litellama.checkpoint import open_checkpoint
 from tests.browser.app_server import running_app
-from tests.hub_server import REPO, Hub, running_hub
+from tests.support.hub_server import REPO, Hub, running_hub
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from app.words import all_words
+from app.common.strings import all_words
 from tests.browser.app_server import running_app
-from tests.loopback import Loopback, Request, finish, head, loopback, models, until_closed, word
+from tests.support.loopback import Loopback, Request, finish, head, loopback, models, until_closed, word
 
 pytestmark = pytest.mark.browser
 EN, DE = all_words()["en"], all_words()["de"]

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page
 
-from app.views import VIEWS
+from app.common.assets import COMMON
 from tests.browser.app_server import ROOT, running_app
 
 pytestmark = pytest.mark.browser
@@ -39,7 +39,7 @@ def test_icons_are_as_large_as_the_manifest_says(address: str) -> None:
             if icon["type"] == "image/png":
                 assert served.content.startswith(b"\x89PNG")
                 assert "{}x{}".format(*struct.unpack(">II", served.content[16:24])) == icon["sizes"]
-        assert client.get("/favicon.ico").content == (VIEWS / "icon-192.png").read_bytes()
+        assert client.get("/favicon.ico").content == (COMMON / "icon-192.png").read_bytes()
 
 
 def test_a_class_shows_its_icon_to_everybody(tmp_path: Path) -> None:

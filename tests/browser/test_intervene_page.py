@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.words import all_words
+from app.common.strings import all_words
 from litellama.config import preset
 
 pytestmark = pytest.mark.browser

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.words import all_words
+from app.common.strings import all_words
 from litellama.config import preset
 
 pytestmark = pytest.mark.browser

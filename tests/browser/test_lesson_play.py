@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from app.words import all_words
+from app.common.strings import all_words
 from tests.browser.app_server import ROOT, running_app, server_of
 from tests.browser.outside import Outside, sockets_watched, watched
 from tests.browser.test_class_page import come_in, opened, teach

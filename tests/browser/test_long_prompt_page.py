@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from app.words import all_words
+from app.common.strings import all_words
 from litellama.checkpoint import save_checkpoint
 from litellama.tokenizer import Tokenizer
 from tests.browser.app_server import running_app

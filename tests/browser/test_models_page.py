@@ -12,7 +12,7 @@ import pytest
 import torch
 from playwright.sync_api import Browser, Page, expect
 
-from app.words import all_words
+from app.common.strings import all_words
 from litellama.chat import stop_ids
 from litellama.checkpoint import save_checkpoint
 from litellama.config import ModelConfig, preset

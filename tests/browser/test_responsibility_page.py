@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from app.words import all_words
+from app.common.strings import all_words
 
 pytestmark = pytest.mark.browser
 EN, DE = all_words()["en"], all_words()["de"]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.words import all_words
+from app.common.strings import all_words
 from litellama.config import preset
-from litellama.explain.walk import STATIONS
+from litellama.explain.trace import STATIONS
 
 pytestmark = pytest.mark.browser
 EN, DE = all_words()["en"], all_words()["de"]

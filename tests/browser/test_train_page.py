@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from app.words import all_words
+from app.common.strings import all_words
 from tests.browser.app_server import ROOT, running_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -10,13 +10,13 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.tabs.chat import BASE_EXAMPLES, CONVERSING_EXAMPLES
-from app.words import all_words
+from app.chat.tab import BASE_EXAMPLES, CONVERSING_EXAMPLES
+from app.common.strings import all_words
 from litellama.checkpoint import save_checkpoint
 from tests.browser.app_server import running_app
 from tests.conftest import TINY, random_model
-from tests.llama_tokenizer import llama_tokenizer
-from tests.templates import LLAMA2
+from tests.support.llama_tokenizer import llama_tokenizer
+from tests.support.templates import LLAMA2
 
 pytestmark = pytest.mark.browser
 EN, DE = all_words()["en"], all_words()["de"]

@@ -14,11 +14,11 @@ from torch.nn import functional as F
 
 from litellama.chat import Message, prompt_ids
 from litellama.checkpoint import Opened, open_checkpoint
+from litellama.checkpoint.precision import open_for_use
 from litellama.generate import generate
-from litellama.precision import open_for_use
 from litellama.sampling import Sampling
-from tests.llama_cpp import LlamaCpp
-from tests.test_gguf import MORE_TEXTS
+from tests.export.test_gguf_file import MORE_TEXTS
+from tests.support.llama_cpp import LlamaCpp
 
 pytestmark = pytest.mark.slow
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from litellama.checkpoint.tokenizers import TokenizerFiles, read_tokenizer
 from litellama.export.vocabulary import vocabulary
-from litellama.tokenizer_files import TokenizerFiles, read_tokenizer
-from tests.gguf_files import write_gguf
-from tests.llama_cpp import LlamaCpp
-from tests.test_gguf_tokenizer import ALL_TEXTS, random_texts
+from tests.checkpoint.test_gguf_tokenizer import ALL_TEXTS, random_texts
+from tests.support.gguf_files import write_gguf
+from tests.support.llama_cpp import LlamaCpp
 
 SMOLLM2 = Path(__file__).resolve().parents[2] / "checkpoints" / "SmolLM2-135M-Instruct"
 TALK = (

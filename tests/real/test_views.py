@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from app.session import Session
+from litellama.checkpoint.precision import open_for_use
 from litellama.explain.attribution import METHODS
-from litellama.precision import open_for_use
 
 QUESTION = "Tom hid a red ball under the bed. Anna has a blue hat. Where is the ball?"
 CAPITAL = "What is the capital of France?"

@@ -1,10 +1,10 @@
-"""Make the app's icons of `app/views/icon.svg` anew: `python -m tests.tools.icons`. Needs Chromium."""
+"""Make the app's icons of `app/common/icon.svg` anew: `python -m tests.tools.icons`. Needs Chromium."""
 
 from __future__ import annotations
 
 from playwright.sync_api import sync_playwright
 
-from app.views import VIEWS
+from app.common.assets import COMMON
 from tests.browser.chromium import CHROMIUM, QUIET
 
 # A maskable icon may be cut to a circle of four fifths of its width, so the llama is smaller and the ground full.
@@ -12,7 +12,7 @@ ICONS = {"icon-192.png": (192, 1.0), "icon-512.png": (512, 1.0), "icon-maskable.
 
 
 def main() -> None:
-    drawing = (VIEWS / "icon.svg").read_text(encoding="utf-8")
+    drawing = (COMMON / "icon.svg").read_text(encoding="utf-8")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         for name, (size, share) in ICONS.items():
@@ -22,7 +22,7 @@ def main() -> None:
                 f"<style>body{{margin:0;background:{ground};display:grid;place-items:end center;height:{size}px}}"
                 f"svg{{width:{size * share}px;height:{size * share}px}}</style>{drawing}"
             )
-            page.screenshot(path=VIEWS / name, omit_background=True)
+            page.screenshot(path=COMMON / name, omit_background=True)
         browser.close()
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import sentencepiece
 
+from tests.checkpoint.test_gguf_tokenizer import ALL_TEXTS, random_texts
 from tests.conftest import TEXTS
-from tests.gguf_files import MIXED
-from tests.test_gguf_tokenizer import ALL_TEXTS, random_texts
+from tests.support.gguf_files import MIXED
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 

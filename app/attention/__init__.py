@@ -1,0 +1,1 @@
+"""The Attention tab: what every head attends to."""

@@ -1,0 +1,1 @@
+"""The Attribution tab: which words of the prompt an answer rests on."""

@@ -1,0 +1,56 @@
+"""The Attribution tab: which words an answer rests on, by which method, and how far that can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from app.common.assets import scripts, template
+from app.common.events import EXAMPLE, answer, page_key, page_of, sent_by, stream
+from app.session import Session
+from litellama.explain.attribution import METHODS
+
+TITLE = "attribution.title"
+
+
+def build(session: Session) -> None:
+    """Lay the tab out and wire it: 'read' answers, 'explain' explains, 'cancel' ends that, 'test' blanks words out,
+    'compare' asks every method."""
+    view = gr.HTML(
+        None,
+        html_template=template("attribution.html"),
+        head=scripts("lab.js", "numbers.js", "takeaway.js", "attribution.js"),
+        js_on_load="lab.attribution(element, ...lab.line(trigger, props, watch));"
+        "  // triggers 'read' 'explain' 'compare' 'cancel' 'test'",
+        apply_default_css=False,
+        elem_id="lab-attribution",
+        example=EXAMPLE,
+        methods=METHODS,
+    )
+
+    def read(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        sent = sent_by(event)
+        return answer(sent, lambda: session.read(page_key(session, event, request), sent.get("text")))
+
+    def explain(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
+        sent = sent_by(event)
+        yield from stream(sent, lambda: session.explain(page_key(session, event, request), sent))
+
+    def compare(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
+        yield from stream(sent_by(event), lambda: session.compare(page_key(session, event, request)))
+
+    def cancel(request: gr.Request) -> None:
+        session.cancel_explaining(page_of(request))
+
+    def test(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        return answer(sent_by(event), lambda: session.put_to_the_test(page_key(session, event, request)))
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
+    heavy: dict[str, Any] = {"concurrency_id": "look", "concurrency_limit": 1}  # one at a time, with the Attention tab
+    view.read(read, outputs=view, api_name="read", **heavy, **quiet)
+    view.explain(explain, outputs=view, api_name="explain", **heavy, **quiet)
+    view.compare(compare, outputs=view, api_name="compare", **heavy, **quiet)
+    view.test(test, outputs=view, api_name="test", **heavy, **quiet)
+    view.cancel(cancel, api_name="cancel", concurrency_limit=None, **quiet)

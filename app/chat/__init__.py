@@ -1,0 +1,1 @@
+"""The Chat tab: one model, or two side by side."""

@@ -1,0 +1,62 @@
+"""What nobody foresaw: a sentence with a number for the user, one line with the same number for the log."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import traceback
+from pathlib import Path
+
+from app.common.strings import Problem
+
+MARKS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # none that is read for another
+LENGTH = 5
+MOST_CHARACTERS = 300
+SAYS_NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "can't start new thread")
+MAY_BE_QUOTED = (OSError, RuntimeError, MemoryError)
+"""What the machine or PyTorch says. Other exceptions may quote what somebody typed, which never goes into the log."""
+
+log = logging.getLogger("litellama.app")
+
+
+def as_problem(error: Exception, during: str) -> Problem:
+    """`error` as a sentence for the user whose request it was: a `Problem` is one, anything else is logged."""
+    if isinstance(error, Problem):
+        return error
+    quoted = str(error) if isinstance(error, MAY_BE_QUOTED) else ""
+    number = told_once(during, error, quoted)
+    return Problem("problem.no_memory" if is_want_of_memory(error) else "problem.unexpected", number=number)
+
+
+def told_once(during: str, error: Exception, said: str) -> str:
+    """Log one line of an exception, with what it `said`; its number stands in the user's sentence too, so that who is
+    shown that can find the line."""
+    words = f": {' '.join(said.split())[:MOST_CHARACTERS]}" if said else ""
+    number = noted(f"{during} failed: {type(error).__name__}{words} ({_place(error)})")
+    log.debug("[%s] in full:", number, exc_info=error)
+    return number
+
+
+def noted(what: str) -> str:
+    """Log one line; its number."""
+    number = "".join(secrets.choice(MARKS) for _ in range(LENGTH))
+    log.error("[%s] %s", number, what)
+    return number
+
+
+def is_want_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that the memory does not suffice; PyTorch says so by a `RuntimeError`."""
+    if isinstance(error, MemoryError):
+        return True
+    said = str(error).casefold()
+    return isinstance(error, RuntimeError | OSError) and any(words in said for words in SAYS_NO_MEMORY)
+
+
+def _place(error: BaseException) -> str:
+    """Where in the lab it happened: the innermost file that is not a library's."""
+    root = Path(__file__).parents[2]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_relative_to(root) and "site-packages" not in path.parts:
+            return f"{path.relative_to(root)}, line {frame.lineno}"
+    return "outside the lab"

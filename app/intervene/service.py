@@ -1,0 +1,166 @@
+"""What the Intervene tab does: the answer without some heads, what each head is worth, the few that suffice."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from app.attribution.service import SECONDS_BETWEEN_UPDATES, Explained, progress_json
+from app.common.strings import Problem
+from litellama.chat import Message, answer_steps, choose_form, stop_ids
+from litellama.chat.format import Form
+from litellama.config import ModelConfig
+from litellama.explain.heads import (
+    HeadEffects,
+    Work,
+    iter_patch_each,
+    iter_switch_off_each,
+    search_smallest_set,
+    with_heads,
+)
+from litellama.explain.scoring import Target
+from litellama.explain.tokenized_run import Reading, read_chat
+from litellama.generate import generate
+from litellama.model import LiteLlama
+from litellama.sampling import Sampling
+from litellama.tokenizer import Tokenizer
+
+LOUDEST = 3
+"""By so much, at most, a head's output is multiplied."""
+
+
+def begin(model: LiteLlama, tokenizer: Tokenizer, reading: Reading, form: Form | None = None) -> dict[str, Any]:
+    """The answer as it is, and how many heads there are to play with."""
+    config = model.config
+    shape = {
+        "layers": config.num_hidden_layers,
+        "heads": config.num_attention_heads,
+        "groups": config.num_key_value_heads,
+    }
+    return shape | {"goes_on": reading.goes_on} | answer_with(model, tokenizer, reading, [], form=form)
+
+
+def answer_with(
+    model: LiteLlama,
+    tokenizer: Tokenizer,
+    reading: Reading,
+    chosen: object,
+    strength: object = 0,
+    form: Form | None = None,
+) -> dict[str, Any]:
+    """The greedy answer with the outputs of the heads `chosen`, [[layer, head], ...], multiplied by `strength`, 0 for
+    off: its tokens and their probabilities.
+
+    `before` are the probabilities that the first answer's tokens still have.
+    """
+    if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= LOUDEST:
+        raise Problem("problem.request")
+    scales = torch.ones(1, model.config.num_hidden_layers, model.config.num_attention_heads)
+    for layer, head in _read_heads(chosen, model.config):
+        scales[0, layer, head] = strength
+    changed = with_heads(model, scales)
+    form = choose_form(tokenizer, model.config) if form is None else form
+    # An answer that was cut off is compared as far as it was read.
+    length = len(reading.answer) if reading.goes_on else max(20, len(reading.answer) + 5)
+    room = model.config.max_position_embeddings - reading.answer_start
+    steps = generate(
+        changed, reading.ids[: reading.answer_start], sampling=Sampling(temperature=0), seed=0,
+        max_new_tokens=min(length, room), stop_ids=stop_ids(model, tokenizer, form),
+    )  # fmt: skip
+    answer = answer_steps(steps, tokenizer, form)
+    now = [[tokenizer.token_text(step.id), round(step.probability, 4)] for step in answer]
+    with torch.inference_mode():
+        logits = changed(torch.tensor([reading.ids], device=model.device)).logits[0].float().softmax(-1)
+    before = [
+        [reading.tokens[place], round(logits[place - 1, reading.ids[place]].item(), 4)] for place in reading.answer
+    ]
+    return {"now": now, "before": before}
+
+
+def worth_of_each(model: LiteLlama, text: Explained) -> Iterator[dict[str, Any]]:
+    """How far it is, a few times a second, and at last what the answer loses when each head alone is switched off."""
+    yield from _followed(iter_switch_off_each(model, text.reading, _answer(text.reading)), text.stop)
+
+
+def patched_from(
+    model: LiteLlama, tokenizer: Tokenizer, text: Explained, question: str, form: Form | None = None
+) -> Iterator[dict[str, Any]]:
+    """The same of each head alone saying what it says of another question with as many tokens. Raises `Problem`."""
+    reading = text.reading
+    try:
+        answer = reading.text_of(reading.answer).strip()
+        other = read_chat(model, tokenizer, [Message("user", question)], answer=answer, form=form)
+    except ValueError as error:
+        raise Problem("problem.does_not_fit", limit=model.config.max_position_embeddings) from error
+    if other.answer_start != reading.answer_start:
+        raise Problem("problem.other_length", first=reading.answer_start, other=other.answer_start)
+    aligned = replace(other, ids=other.ids[: other.answer_start] + reading.ids[reading.answer_start :])
+    yield from _followed(iter_patch_each(model, reading, _answer(reading), aligned.ids), text.stop)
+
+
+def few_that_suffice(
+    model: LiteLlama, tokenizer: Tokenizer, text: Explained, form: Form | None = None
+) -> Iterator[dict[str, Any]]:
+    """The heads that are switched off so far while the answer, its end included, stays; a few times a second."""
+    text.stop.clear()
+    told, off = 0.0, -1
+    ended = _with_its_end(model, tokenizer, text.reading, form)
+    for state in search_smallest_set(model, ended, _answer(ended)):
+        news: dict[str, Any] = {"off": (~state.left).nonzero().tolist(), "tried": state.tried, "to_try": state.to_try}
+        if text.stop.is_set():
+            yield {"state": "stopped"} | news
+            return
+        if len(news["off"]) != off or time.monotonic() - told >= SECONDS_BETWEEN_UPDATES:
+            told, off = time.monotonic(), len(news["off"])
+            yield {"state": "running"} | news
+    yield {"state": "done"} | news
+
+
+@torch.inference_mode()
+def _with_its_end(model: LiteLlama, tokenizer: Tokenizer, reading: Reading, form: Form | None) -> Reading:
+    """The reading and the stop token that comes next, if one does: an answer that goes on is another answer."""
+    logits = model(torch.tensor([reading.ids], device=model.device), last_only=True).logits[0, -1]
+    likeliest = int(logits[: model.config.sampled_vocab_size].argmax())
+    ends = likeliest in stop_ids(model, tokenizer, form)
+    return replace(reading, ids=(*reading.ids, likeliest)) if ends else reading
+
+
+def _followed(work: Work, stop: threading.Event) -> Iterator[dict[str, Any]]:
+    stop.clear()
+    told = 0.0
+    for news in work:
+        if stop.is_set():
+            yield {"state": "stopped"}
+            return
+        if isinstance(news, HeadEffects):
+            yield {"state": "done"} | _effects_json(news)
+        elif time.monotonic() - told >= SECONDS_BETWEEN_UPDATES:
+            told = time.monotonic()
+            yield progress_json(news)
+
+
+def _answer(reading: Reading) -> Target:
+    return Target(reading.answer_start, len(reading.ids))
+
+
+def _effects_json(found: HeadEffects) -> dict[str, Any]:
+    return {"score": round(found.score, 4), "effects": [[round(e, 4) for e in row] for row in found.effects.tolist()]}
+
+
+def _read_heads(chosen: object, config: ModelConfig) -> list[tuple[int, int]]:
+    if not isinstance(chosen, list) or len(chosen) > config.num_hidden_layers * config.num_attention_heads:
+        raise Problem("problem.request")
+    heads = []
+    for pair in chosen:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(type(number) is int for number in pair)):
+            raise Problem("problem.request")
+        layer, head = pair
+        if not (0 <= layer < config.num_hidden_layers and 0 <= head < config.num_attention_heads):
+            raise Problem("problem.request")
+        heads.append((layer, head))
+    return heads

@@ -1,0 +1,31 @@
+"""What the Layers tab shows: the model's guess after each layer, for each token of its answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litellama.explain.lens import logit_lens
+from litellama.explain.tokenized_run import Reading
+from litellama.model import LiteLlama
+from litellama.tokenizer import Tokenizer
+
+GUESSES = 5
+
+
+def lens_json(model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> dict[str, Any]:
+    """Row 0 is the embedding, row l what stands after layer l; each cell its likeliest tokens as (text, probability).
+
+    `settled` says for each column from which row on the likeliest token is the one that was chosen in the end.
+    """
+    table = logit_lens(model, reading.ids, [place - 1 for place in reading.answer], top=GUESSES)
+    rows = [
+        [
+            [[tokenizer.token_text(id), round(p, 4)] for id, p in zip(ids, ps, strict=True)]
+            for ids, ps in zip(row_ids, row_ps, strict=True)
+        ]
+        for row_ids, row_ps in zip(table.ids.tolist(), table.probabilities.tolist(), strict=True)
+    ]
+    return {
+        "answer": [reading.tokens[place] for place in reading.answer], "goes_on": reading.goes_on, "rows": rows,
+        "settled": table.settled.tolist(),
+    }  # fmt: skip

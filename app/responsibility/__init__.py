@@ -1,0 +1,1 @@
+"""The Responsibility tab: paired prompts and calibration."""

@@ -1,0 +1,1 @@
+"""The web application: the page, its routes, and what is let in."""

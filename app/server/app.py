@@ -1,0 +1,156 @@
+"""The web application: Gradio mounted in our own FastAPI app, with every door shut that no tab needs."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse
+
+from app.classroom.classroom import MOST_PUPILS, Classroom
+from app.classroom.gate import ROUTES, Gate, member_of
+from app.common.assets import favicon, manifest, view_file, words_script
+from app.compare.service import every_fact
+from app.models.downloads import Downloads
+from app.server.file_routes import MODEL_UPLOAD, UPLOADS, add_downloads, add_trainings, add_transfers
+from app.server.gradio_compat import KnownPages, guarded
+from app.server.request_filter import Doors
+from app.session import MOST_CONVERSATIONS, Session
+from app.train.service import Trainings
+from app.train.upload_store import Shelf
+from litellama.checkpoint import checkpoints_folder
+
+log = logging.getLogger("litellama.app")
+
+
+async def _not_understood(request: Request, error: Exception) -> PlainTextResponse:
+    # Of what kind it is and no more, since an error may quote what somebody typed.
+    log.warning("a request to %r was not understood: %s", request.url.path, type(error).__name__)
+    return PlainTextResponse("The server does not understand this request.", 400)
+
+
+# How Gradio is run: each line bounds or shuts what it would leave unbounded or open.
+QUEUE: dict[str, Any] = {
+    "api_open": False,  # events come from the page's own stream, not from an API of their own
+    "default_concurrency_limit": 40,  # replies at once, which one engine makes together; Gradio's own default is one
+}
+MOUNTED: dict[str, Any] = {
+    "server_name": "127.0.0.1",  # what it takes itself for; the socket and `request_filter` decide who may reach it
+    "allowed_paths": [],  # no file of the machine is served
+    "max_file_size": "1mb",  # of uploads, whose route `request_filter` shuts besides
+    "show_error": False,  # what went wrong is told by `app.common.errors`, without a traceback
+    "ssr_mode": False,  # no Node server beside this one
+    "mcp_server": False,  # no tools for other programs
+    "enable_monitoring": False,  # no page that shows who called what
+    "run_history": False,  # nothing typed is kept to be shown again
+    "pwa": False,  # its manifest would name its own files
+    "footer_links": [],  # no links to elsewhere
+}
+APIS_SHUT: dict[str, Any] = {"openapi_url": None, "docs_url": None, "redoc_url": None}  # no description of routes
+
+# What forged requests make Gradio raise, such as a function number there is none of: the caller's fault, not a 500.
+MISTAKES = dict.fromkeys((KeyError, IndexError, TypeError, ValueError, RecursionError), _not_understood)
+MOST_WAITING_REQUESTS = 64  # of all pages of one person
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def create_app(
+    session: Session,
+    models_folder: Path | None = None,
+    *,
+    downloads: bool = False,
+    uploads: bool = True,
+    room: Classroom | None = None,
+    hosts: Sequence[str] = LOOPBACK,
+    secure: bool = False,
+    identity: str | None = None,
+) -> FastAPI:
+    """Everything a browser can reach, around one session. Models that are opened, trained or saved lie in
+    `models_folder`. With `downloads` a page may have models fetched, and without a class, files of this machine added;
+    with `uploads` files come from pages. Who serves it closes `state.trainings` and `state.downloads` at the end.
+
+    Asked at /lab.json it gives its `identity`, by which `app.launch.single_instance` knows it.
+
+    With a `room` a class uses it: a password is asked for, nothing is trained, and of uploads only models are taken,
+    from the teacher. `hosts` are the names it may be called by; with `secure` only encrypted connections keep the
+    class's cookie.
+    """
+    with _quick_import():
+        import gradio as gr
+
+    # Around each call Gradio loads matplotlib, in case the call draws with it: 0.7 s before the first answer of all,
+    # for nothing, since no tab does.
+    gr.utils.MatplotlibBackendMananger = nullcontext  # type: ignore[misc, assignment]
+
+    from app.server.page import build_page, head, theme
+
+    session.room = room
+    page = build_page(session, downloads, room is not None)
+    page.queue(max_size=MOST_WAITING_REQUESTS if room is None else 2 * MOST_PUPILS, **QUEUE)
+    page.state_session_capacity = MOST_CONVERSATIONS  # pages whose state is kept; Gradio's own bound is 10,000
+    page._queue.push = guarded(page._queue.push)  # type: ignore[assignment, method-assign]
+
+    app = FastAPI(**APIS_SHUT)
+    app.get("/words.js")(words_script)
+    app.get("/facts.json")(every_fact)
+    app.get("/models.json")(session.models.offered)
+    app.get("/engines.json")(session.models.problems)
+    app.post("/model.json")(session.models.describe)  # not to be had by a mere link: it opens the model
+    app.get("/lab.json")(lambda: {"lab": identity})
+    app.get("/views/{name}")(view_file)
+    app.get("/manifest.json")(manifest)
+    app.get("/favicon.ico")(favicon)
+    kept = models_folder or session.models.folder or checkpoints_folder()
+    app.state.trainings = app.state.downloads = None
+    shelf = Shelf()
+    if uploads:
+        add_transfers(app, kept, shelf)
+    if downloads:
+        app.state.downloads = add_downloads(app, Downloads(kept, local=room is None))
+    if room is None:
+        app.state.trainings = add_trainings(app, Trainings(kept, shelf, str(session.models.device)))
+    gr.mount_gradio_app(
+        app, page, path="/", theme=theme(), head=head(), **MOUNTED,
+        app_kwargs={**APIS_SHUT, "exception_handlers": MISTAKES},
+    )  # fmt: skip
+    app.add_middleware(KnownPages, pages=page._queue.pending_messages_per_session)
+    if room is None:
+        app.add_middleware(Doors, hosts=hosts, uploads=UPLOADS)
+        return app
+    app.add_middleware(
+        Gate, room=room, secure=secure, line=partial(_line, page), end=session.forget_all,
+        models=lambda: [one.name for one in session.models.listed()],
+        teachers_only=(MODEL_UPLOAD, "/download.json") if uploads or downloads else (),
+    )  # fmt: skip
+    taken = {MODEL_UPLOAD: UPLOADS[MODEL_UPLOAD]} if uploads else {}
+    app.add_middleware(Doors, hosts=hosts, uploads=taken, more=ROUTES)  # the last one added is the outermost
+    return app
+
+
+def _line(page: Any) -> dict[str, list[int]]:
+    """For each member of a class who waits, by cookie: where each of their requests stands in Gradio's queues."""
+    found: dict[str, list[int]] = {}
+    for queue in list(page._queue.event_queue_per_concurrency_id.values()):
+        for place, event in enumerate(list(queue.queue), 1):
+            if event.request is not None:
+                found.setdefault(member_of(event.request.headers), []).append(place)
+    return found
+
+
+@contextmanager
+def _quick_import() -> Iterator[None]:
+    """Spare a second of start-up: while it is imported, Gradio parses the source of each of its components to rewrite
+    its type stubs. It leaves out classes whose file it cannot find, so for the moment it finds none."""
+
+    def find_none(thing: object) -> str:
+        raise OSError("not looked for while Gradio is being imported")
+
+    with mock.patch.object(inspect, "getfile", find_none):
+        yield

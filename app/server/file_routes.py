@@ -1,0 +1,219 @@
+"""Files to and from the page: a document to be read, a model to be opened, a kept model to be saved elsewhere.
+
+A file is the raw body of a request; `request_filter` has seen to it that the request is the page's own and not too
+large.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+from urllib.parse import unquote
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from app.common.strings import Problem
+from app.models.downloads import Downloads
+from app.train.service import Trainings
+from app.train.upload_store import Shelf
+from app.train.uploads import LARGEST_FILE, read_upload
+from litellama.checkpoint import CONFIG, GGUF, CheckpointError
+from litellama.checkpoint.archive import ArchiveError, pack, safe_name, unpack
+from litellama.checkpoint.gguf.header import MAGIC
+from litellama.checkpoint.load import check_gguf
+
+LARGEST_MODEL = 200 * 10**6  # bytes, packed and unpacked
+MODEL_UPLOAD = "/open-model"
+UPLOADS = {"/upload-text": LARGEST_FILE, MODEL_UPLOAD: LARGEST_MODEL}
+MOST_AT_ONCE = {"/upload-text": 4, "/open-model": 2, "/models": 2}
+BLOCK = 256 * 1024
+SHOWN = 2000  # characters of a text that was read
+
+PROBLEMS = {  # by the kind of an `ArchiveError`
+    "format": "problem.model_format", "content": "problem.model_content", "size": "problem.model_size",
+    "damaged": "problem.model_damaged", "checkpoint": "problem.model_checkpoint",
+}  # fmt: skip
+
+STATUS = {"problem.upload_busy": 429, "problem.model_gone": 404}
+
+log = logging.getLogger("litellama.app")
+
+
+class Turns:
+    """Who is being served: `most` at once, and one of each page."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._served: set[object] = set()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def taken_by(self, page: object) -> Iterator[None]:
+        """Raises `Problem`, at once, when it is not `page`'s turn."""
+        with self._lock:
+            if page in self._served or len(self._served) >= self.most:
+                raise Problem("problem.upload_busy")
+            self._served.add(page)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._served.discard(page)
+
+
+def add_transfers(app: FastAPI, models_folder: Path, shelf: Shelf) -> None:
+    """Give `app` its three routes for files; what cannot be done is answered with {"problem": ...}.
+
+    A text goes to the `shelf`, since it may be long; the page is told its name there and how it begins.
+
+    A request names the page it comes from in `x-page`, and a document's name, percent-encoded, in `x-file-name`.
+    """
+    turns = {path: Turns(most) for path, most in MOST_AT_ONCE.items()}
+    app.add_exception_handler(Problem, _told)
+    app.add_exception_handler(ClientDisconnect, _hung_up)
+
+    @app.post("/upload-text")
+    async def upload_text(request: Request) -> dict[str, Any]:
+        with turns["/upload-text"].taken_by(_page(request)):
+            data = b"".join([block async for block in request.stream()])
+            upload = await run_in_threadpool(read_upload, unquote(request.headers.get("x-file-name", "")), data)
+        told = {"kind": upload.kind, "encoding": upload.encoding, "characters": len(upload.text)}
+        return told | {"text": upload.text[:SHOWN], "id": shelf.put(upload)}
+
+    @app.post("/open-model")
+    async def open_model(request: Request) -> dict[str, str]:
+        named = unquote(request.headers.get("x-file-name", ""))
+        with turns["/open-model"].taken_by(_page(request)), _model_problems(), tempfile.TemporaryFile() as file:
+            async for block in request.stream():
+                await run_in_threadpool(file.write, block)
+            path = await run_in_threadpool(_take_in, file, named, models_folder)
+        return {"name": path.name}
+
+    @app.get("/models/{name}.zip")
+    def save_model(name: str) -> Response:
+        kept = {path.parent.name: path.parent for path in models_folder.glob("*/" + CONFIG)}
+        if name not in kept or name.startswith("."):  # one begun and not finished
+            raise Problem("problem.model_gone")
+        with turns["/models"].taken_by(object()), _model_problems():
+            file = _packed(kept[name])
+        headers = {
+            "content-length": str(file.seek(0, os.SEEK_END)),
+            "content-disposition": f'attachment; filename="{safe_name(name)}.zip"',
+            "cache-control": "no-store",
+        }
+        return StreamingResponse(_blocks(file), media_type="application/zip", headers=headers)
+
+
+def add_trainings(app: FastAPI, trainings: Trainings) -> Trainings:
+    """Give `app` the route by which pages see and change the training under way."""
+
+    @app.post("/training.json")
+    async def training(request: Request) -> dict[str, Any]:
+        return await run_in_threadpool(trainings.act, await _wish(request))
+
+    return trainings
+
+
+def add_downloads(app: FastAPI, downloads: Downloads) -> Downloads:
+    """Give `app` the route by which pages see and change the download under way."""
+
+    @app.post("/download.json")
+    async def download(request: Request) -> dict[str, Any]:
+        return await run_in_threadpool(downloads.act, await _wish(request))
+
+    return downloads
+
+
+async def _wish(request: Request) -> object:
+    """What a page asks, as JSON. Raises `Problem` for what a form of another site could have sent as well."""
+    if request.headers.get("content-type") != "application/json":
+        raise Problem("problem.request")
+    try:
+        return json.loads(await request.body())
+    except (ValueError, RecursionError):
+        raise Problem("problem.request") from None
+
+
+def _packed(folder: Path) -> BinaryIO:
+    """A checkpoint's archive in a nameless file, which vanishes when it is closed."""
+    file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 (`_blocks` closes it)
+    try:
+        pack(folder, file)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        file.seek(0)
+        while block := file.read(BLOCK):
+            yield block
+
+
+def _page(request: Request) -> str:
+    return request.headers.get("x-page", "")
+
+
+def _take_in(file: BinaryIO, named: str, models_folder: Path) -> Path:
+    """Where an uploaded model was put: a checkpoint packed by the lab, or a GGUF file, told by how it begins."""
+    file.seek(0)
+    begins = file.read(len(MAGIC))
+    file.seek(0)
+    if begins != MAGIC:
+        return unpack(file, models_folder, largest=LARGEST_MODEL)
+    models_folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".uploading-", dir=models_folder) as work:
+        new = Path(work) / f"{safe_name(Path(named).stem)}{GGUF}"
+        with open(new, "wb") as copy:
+            shutil.copyfileobj(file, copy, BLOCK)
+        try:
+            check_gguf(new)
+        except CheckpointError as wrong:
+            log.warning("a model was not accepted: %s", wrong)
+            raise Problem("problem.model_gguf", why=str(wrong)) from None
+        target = next(path for path in _free_names(models_folder / new.name) if not path.exists())
+        new.rename(target)
+    return target
+
+
+def _free_names(path: Path) -> Iterator[Path]:
+    """mine.gguf, mine-2.gguf, mine-3.gguf, ..."""
+    yield path
+    yield from (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+
+
+@contextmanager
+def _model_problems() -> Iterator[None]:
+    """Say in the page's words what the archive's errors say in English alone; the details are for the log."""
+    try:
+        yield
+    except (ArchiveError, CheckpointError) as error:
+        log.warning("a model was not accepted: %s", error)
+        kind = error.kind if isinstance(error, ArchiveError) else "checkpoint"
+        raise Problem(PROBLEMS[kind], limit=LARGEST_MODEL // 10**6) from None
+    except OSError as error:
+        log.warning("a model could not be written: %s", error)
+        raise Problem("problem.model_disk") from None
+
+
+async def _told(request: Request, problem: Exception) -> JSONResponse:
+    assert isinstance(problem, Problem)
+    return JSONResponse({"problem": problem.to_json()}, STATUS.get(problem.key, 422))
+
+
+async def _hung_up(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # nobody is there to read it

@@ -1,0 +1,86 @@
+"""What the "Inside one step" tab shows: the numbers between one token and the guess of the next, with the code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from app.common.strings import Problem
+from litellama.explain.tokenized_run import Reading
+from litellama.explain.trace import STATIONS, Walk, vectors, walk_through
+from litellama.model import LiteLlama
+from litellama.sampling import Sampling
+from litellama.tokenizer import Tokenizer
+
+GUESSES = 10
+MOST_VALUES = 8  # tokens whose value vectors are drawn
+TEMPERATURES = (0.3, 0.7, 1.0, 1.5)
+DIGITS = 4
+
+
+def walk_json(
+    model: LiteLlama, tokenizer: Tokenizer, reading: Reading, place: object, layer: object, head: object
+) -> dict[str, Any]:
+    """One step of the reading, by default the answer's least sure one. Raises `Problem`."""
+    config = model.config
+    chosen = _least_sure(model, reading) if place is None else place
+    if type(chosen) is not int or type(layer) is not int or type(head) is not int:
+        raise Problem("problem.request")
+    if not (0 <= chosen < len(reading.ids) and 0 <= layer < config.num_hidden_layers):
+        raise Problem("problem.request")
+    if not 0 <= head < config.num_attention_heads:
+        raise Problem("problem.request")
+    walk = walk_through(model, reading.ids, place=chosen, layer=layer, head=head)
+    numbers = {name: _rounded(tensor) for name, tensor in vectors(walk).items() if name not in _LARGE}
+    return {
+        "tokens": list(reading.tokens), "special": sorted(reading.special), "answer_start": reading.answer_start,
+        "goes_on": reading.goes_on, "place": chosen, "id": reading.ids[chosen],
+        "layer": layer, "head": head, "group": walk.group,
+        "layers": config.num_hidden_layers, "heads": config.num_attention_heads,
+        "groups": config.num_key_value_heads, "vocabulary": config.vocab_size,
+        "epsilon": config.rms_norm_eps, "theta": config.rope_theta,
+        "stations": [_station(*station.line(), station.name, station.formula) for station in STATIONS],
+        "numbers": numbers | {"keys": _rounded(walk.keys)},
+        "values": [
+            {"place": at, "values": _rounded(walk.values[at])}
+            for at in walk.weights.topk(min(MOST_VALUES, len(walk.weights))).indices.tolist()
+        ],
+        "own_value": _rounded(walk.values[-1]),
+        "guesses": _guesses(walk, tokenizer, reading), "temperatures": list(TEMPERATURES),
+    }  # fmt: skip
+
+
+@torch.inference_mode()
+def _least_sure(model: LiteLlama, reading: Reading) -> int:
+    """The place from which the answer's least likely token was chosen: the step most worth a look."""
+    ids = torch.tensor([reading.ids], device=model.device)
+    logs = model(ids).logits[0, reading.answer_start - 1 : -1].float().log_softmax(-1)
+    return reading.answer_start - 1 + int(logs.gather(-1, ids[0, reading.answer_start :, None]).argmin())
+
+
+_LARGE = {"logits", "keys", "keys_turned", "values"}  # the page turns the keys itself
+
+
+def _station(file: str, line: int, code: str, name: str, formula: str) -> dict[str, Any]:
+    return {"name": name, "formula": formula, "file": file, "line": line, "code": code}
+
+
+def _guesses(walk: Walk, tokenizer: Tokenizer, reading: Reading) -> list[dict[str, Any]]:
+    """The likeliest next tokens: logit, probability at each of `TEMPERATURES`, and whether it is what came next."""
+    logits, ids = walk.logits.topk(min(GUESSES, len(walk.logits)))
+    shares = [Sampling(temperature=t, top_p=1).probabilities(walk.logits)[ids].tolist() for t in TEMPERATURES]
+    came = reading.ids[walk.place + 1] if walk.place + 1 < len(reading.ids) else None
+    return [
+        {"text": tokenizer.token_text(id), "id": id, "logit": round(logit, DIGITS), "came": id == came,
+         "shares": [round(row[number], 4) for row in shares]}
+        for number, (id, logit) in enumerate(zip(ids.tolist(), logits.tolist(), strict=True))
+    ]  # fmt: skip
+
+
+def _rounded(numbers: Tensor) -> Any:
+    """As (nested) lists, to four digits: what a person reads, and a quarter of the bytes."""
+    if numbers.dim() > 1:
+        return [_rounded(row) for row in numbers]
+    return [float(f"{number:.{DIGITS}g}") for number in numbers.tolist()]

@@ -1,1 +1,0 @@
-"""Every visible word, one file per language; `app/words.py` reads them."""

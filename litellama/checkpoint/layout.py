@@ -1,0 +1,234 @@
+"""A checkpoint's folder: the names of its files, JSON read with care, the manifest, and a folder replaced as a whole.
+
+config.json        the shape, as Hugging Face writes it       tokenizer.json   the vocabulary
+model.safetensors  the weights, under Hugging Face's names    card.json        what made this model, for people
+manifest.json      size and SHA-256 of each of these files: one flipped bit is noticed
+
+A GGUF file (`checkpoint.gguf`) is a checkpoint too: shape, tokenizer and weights in one file, no manifest and card.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+CARD, MANIFEST, SHARD_INDEX = "card.json", "manifest.json", "model.safetensors.index.json"
+GGUF = ".gguf"
+GENERATION, VOCAB, MERGES = "generation_config.json", "vocab.json", "merges.txt"
+TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP, ADDED_TOKENS = (
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+)  # fmt: skip
+SENTENCEPIECE = "tokenizer.model"
+TEMPLATE, TEMPLATE_JSON = "chat_template.jinja", "chat_template.json"
+
+READ = (
+    CONFIG, TOKENIZER, CARD, SHARD_INDEX, GENERATION, VOCAB, MERGES, TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP, ADDED_TOKENS,
+    TEMPLATE, TEMPLATE_JSON,
+)  # fmt: skip
+"""Files that opening reads beside the weights; a manifest must know those there are."""
+
+LARGEST_JSON = 100 * 2**20  # bytes; real ones are far smaller, and a forged one should not fill the memory
+
+
+class CheckpointError(ValueError):
+    """A checkpoint folder that cannot be trusted or understood, in one sentence."""
+
+
+# --- Files -----------------------------------------------------------------------------------------------------------
+
+
+def checkpoints_folder() -> Path:
+    """`checkpoints/` in the current folder, or else beside the package in the lab's repository."""
+    here = Path("checkpoints")
+    return here if here.is_dir() else Path(__file__).resolve().parents[2] / "checkpoints"
+
+
+def existing_folder(folder: Path) -> Path:
+    """`folder`, or where it stands if a save was killed. Raises `CheckpointError` if there is neither."""
+    if folder.is_dir():
+        return folder
+    previous = previous_folder(folder.absolute())
+    if previous.is_dir():  # a save was killed between its two renames
+        return previous
+    raise CheckpointError(f"there is no checkpoint folder {folder}; `python -m litellama list` shows those there are")
+
+
+def checkpoint_path(path: Path) -> Path:
+    """What to open for `path`: a checkpoint's folder, or a GGUF file, also the only one in a folder without a config.
+
+    Raises `CheckpointError` if there is neither, or a folder holds several such files.
+    """
+    if path.suffix.lower() == GGUF and path.is_file():
+        return path
+    folder = existing_folder(path)
+    files = [] if (folder / CONFIG).exists() else sorted(folder.glob(f"*{GGUF}"))
+    if len(files) > 1:
+        raise CheckpointError(f"{folder.name} holds {len(files)} GGUF files; name one of them, such as {files[0]}")
+    return files[0] if files else folder
+
+
+def previous_folder(folder: Path) -> Path:
+    """Where a checkpoint stands for the moment in which a new one takes its name."""
+    return folder.parent / f".{folder.name}.previous"
+
+
+def required(path: Path) -> Path:
+    """`path`, if there is such a file. Raises `CheckpointError`."""
+    if not path.is_file():
+        raise CheckpointError(f"{path.parent.name} has no file {path.name}; a checkpoint cannot be opened without it")
+    return path
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of this folder. Raises `CheckpointError` for a huge file and for anything else."""
+    size = required(path).stat().st_size
+    if size > LARGEST_JSON:
+        raise CheckpointError(f"{path.name} is {size:,} bytes long; at most {LARGEST_JSON:,} can be right")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as wrong:
+        raise CheckpointError(f"{path.name} in {path.parent.name} is not readable JSON ({wrong})") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path.name} in {path.parent.name} holds a {type(value).__name__}, not an object")
+    return value
+
+
+def read_json_if_there(path: Path) -> dict[str, Any]:
+    """The same, and {} where there is no such file."""
+    return read_json(path) if path.is_file() else {}
+
+
+def shard_names(index: Path) -> list[str]:
+    """The files that an index of shards names. Raises `CheckpointError` for an index that leads elsewhere."""
+    parts = read_json(index).get("weight_map")
+    names = list(parts.values()) if isinstance(parts, dict) else []
+    if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
+        raise CheckpointError(f"{index.name} in {index.parent.name} does not say which file holds which weight")
+    return sorted(set(names))
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write `value` as indented JSON. Raises `ValueError` for a number that is not finite, which JSON cannot hold."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def write_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Have `write` write a file, and wait until the disk has it."""
+    write(path)
+    path.chmod(0o644)
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk knows the names in `folder`."""
+    if os.name == "nt":  # Windows keeps no such handle, and flushes names itself
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """A new folder to be filled: it takes `folder`'s place if the block ends well, and is removed if it does not."""
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.new-", dir=folder.parent))
+    try:
+        new.chmod(0o755)  # mkdtemp shuts others out
+        yield new
+        sync_folder(new)
+        put_in_place(new, folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def put_in_place(new: Path, folder: Path) -> None:
+    """Give a finished folder the name of another that lies beside it, if there is one, and remove that."""
+    previous = previous_folder(folder)
+    if folder.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        folder.rename(previous)
+    new.rename(folder)
+    sync_folder(folder.parent)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+# --- Manifest --------------------------------------------------------------------------------------------------------
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """A file's size in bytes and its SHA-256, as a manifest lists them."""
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def write_manifest(folder: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Write the manifest of these files of `folder`, which is returned: name -> fingerprint."""
+    files = {name: fingerprint(folder / name) for name in names}
+    write_file(folder / MANIFEST, lambda path: write_json(path, {"version": 1, "files": files}))
+    return files
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Each file's name -> its {"bytes", "sha256"} when it was saved; None if the folder has no manifest."""
+    if not (folder / MANIFEST).exists():
+        return None
+    files = read_json(folder / MANIFEST).get("files")
+    if not isinstance(files, dict):
+        raise CheckpointError(f"{MANIFEST} in {folder.name} lists no files; the download or the save was cut short")
+    return files
+
+
+def files_read(folder: Path) -> set[str]:
+    """Names of the files in `folder` that opening it may read."""
+    names = {name for name in READ if (folder / name).exists()} | {path.name for path in folder.glob("*.safetensors")}
+    if TOKENIZER not in names and not {VOCAB, MERGES} <= names and (folder / SENTENCEPIECE).exists():
+        names.add(SENTENCEPIECE)  # it is only read where there is no other
+    return names
+
+
+def verify_manifest(folder: Path) -> bool:
+    """True if all files match the manifest, False if there is none; raises `CheckpointError` if one does not match."""
+    with verifying(folder) as listed:
+        return listed
+
+
+@contextmanager
+def verifying(folder: Path) -> Iterator[bool]:
+    """The same while the block goes on, which may read the files but not yet trust them: it is given whether there is a
+    manifest, and a file that doesn't match is told of at its end, before whatever the block found wrong."""
+    files = read_manifest(folder)
+    if files is None:
+        yield False
+        return
+    if unlisted := sorted(files_read(folder) - files.keys()):
+        raise CheckpointError(f"{folder.name} holds {', '.join(unlisted)}, of which its manifest knows nothing")
+    if outside := [name for name in files if Path(name).name != name]:
+        raise CheckpointError(f"the manifest in {folder.name} names {outside[0]!r}, which lies outside the folder")
+    paths = [required(folder / name) for name in files]
+    with ThreadPoolExecutor() as pool:  # hashing a file lets other threads work meanwhile
+        prints = [pool.submit(fingerprint, path) for path in paths]
+        try:
+            yield True
+        finally:
+            for path, found in zip(paths, prints, strict=True):
+                if found.result() != files[path.name]:
+                    raise CheckpointError(
+                        f"{path.name} in {folder.name} is not the file that was saved: its size or SHA-256 differs "
+                        "from the manifest's; fetch or train the model again"
+                    ) from None

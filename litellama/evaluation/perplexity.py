@@ -1,0 +1,66 @@
+"""How well a model predicts text that its training never saw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from litellama.data.batches import Batch
+from litellama.model import LiteLlama
+from litellama.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """`loss` in nats per wanted token, of which there are `tokens`; `perplexity` is exp(loss).
+
+    `bits_per_byte` is the loss in bits over the bytes of the text that these tokens spell. Unlike the others it can be
+    compared between vocabularies: a large one has fewer tokens to guess, each of them harder.
+    """
+
+    loss: float
+    perplexity: float
+    tokens: int
+    bits_per_byte: float | None
+
+
+@torch.no_grad()
+def held_out_loss(
+    model: LiteLlama,
+    batches: Sequence[Batch],
+    device: torch.device | str | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> HeldOut:
+    """Judge `model`, which lies on `device` (None: ask it), by what `Shards.held_out` gives; bits per byte take the
+    `tokenizer`.
+
+    Raises `ValueError` if nothing is held out.
+    """
+    loss, tokens, text_bytes = 0.0, 0, 0
+    was_training = model.training
+    model.eval()
+    for batch in batches:
+        loss += _summed_loss(model, batch.to(model.device if device is None else device))
+        tokens += int((batch.weights > 0).sum())
+        text_bytes += 0 if tokenizer is None else _bytes(batch, tokenizer)
+    model.train(was_training)
+    if not tokens:
+        raise ValueError("nothing is held out, since the corpus is too small; there is nothing to judge the model by")
+    mean = loss / tokens
+    return HeldOut(mean, math.exp(mean), tokens, loss / math.log(2) / text_bytes if text_bytes else None)
+
+
+def _summed_loss(model: LiteLlama, batch: Batch) -> float:
+    wanted = batch.weights > 0
+    logits = model(batch.input_ids, attention_mask=batch.documents).logits[wanted].float()  # (N, V)
+    return F.cross_entropy(logits, batch.targets[wanted], reduction="sum").item()
+
+
+def _bytes(batch: Batch, tokenizer: Tokenizer) -> int:
+    """Bytes of the text that the wanted tokens spell."""
+    rows = zip(batch.targets, batch.weights, strict=True)
+    return sum(len(tokenizer.decode(targets[weights > 0].tolist()).encode("utf-8")) for targets, weights in rows)

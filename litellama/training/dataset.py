@@ -1,0 +1,140 @@
+"""What a model is trained on, in one shape for the loop: batches to read, an examination, a prompt to be seen by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from litellama.chat import Message, prompt_ids
+from litellama.data.batches import Batch, Batches, TinyTownBatches
+from litellama.data.corpora import Corpus, read_corpus
+from litellama.data.documents import texts
+from litellama.data.encoding import frame
+from litellama.data.hub_corpora import HUB, hub_corpus
+from litellama.data.lookup_drills import DrillBatches
+from litellama.data.shards import Shards
+from litellama.evaluation.exact_match import Score, evaluate
+from litellama.evaluation.perplexity import HeldOut, held_out_loss
+from litellama.model import LiteLlama
+from litellama.tinytown.corpus import DATA_VERSION, make_document
+from litellama.tokenizer import CHAT_TOKENS, SPECIAL_TOKENS, Tokenizer
+
+TINYTOWN = "tinytown"
+TOKENIZER_DOCUMENTS = 30_000
+QUICK_DOCUMENTS = 90
+OPENING = "Tell me a story."
+HELD_OUT_ROWS, HELD_OUT_LOGITS = 16, 2**26  # at once, at most
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What an examination found: `figures` by name, the one to watch first, and all of it for the card."""
+
+    figures: dict[str, float]
+    card: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Material:
+    """A corpus, ready to be read by one model. `batches(seed, rows, length)`; `examine(model, questions)` yields how
+    far it is and at last what it found, by so many of TinyTown's documents (None for a few); `opening` is what the
+    model is asked to go on from while it learns; `epoch_tokens` is None for a corpus without end."""
+
+    corpus: str
+    kind: Literal["tinytown", "chat", "text"]
+    tokenizer: Tokenizer
+    batches: Callable[[int, int, int], Batches]
+    examine: Callable[[LiteLlama, int | None], Iterator[int | Examined]]
+    opening: str
+    epoch_tokens: int | None
+
+    def opening_ids(self, prompt: str, context_length: int) -> list[int]:
+        """The prompt as this model reads it: a message to a chat model, the beginning of a text to any other."""
+        if self.kind == "text":
+            opening, _ = frame(self.tokenizer)
+            return [*opening, *self.tokenizer.encode(" " + prompt)]
+        return prompt_ids([Message("user", prompt)], self.tokenizer, context_length, reserve=1).ids
+
+
+# --- TinyTown --------------------------------------------------------------------------------------------------------
+
+
+class Course:
+    """First drills, then stories and talk, the earliest of them exercises: the batches of TinyTown by step."""
+
+    def __init__(self, tokenizer: Tokenizer, seed: int, rows: int, length: int, drills: int, exercises: int) -> None:
+        self.drills = drills
+        self._drills = DrillBatches(tokenizer, seed, drills)
+        self._stories = TinyTownBatches(tokenizer, seed, rows, length, exercises)
+
+    def __getitem__(self, step: int) -> Batch:
+        return self._drills[step] if step < self.drills else self._stories[step - self.drills]
+
+
+def tinytown_tokenizer(vocab_size: int) -> Tokenizer:
+    """Merges learned from TinyTown's own texts."""
+    made = (make_document(f"tokenizer/{number}") for number in range(TOKENIZER_DOCUMENTS))
+    return Tokenizer.train((" " + message.content for document in made for message in document.messages), vocab_size)
+
+
+def tinytown(tokenizer: Tokenizer, drills: int = 0, exercises: int = 0) -> Material:
+    """The lab's own world. Raises `ValueError` for a negative number of steps of either practice."""
+    for name, steps in (("drills", drills), ("exercises", exercises)):
+        if steps < 0:
+            raise ValueError(f"{name} is {steps}; a number of steps was expected, 0 for none")
+
+    def batches(seed: int, rows: int, length: int) -> Batches:
+        return Course(tokenizer, seed, rows, length, drills, exercises)
+
+    def examine(model: LiteLlama, questions: int | None) -> Iterator[int | Examined]:
+        for news in evaluate(model, tokenizer, questions or QUICK_DOCUMENTS):
+            yield Examined(_shares(news), {"evaluation": asdict(news)}) if isinstance(news, Score) else news
+
+    return Material(DATA_VERSION, "tinytown", tokenizer, batches, examine, OPENING, None)
+
+
+def _shares(score: Score) -> dict[str, float]:
+    return {name: getattr(score, name) for name in ("answerable", "unanswerable", "outside", "loss")}
+
+
+# --- Any text or chat ------------------------------------------------------------------------------------------------
+
+
+def find_corpus(corpus: str, *, skip_bad: bool, limit: int | None, on_bad: Callable[[str], None]) -> Corpus:
+    """A file, a folder, or one of the hub's corpora by name, which alone is asked of another machine."""
+    if corpus in HUB:
+        return hub_corpus(corpus, limit)
+    if not Path(corpus).exists():
+        names = ", ".join((TINYTOWN, *HUB))
+        raise ValueError(f"there is no corpus {corpus!r}: neither a file or folder nor one of {names}")
+    return read_corpus(corpus, skip_bad=skip_bad, on_bad=on_bad)
+
+
+def corpus_tokenizer(corpus: Corpus, vocab_size: int) -> Tokenizer:
+    """Merges learned from the corpus itself; only conversations get the tokens that frame them."""
+    special = [name for name in SPECIAL_TOKENS if corpus.kind == "chat" or name not in CHAT_TOKENS]
+    return Tokenizer.train(texts(corpus), vocab_size, special)
+
+
+def from_shards(shards: Shards, tokenizer: Tokenizer, opening: str, separate: bool | None = None) -> Material:
+    """A corpus that was tokenised: examined by its held-out part."""
+
+    def batches(seed: int, rows: int, length: int) -> Batches:
+        return shards.batches(seed, rows, length, separate=separate)
+
+    def examine(model: LiteLlama, questions: int | None) -> Iterator[int | Examined]:
+        length = model.config.max_position_embeddings
+        rows = max(1, min(HELD_OUT_ROWS, HELD_OUT_LOGITS // (length * model.config.vocab_size)))
+        parts = shards.held_out(rows, length, separate=separate)
+        if not parts:
+            return
+        found = held_out_loss(model, parts, tokenizer=tokenizer)
+        yield Examined({"loss": found.loss, "perplexity": found.perplexity}, _held_out_card(found))
+
+    return Material(shards.source, shards.kind, tokenizer, batches, examine, opening, shards.epoch_tokens)
+
+
+def _held_out_card(found: HeldOut) -> dict[str, Any]:
+    return {"held_out": {name: round(value, 4) for name, value in asdict(found).items() if value is not None}}

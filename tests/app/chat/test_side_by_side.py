@@ -1,0 +1,795 @@
+"""Two models side by side: each answers as it does alone, one's failure is its own, and blind gives nothing away."""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+import torch
+
+from app.chat import side_by_side as beside_module
+from app.chat.blind_test import VOTES, Wish, read_wish
+from app.chat.conversation import Update, Voice
+from app.chat.side_by_side import Beside
+from app.common.settings import Settings, read_settings
+from app.common.strings import Problem
+from app.models import registry as models_module
+from app.models.engines import RemoteEngine
+from app.session import Session
+from litellama.chat import stop_ids
+from litellama.checkpoint import open_checkpoint, save_checkpoint
+from litellama.tokenizer import Tokenizer
+from tests.browser.app_server import Page, running_app
+from tests.conftest import TINY, random_model
+from tests.support.loopback import finish, loopback, speaking, word
+
+SENT = {"temperature": 0, "top_p": 1, "top_k": 0, "max_tokens": 12, "seed": 1}
+QUESTIONS = ("Tom found a red kite. Where is it?", "Who has the kite now?")
+LAYERS = {"alpha": 2, "beta": 3}
+PATIENCE = 20.0  # seconds, for what happens at once unless something is broken
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer) -> Path:
+    """Two models that always have something to say, and never the same."""
+    folder = tmp_path_factory.mktemp("models")
+    for name, layers in LAYERS.items():
+        model = random_model(replace(TINY, vocab_size=tokenizer.vocab_size, num_hidden_layers=layers), seed=layers)
+        with torch.no_grad():
+            model.lm_head.weight[list(stop_ids(model, tokenizer))] = 0
+        save_checkpoint(folder / name, model, tokenizer, card={"name": name.title()})
+    return folder
+
+
+@pytest.fixture
+def session(shelf: Path) -> Session:
+    return Session(open_checkpoint(shelf / "alpha"), shelf)
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside_module, "SECONDS_BETWEEN_UPDATES", 0.0)
+
+
+def wish(
+    first: str = "alpha", second: str = "beta", *, blind: bool = False, in_turn: bool = False,
+    heat: float = 0, **settings: object,
+) -> Wish:  # fmt: skip
+    sent = {"model": second, "temperature": heat, "blind": blind, "in_turn": in_turn}
+    return read_wish(first, SENT | settings, sent)
+
+
+def ask(session: Session, wished: Wish, question: str = QUESTIONS[0]) -> dict[str, Any]:
+    return list(session.beside.ask("page", question, wished))[-1]
+
+
+def texts(update: dict[str, Any]) -> list[str]:
+    """Of both sides of the last exchange, hidden or not."""
+    sides = update["turns"][-1]["sides"]
+    return [side["text"] if "text" in side else "".join(text for text, _ in side["tokens"]) for side in sides]
+
+
+def states(update: dict[str, Any]) -> list[str]:
+    return [side["state"] for side in update["turns"][-1]["sides"]]
+
+
+def titles(update: dict[str, Any]) -> list[str]:
+    return [name["title"] for name in update["turns"][-1]["names"]]
+
+
+def alone(session: Session, name: str, *questions: str) -> list[str]:
+    """What a model says to them, one after the other, to a page that has no other."""
+    key = f"alone with {name}"
+    session.choose(key, name)
+    session.forget(key)
+    told = [list(session.ask(key, question, read_settings(SENT)))[-1] for question in questions]
+    return ["".join(text for text, _ in update.tokens) for update in told]
+
+
+@pytest.fixture
+def dice(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """`dice(1)` lets the server show a blind pair the other way round, `dice(0)` as it was wished."""
+
+    def throw(side: int) -> None:
+        monkeypatch.setattr(secrets, "randbelow", lambda below: side)
+
+    return throw
+
+
+# --- Both answer -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("in_turn", [False, True])
+def test_each_answers_as_it_does_alone(session: Session, in_turn: bool) -> None:
+    expected = {name: alone(session, name, *QUESTIONS) for name in LAYERS}
+    assert expected["alpha"] != expected["beta"]
+    for number, question in enumerate(QUESTIONS):
+        update = ask(session, wish(in_turn=in_turn), question)
+        assert update["over"]
+        assert not update["hidden"]
+        assert titles(update) == ["Alpha", "Beta"]
+        assert texts(update) == [expected["alpha"][number], expected["beta"][number]], "each by its own conversation"
+        assert states(update) == ["length", "length"]
+        for side in update["turns"][0]["sides"]:
+            assert side["turn"] == number
+            assert side["count"] == len(side["tokens"]) == 12
+            assert side["bill"]["replies"] == 1
+            assert side["total"]["replies"] == number + 1
+
+
+def test_what_comes_meanwhile(session: Session) -> None:
+    updates = list(session.beside.ask("page", QUESTIONS[0], wish()))
+    assert [update["over"] for update in updates] == [False] * (len(updates) - 1) + [True]
+    assert len(updates) > 1, "the first words come at once"
+    assert len({json.dumps(update) for update in updates}) == len(updates), "Gradio sends only what changed"
+
+
+def test_five_updates_a_second(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes on only while somebody waits."""
+    now, said = [100.0], Talkers()
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(beside_module, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    monkeypatch.setattr(beside_module, "SECONDS_BETWEEN_UPDATES", 0.2)
+    running = Beside(session.models, said.answer).ask("page", "Hello", wish())
+    told = [(next(running), now[0])[1] for _ in range(6)]
+    running.close()  # type: ignore[attr-defined]
+    assert told == pytest.approx([100.0, 100.2, 100.4, 100.6, 100.8, 101.0])
+
+
+def test_the_same_model_at_two_temperatures(session: Session) -> None:
+    update = ask(session, wish("beta", "beta", heat=1.5))
+    assert update["turns"][0]["names"] == [
+        {"title": "Beta", "temperature": 0.0}, {"title": "Beta", "temperature": 1.5},
+    ]  # fmt: skip
+    cold, hot = texts(update)
+    assert cold == alone(session, "beta", QUESTIONS[0])[0] != hot
+    session.beside.clear("page")
+    assert len(set(texts(ask(session, wish("beta", "beta", temperature=1, heat=1))))) == 1, "the same seed goes to both"
+
+
+def test_namesakes_are_told_apart(shelf: Path, tmp_path: Path) -> None:
+    for name in LAYERS:
+        opened = open_checkpoint(shelf / name)
+        save_checkpoint(tmp_path / name, opened.model, opened.tokenizer, card={"name": "Same"})
+    session = Session(open_checkpoint(tmp_path / "alpha"), tmp_path)
+    assert titles(ask(session, wish())) == ["Same (alpha)", "Same (beta)"]
+
+
+def test_redo_and_edit(session: Session) -> None:
+    expected = {name: alone(session, name, *QUESTIONS) for name in LAYERS}
+    ask(session, wish(), QUESTIONS[0])
+    ask(session, wish(temperature=1.5), "Something else")
+    again = list(session.beside.redo("page", QUESTIONS[1], wish()))[-1]
+    assert texts(again) == [expected["alpha"][1], expected["beta"][1]], "what it replaced is forgotten"
+    again = list(session.beside.redo("page", None, wish()))[-1]
+    assert texts(again) == [expected["alpha"][1], expected["beta"][1]]
+    for voice in session.beside._comparisons["page"].pair.voices:  # type: ignore[union-attr]
+        assert [turn.question for turn in voice.conversation.turns] == list(QUESTIONS)
+
+
+def test_what_cannot_be_redone(session: Session) -> None:
+    with pytest.raises(Problem, match="no message"):
+        next(session.beside.redo("page", None, wish()))
+    ask(session, wish())
+    with pytest.raises(Problem, match="no message"):
+        next(session.beside.redo("page", None, wish("beta", "alpha")))  # another comparison than that
+    session.beside.clear("page")
+    with pytest.raises(Problem, match="no message"):
+        next(session.beside.redo("page", None, wish()))
+
+
+def test_another_wish_begins_a_new_round(session: Session) -> None:
+    rounds = [ask(session, wished)["round"] for wished in (wish(), wish(), wish(in_turn=True), wish(heat=1))]
+    assert len(set(rounds)) == 1, "these go on"
+    assert ask(session, wish(second="alpha"))["round"] != rounds[0]
+    number = ask(session, wish())["round"]
+    assert ask(session, wish(blind=True))["round"] != number
+    session.beside.clear("page")
+    update = ask(session, wish())
+    assert update["round"] > number
+    assert update["turns"][0]["sides"][0]["turn"] == 0
+
+
+def test_alternatives_of_either_side(session: Session) -> None:
+    update = ask(session, wish())
+    for side, name in enumerate(LAYERS):
+        voice = session.beside.voice("page", update["round"], side)
+        assert voice.model == name
+        for token, (_, probability) in enumerate(update["turns"][0]["sides"][side]["tokens"]):
+            told = session.alternatives_of(voice, 0, token)
+            assert told["chosen"]["probability"] == pytest.approx(probability, abs=1e-4)
+            assert len(told["rows"]) == 10
+    for number, side in ((update["round"] + 1, 0), (None, 0), (True, 0), (update["round"], 2), (update["round"], "0"),
+                         (update["round"], True), (update["round"], None), (update["round"], -1)):  # fmt: skip
+        with pytest.raises(Problem):
+            session.beside.voice("page", number, side)
+    with pytest.raises(Problem, match="no longer remembered"):
+        session.beside.voice("another page", update["round"], 0)
+    session.beside.clear("page")
+    with pytest.raises(Problem, match="no longer remembered"):
+        session.beside.voice("page", update["round"], 0)
+
+
+def test_the_ordinary_conversation_is_another(session: Session) -> None:
+    list(session.ask("page", "Hello", read_settings(SENT)))
+    ask(session, wish())
+    assert [turn.question for turn in session.conversation("page").turns] == ["Hello"]
+    session.beside.clear("page")
+    assert len(session.conversation("page").turns) == 1
+    ask(session, wish())
+    session.forget("page")
+    assert list(session.beside.redo("page", None, wish()))
+
+
+# --- Stopping, failing -------------------------------------------------------------------------------------------
+
+
+class Talkers:
+    """In place of the models: voices that say "la" until they are stopped, and how many of them are speaking."""
+
+    def __init__(self, text: str = "la") -> None:
+        self.text = text
+        self.begun: list[str] = []
+        self.ended: list[str] = []
+        self.temperatures: list[tuple[str, float]] = []
+        self.last = 10**9  # words, then they end by themselves
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def answer(self, voice: Voice, question: str, settings: Settings) -> Iterator[Update]:
+        conversation = voice.conversation
+        self.begun.append(voice.model)
+        self.temperatures.append((voice.model, settings.temperature))
+        with conversation.writing(PATIENCE):
+            turn = conversation.begin(question)
+            for count in range(1, self.last):
+                said: list[tuple[str, float]] = [(self.text, 0.5)] * count
+                state = "stopped" if conversation.stop.is_set() else "done" if count == self.last - 1 else "running"
+                if state != "running":
+                    self.ended.append(voice.model)
+                yield Update(turn.number, state, said, 0, settings.seed, float(len(voice.model)))
+                if state != "running":
+                    return
+                assert self.go_on.wait(PATIENCE)
+                conversation.stop.wait(0.001)
+
+
+@pytest.fixture
+def talkers() -> Talkers:
+    return Talkers()
+
+
+@pytest.fixture
+def endless(session: Session, talkers: Talkers) -> Beside:
+    return Beside(session.models, talkers.answer)
+
+
+def begin(beside: Beside, wished: Wish) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
+    """Until both, or with one after the other the first, have said something."""
+    running = beside.ask("page", QUESTIONS[0], wished)
+    given_up = time.monotonic() + PATIENCE
+    for update in running:
+        if time.monotonic() > given_up:
+            break
+        if [side is not None for side in update["turns"][0]["sides"]] == [True, not wished.in_turn]:
+            return running, update
+    raise AssertionError("that never came")
+
+
+def test_stop_stops_both(endless: Beside) -> None:
+    running, _ = begin(endless, wish())
+    endless.stop("page")
+    update = list(running)[-1]
+    assert states(update) == ["stopped", "stopped"]
+
+
+def test_stop_is_heard_while_the_models_are_opened(session: Session, talkers: Talkers) -> None:
+    """Then no conversation is being written yet that could hear it."""
+    opening, opened = threading.Barrier(3), threading.Event()
+
+    def answer(voice: Voice, question: str, settings: Settings) -> Iterator[Update]:
+        opening.wait(PATIENCE)
+        assert opened.wait(PATIENCE)
+        yield from talkers.answer(voice, question, settings)
+
+    beside = Beside(session.models, answer)
+    told: list[dict[str, Any]] = []
+    asking = threading.Thread(target=lambda: told.extend(beside.ask("page", "Hello", wish())), daemon=True)
+    asking.start()
+    opening.wait(PATIENCE)
+    beside.stop("page")
+    opened.set()
+    asking.join(PATIENCE)
+    assert states(told[-1]) == ["stopped", "stopped"]
+
+
+def test_a_page_that_is_left_stops_both(endless: Beside, talkers: Talkers) -> None:
+    running, _ = begin(endless, wish())
+    running.close()  # type: ignore[attr-defined]
+    _wait_for(lambda: sorted(talkers.ended) == ["alpha", "beta"])
+    again, _ = begin(endless, wish())
+    endless.leave("page")
+    _wait_for(lambda: len(talkers.ended) == 4)
+    assert all(update["round"] == 1 for update in again)
+    third, update = begin(endless, wish())
+    assert update["round"] == 1, "nothing is known of it any more"
+    endless.clear("page")
+    assert states(list(third)[-1]) == ["stopped", "stopped"]
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    done = threading.Event()
+    for _ in range(int(PATIENCE * 100)):
+        if condition():
+            return
+        done.wait(0.01)
+    raise AssertionError("it never came about")
+
+
+def test_one_after_the_other(endless: Beside, talkers: Talkers) -> None:
+    running, update = begin(endless, wish(in_turn=True))
+    assert update["turns"][0]["note"] == "beside.in_turn_note"
+    assert talkers.begun == ["alpha"]
+    assert update["turns"][0]["sides"][1] is None
+    endless.stop("page")
+    last = list(running)[-1]["turns"][0]["sides"]
+    assert talkers.begun == ["alpha"], "the other one never began"
+    assert (last[0]["state"], last[1]["problem"]["key"]) == ("stopped", "problem.not_begun")
+    talkers.last = 5
+    assert states(list(endless.redo("page", None, wish(in_turn=True)))[-1]) == ["done", "done"]
+    assert talkers.begun[1:] == ["alpha", "beta"]
+    assert talkers.ended[1:] == ["alpha", "beta"]
+
+
+def test_one_pair_at_a_time(endless: Beside) -> None:
+    running, update = begin(endless, wish())
+    with pytest.raises(Problem, match="still being written"):
+        next(endless.ask("page", "me too", wish()))
+    with pytest.raises(Problem, match="still being written"):
+        next(endless.redo("page", None, wish()))
+    other = endless.ask("another page", "I may", wish())
+    next(other)
+    other.close()  # type: ignore[attr-defined]
+    newer, later = begin(endless, wish(second="alpha"))  # another comparison ends the one before
+    assert later["round"] == update["round"] + 1
+    assert states(list(running)[-1]) == ["stopped", "stopped"]
+    newer.close()  # type: ignore[attr-defined]
+
+
+def test_a_silent_model_is_waited_for(endless: Beside, talkers: Talkers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page takes the server for lost when nothing comes."""
+    monkeypatch.setattr(beside_module, "SECONDS_OF_SILENCE", 0.01)
+    talkers.go_on.clear()
+    running, _ = begin(endless, wish())
+    silent = [next(running) for _ in range(4)]
+    assert len({update["beat"] for update in silent}) == 4
+    assert len({json.dumps(update["turns"]) for update in silent[1:]}) == 1
+    talkers.go_on.set()
+    running.close()  # type: ignore[attr-defined]
+
+
+def test_one_model_that_is_not_there(session: Session) -> None:
+    expected = alone(session, "alpha", *QUESTIONS)
+    for number, question in enumerate(QUESTIONS):
+        sides = ask(session, wish(second="nobody" * 50), question)["turns"][0]["sides"]
+        assert "".join(text for text, _ in sides[0]["tokens"]) == expected[number]
+        assert sides[1]["problem"]["key"] == "problem.no_model"
+    again = list(session.beside.redo("page", None, wish(second="nobody" * 50)))[-1]["turns"][0]["sides"]
+    assert "".join(text for text, _ in again[0]["tokens"]) == expected[1], "only the last turn was dropped"
+
+
+def test_one_model_there_is_no_room_for(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models_module, "free_memory", lambda device: 1000)
+    sides = ask(session, wish())["turns"][0]["sides"]
+    assert sides[0]["state"] == "length"
+    assert sides[1]["problem"]["key"] == "problem.model_too_large"
+    monkeypatch.undo()
+    assert states(ask(session, wish())) == ["length", "length"]
+
+
+def test_one_model_that_fails(session: Session, caplog: pytest.LogCaptureFixture) -> None:
+    weight = session.models.open("beta").opened.model.lm_head.weight
+    kept = weight.data.clone()
+    weight.data.fill_(math.nan)
+    sides = ask(session, wish())["turns"][0]["sides"]
+    assert sides[0]["state"] == "length"
+    assert sides[1]["problem"]["key"] == "problem.unexpected"
+    weight.data.copy_(kept)
+    assert states(list(session.beside.redo("page", None, wish()))[-1]) == ["length", "length"]
+
+
+def test_both_fail_each_by_itself(session: Session) -> None:
+    sides = ask(session, wish("nobody", "nothing"))["turns"][0]["sides"]
+    assert [side["problem"]["values"]["name"] for side in sides] == ["nobody", "nothing"]
+    sides = ask(session, wish(), "long " * 700)["turns"][0]["sides"]
+    assert {side["problem"]["key"] for side in sides} == {"problem.does_not_fit"}
+
+
+def test_a_fault_of_the_lab_is_a_sentence_too(session: Session, caplog: pytest.LogCaptureFixture) -> None:
+    def answer(voice: Voice, question: str, settings: Settings) -> Iterator[Update]:
+        raise RuntimeError("a secret of the server's")
+        yield
+
+    update = list(Beside(session.models, answer).ask("page", "Hello", wish()))[-1]
+    assert "secret" not in json.dumps(update)
+    assert {side["problem"]["key"] for side in update["turns"][0]["sides"]} == {"problem.unexpected"}
+
+
+# --- One of them elsewhere -------------------------------------------------------------------------------------------
+
+
+KITE = (word(" A", -0.1), word(" kite", -0.2), finish(prompt_tokens=9, completion_tokens=3))
+
+
+@contextmanager
+def with_one_elsewhere(shelf: Path, *pieces: bytes) -> Iterator[tuple[Session, str]]:
+    """A session, and the name of the model that says `pieces` on another server."""
+    with loopback(speaking(*pieces)) as server:
+        session = Session(open_checkpoint(shelf / "alpha"), shelf, engines=[RemoteEngine(server.address)])
+        (there,) = session.models.elsewhere()
+        yield session, there.name
+
+
+@pytest.mark.parametrize("in_turn", [False, True])
+@pytest.mark.parametrize("there", [0, 1])
+def test_one_of_them_runs_elsewhere(shelf: Path, there: int, in_turn: bool) -> None:
+    with with_one_elsewhere(shelf, *KITE) as (session, name):
+        where, here = name.split("/")[0], 1 - there
+        pair = (name, "alpha") if there == 0 else ("alpha", name)
+        update = ask(session, wish(*pair, in_turn=in_turn))
+        assert texts(update)[there] == "A kite"
+        assert texts(update)[here] == alone(session, "alpha", QUESTIONS[0])[0]
+        assert titles(update)[there] == f"small @ {where}"
+        assert titles(update)[here] == "Alpha"
+        assert update["turns"][0]["note"] == "beside.elsewhere_note", "they did not share this computer"
+        sides = update["turns"][0]["sides"]
+        assert (sides[there]["stats"], sides[here]["stats"]) == ("chat.stats_engine", "chat.stats")
+        assert sides[there]["bill"]["reason"] == "@chat.energy_elsewhere"
+        assert sides[there]["bill"]["energy"] is None
+        assert sides[here]["bill"]["reason"] != "@chat.energy_elsewhere"
+        for side, engine in ((there, where), (here, None)):
+            voice = session.beside.voice("page", update["round"], side)
+            assert session.alternatives_of(voice, 0, 0).get("engine") == engine
+
+
+@pytest.mark.parametrize("pieces", [KITE, (word(" A", -0.1), word(" kite", -0.2))])
+@pytest.mark.parametrize("side", [0, 1])
+def test_blind_does_not_tell_which_runs_elsewhere(
+    shelf: Path, dice: Callable[[int], None], side: int, pieces: tuple[bytes, ...]
+) -> None:
+    """Also where the other server broke off, which is said with its name only after the vote."""
+    dice(side)
+    with with_one_elsewhere(shelf, *pieces) as (session, name):
+        updates = list(session.beside.ask("page", QUESTIONS[0], wish("alpha", name, blind=True)))
+        there = 1 - side
+        told = json.dumps(updates)
+        for telling in (name, name.split("/")[0], "small", "engine", "elsewhere", "stats", "remarks", "broken"):
+            assert telling not in told
+        assert texts(updates[-1])[there] == "A kite"
+        assert updates[-1]["turns"][0]["sides"][there]["cut"] == (pieces is not KITE)
+        after = session.beside.vote("page", updates[-1]["round"], "a")
+        assert titles(after)[there] == f"small @ {name.split('/')[0]}"
+        assert states(after)[there] == ("done" if pieces is KITE else "broken")
+
+
+def test_two_models_here_do_not_wait_for_a_server_that_is_elsewhere(shelf: Path) -> None:
+    with with_one_elsewhere(shelf, *KITE) as (session, _):
+        server = session.models.engines[0]
+        server.refresh = lambda: pytest.fail("it was asked")  # type: ignore[method-assign]
+        assert ask(session, wish())["turns"][0]["note"] == "beside.at_once_note"
+
+
+# --- Blind -------------------------------------------------------------------------------------------------------
+
+
+def test_a_blind_page_is_told_two_texts_and_nothing_else(session: Session, dice: Callable[[int], None]) -> None:
+    expected = {name: alone(session, name, *QUESTIONS) for name in LAYERS}
+    for side, order in ((0, ["alpha", "beta"]), (1, ["beta", "alpha"])):
+        session.beside.clear("page")
+        dice(side)
+        for number, question in enumerate(QUESTIONS):
+            *before, last = session.beside.ask("page", question, wish(blind=True))
+            for update in (*before, last):
+                assert update.keys() == {"round", "hidden", "over", "turns", "beat"}
+                assert update["hidden"]
+            assert all(update["turns"] == [{"sides": [None, None]}] for update in before)
+            assert last["turns"] == [{"sides": [{"text": expected[name][number], "cut": True} for name in order]}]
+
+
+@pytest.mark.parametrize("in_turn", [False, True])
+@pytest.mark.parametrize("slow", [None, "alpha", "beta"])
+def test_what_a_blind_page_is_told_is_the_same_either_way(
+    session: Session, dice: Callable[[int], None], in_turn: bool, slow: str | None
+) -> None:
+    """Where both say the same, nothing tells who is who: not the order, not who is quicker, not how it is cut up."""
+    told = []
+    for side in (0, 1):
+        talkers = Talkers()
+        talkers.last = 6
+
+        def answer(voice: Voice, question: str, settings: Settings, talkers: Talkers = talkers) -> Iterator[Update]:
+            for update in talkers.answer(voice, question, settings):
+                if voice.model == slow:
+                    threading.Event().wait(0.02)
+                    yield replace(update, tokens=[("l", 0.3), ("a", 0.9)] * len(update.tokens), seconds=99.0)
+                else:
+                    yield update
+
+        dice(side)
+        updates = list(Beside(session.models, answer).ask("page", "Hello", wish(blind=True, in_turn=in_turn)))
+        told.append({json.dumps({key: update[key] for key in update if key != "beat"}) for update in updates})
+    assert told[0] == told[1]
+
+
+def test_the_dice_are_thrown_for_each_round(session: Session) -> None:
+    shown = Counter()
+    for _ in range(40):
+        session.beside.clear("page")
+        update = ask(session, wish(blind=True, max_tokens=1))
+        shown[titles(session.beside.vote("page", update["round"], "tie"))[0]] += 1
+    assert set(shown) == {"Alpha", "Beta"}, "that all fall on one side happens once in 2**39 times"
+
+
+def test_before_the_vote_no_token_is_explained(session: Session) -> None:
+    update = ask(session, wish(blind=True))
+    for side in (0, 1, "x"):
+        with pytest.raises(Problem, match="after the vote"):
+            session.beside.voice("page", update["round"], side)
+    session.beside.vote("page", update["round"], "a")
+    assert session.beside.voice("page", update["round"], 0).model in LAYERS
+
+
+def test_before_the_vote_the_temperatures_stay(endless: Beside, talkers: Talkers, dice: Callable[[int], None]) -> None:
+    talkers.last = 3
+    dice(1)
+    ask_ = lambda heat: list(endless.ask("page", "Hello", wish(blind=True, heat=heat, temperature=0.5)))[-1]  # noqa: E731
+    number = ask_(1.0)["round"]
+    list(endless.redo("page", None, wish(blind=True, heat=2.0, temperature=0)))
+    assert ask_(2.0)["round"] == number
+    assert set(talkers.temperatures) == {("alpha", 0.5), ("beta", 1.0)}
+    revealed = endless.vote("page", number, "a")
+    assert revealed["turns"][-1]["names"] == [
+        {"title": "Beta", "temperature": 1.0}, {"title": "Alpha", "temperature": 0.5},
+    ]  # fmt: skip
+    ask_(2.0)
+    assert ("beta", 2.0) in talkers.temperatures, "afterwards they may be turned"
+
+
+def test_the_vote_reveals_all(session: Session, dice: Callable[[int], None]) -> None:
+    dice(1)
+    expected = {name: alone(session, name, *QUESTIONS) for name in LAYERS}
+    for question in QUESTIONS:
+        update = ask(session, wish(blind=True), question)
+    revealed = session.beside.vote("page", update["round"], "b")
+    assert not revealed["hidden"]
+    assert revealed["vote"] == "b"
+    for number, turn in enumerate(revealed["turns"]):
+        assert [name["title"] for name in turn["names"]] == ["Beta", "Alpha"]
+        told = ["".join(text for text, _ in side["tokens"]) for side in turn["sides"]]
+        assert told == [expected["beta"][number], expected["alpha"][number]]
+        assert all(side["bill"] and side["seconds"] >= 0 for side in turn["sides"])
+    assert revealed["tally"]["wins"] == [
+        {"title": "Beta", "temperature": None, "count": 0}, {"title": "Alpha", "temperature": None, "count": 1},
+    ]  # fmt: skip
+    later = ask(session, wish(blind=True), "And then?")
+    assert later["round"] == update["round"]
+    assert titles(later) == ["Beta", "Alpha"], "from now on it is told who speaks"
+
+
+def test_the_tally(session: Session, dice: Callable[[int], None]) -> None:
+    cast = [(0, "a"), (1, "a"), (1, "b"), (0, "tie"), (1, "bad"), (0, "bad"), (0, "a")]
+    for side, vote in cast:
+        dice(side)
+        session.beside.clear("page")
+        tally = session.beside.vote("page", ask(session, wish(blind=True, max_tokens=1))["round"], vote)["tally"]
+    assert {one["title"]: one["count"] for one in tally["wins"]} == {"Alpha": 3, "Beta": 1}
+    assert (tally["tie"], tally["bad"]) == (1, 2)
+    session.leave("page")
+    tally = session.beside.vote("page", ask(session, wish(blind=True, max_tokens=1))["round"], "tie")["tally"]
+    assert (sum(one["count"] for one in tally["wins"]), tally["tie"], tally["bad"]) == (0, 1, 0)
+
+
+def test_a_vote_counts_once(session: Session) -> None:
+    number = ask(session, wish(blind=True))["round"]
+    session.beside.vote("page", number, "a")
+    with pytest.raises(Problem, match="nothing to vote on"):
+        session.beside.vote("page", number, "a")
+    ask(session, wish(blind=True))
+    with pytest.raises(Problem, match="nothing to vote on"):
+        session.beside.vote("page", number, "a")
+
+
+def test_no_vote_while_they_write(endless: Beside, talkers: Talkers) -> None:
+    running = endless.ask("page", "Hello", wish(blind=True))
+    number = next(running)["round"]
+    with pytest.raises(Problem, match="still being written"):
+        endless.vote("page", number, "a")
+    running.close()  # type: ignore[attr-defined]
+    with pytest.raises(Problem, match="nothing to vote on"):
+        endless.vote("page", number, "a")  # no answer was ever shown
+    talkers.last = 3
+    _wait_for(lambda: len(talkers.ended) == 2)
+    list(endless.redo("page", None, wish(blind=True)))
+    assert not endless.vote("page", number, "a")["hidden"]
+
+
+@pytest.mark.parametrize("vote", ["c", "A", "", None, 0, True, ["a"], {"a": 1}, "none"])
+def test_votes_of_any_shape(session: Session, vote: object) -> None:
+    number = ask(session, wish(blind=True))["round"]
+    with pytest.raises(Problem, match="nothing to vote on"):
+        session.beside.vote("page", number, vote)
+    for wrong in (number + 1, None, str(number), True, float(number)):
+        with pytest.raises(Problem, match="nothing to vote on"):
+            session.beside.vote("page", wrong, "a")
+    with pytest.raises(Problem, match="nothing to vote on"):
+        session.beside.vote("another page", number, "a")
+
+
+def test_no_vote_where_nothing_is_hidden(session: Session) -> None:
+    number = ask(session, wish())["round"]
+    with pytest.raises(Problem, match="nothing to vote on"):
+        session.beside.vote("page", number, VOTES[0])
+
+
+def test_no_vote_on_a_side_that_failed(session: Session) -> None:
+    ask(session, wish(blind=True))
+    update = ask(session, wish(blind=True), "long " * 700)
+    assert not update["hidden"], "a reason would tell which model it is; so there is no vote, and all is told"
+    assert len(update["turns"]) == 2
+    assert states(update) == ["problem", "problem"]
+    assert sorted(titles(update)) == ["Alpha", "Beta"]
+    with pytest.raises(Problem, match="nothing to vote on"):
+        session.beside.vote("page", update["round"], "a")
+    assert session.beside._comparisons["page"].tally_json() == {"wins": [], "tie": 0, "bad": 0}
+
+
+def test_what_is_stopped_may_be_voted_on(endless: Beside) -> None:
+    running = endless.ask("page", "Hello", wish(blind=True))
+    _wait_for(lambda: next(running)["beat"] > 2)
+    endless.stop("page")
+    update = list(running)[-1]
+    assert [side["cut"] for side in update["turns"][0]["sides"]] == [True, True]
+    assert not endless.vote("page", update["round"], "tie")["hidden"]
+
+
+# --- What a page may send ----------------------------------------------------------------------------------------
+
+
+GOOD = {"model": "beta", "temperature": 0.5, "blind": False, "in_turn": True}
+
+
+def test_a_wish_is_read() -> None:
+    read = read_wish("alpha", SENT | {"seed": None}, GOOD)
+    first, second = read.settings
+    assert read.models == ("alpha", "beta")
+    assert (read.blind, read.in_turn) == (False, True)
+    assert (first.temperature, second.temperature) == (0, 0.5)
+    assert replace(first, temperature=0.5) == second, "the same dice for both"
+    first, second = read_wish("alpha", SENT | {"repetition_penalty": 1.2}, GOOD | {"repetition_penalty": 1}).settings
+    assert (first.repetition_penalty, second.repetition_penalty) == (1.2, 1)
+
+
+@pytest.mark.parametrize("bad", [
+    None, [], "x", {}, GOOD | {"model": None}, GOOD | {"model": 3}, GOOD | {"model": ["beta"]}, GOOD | {"blind": 1},
+    GOOD | {"blind": "yes"}, GOOD | {"in_turn": None}, GOOD | {"temperature": math.nan}, GOOD | {"temperature": 3},
+    GOOD | {"temperature": "0"}, GOOD | {"temperature": None}, GOOD | {"temperature": True},
+    GOOD | {"repetition_penalty": "1"},
+])  # fmt: skip
+def test_wishes_of_any_shape(bad: object) -> None:
+    with pytest.raises(Problem):
+        read_wish("alpha", SENT, bad)
+
+
+def test_pages_make_room(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside_module, "MOST_PAGES", 3)
+    ask(session, wish())
+    for number in range(3):
+        session.beside.stop(f"page {number}")
+    assert "page" not in session.beside._comparisons
+    assert len(session.beside._comparisons) == 3
+
+
+def test_who_changes_the_first_model_begins_anew(session: Session) -> None:
+    session.choose("page", "alpha")
+    ask(session, wish())
+    session.choose("page", "beta")
+    assert "page" not in session.beside._comparisons
+
+
+# --- Over the wire -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def client(shelf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    log = tmp_path_factory.mktemp("app") / "app.log"
+    options = ("--models", str(shelf))
+    with running_app(shelf / "alpha", log, *options) as address, httpx.Client(base_url=address, timeout=30) as client:
+        yield client
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def raw(page: Page, name: str, sent: object) -> str:
+    """Every byte that the page gets for an event."""
+    event = page.join(name, sent).raise_for_status().json()["event_id"]
+    heard = ""
+    with page.client.stream("GET", "/gradio_api/queue/data", params={"session_hash": page.session}) as stream:
+        for line in stream.iter_lines():
+            heard += line
+            if event in line and "process_completed" in line:
+                return heard
+    raise AssertionError("the stream ended")
+
+
+def test_a_comparison_over_the_wire(client: httpx.Client) -> None:
+    page = Page(client)
+    sent = {"request": "1", "text": QUESTIONS[0], "settings": SENT, "beside": GOOD | {"temperature": 0}}
+    updates = page.stream("ask_both", sent)
+    assert updates[-1]["request"] == "1"
+    assert titles(updates[-1]) == ["Alpha", "Beta"]
+    for side in (0, 1):
+        picked = page.call("pick", {"turn": 0, "token": 3, "side": side, "round": updates[-1]["round"], "nonce": 5})
+        assert len(picked["rows"]) == 10
+        _, probability = updates[-1]["turns"][0]["sides"][side]["tokens"][3]
+        assert picked["chosen"]["probability"] == pytest.approx(probability, abs=1e-4)
+    assert "problem" in page.call("pick", {"turn": 0, "token": 3}), "the ordinary conversation is empty"
+    again = page.call("redo_both", sent | {"text": None})
+    assert texts(again) == texts(updates[-1])
+    assert page.call("clear", {"request": "2", "both": True}) == {"request": "2", "state": "cleared"}
+    assert page.call("redo_both", sent | {"text": None})["problem"]["key"] == "problem.nothing_to_redo"
+
+
+def test_nothing_that_a_blind_page_hears_names_a_model(client: httpx.Client) -> None:
+    page = Page(client)
+    sent = {"request": "1", "text": QUESTIONS[0], "settings": SENT,
+            "beside": {"model": "beta", "temperature": 0, "blind": True, "in_turn": False}}  # fmt: skip
+    heard = raw(page, "ask_both", sent) + raw(page, "redo_both", sent | {"text": None})
+    for side in (0, 1):
+        heard += raw(page, "pick", {"turn": 0, "token": 0, "side": side, "round": 1, "nonce": 1})
+    heard += raw(page, "vote", {"request": "2", "round": 7, "vote": "a"})
+    assert "problem.vote_first" in heard
+    assert "problem.no_vote" in heard
+    for told in ("alpha", "beta", "tokens", "count", "seconds", "joules", "bill", "seed", "probability", "names"):
+        assert told not in heard.lower(), told
+    revealed = page.call("vote", {"request": "3", "round": 1, "vote": "bad"})
+    assert revealed["state"] == "voted"
+    assert sorted(titles(revealed)) == ["Alpha", "Beta"]
+    assert revealed["tally"]["bad"] == 1
+
+
+@pytest.mark.parametrize("event", ["ask_both", "redo_both"])
+@pytest.mark.parametrize(
+    ("sent", "key"),
+    [
+        ({"text": "hi", "settings": SENT}, "problem.request"),
+        ({"text": "hi", "settings": SENT, "beside": GOOD | {"blind": 3}}, "problem.request"),
+        ({"text": "hi", "settings": SENT, "beside": GOOD | {"temperature": math.nan}}, "problem.setting"),
+        ({"text": "hi", "settings": {}, "beside": GOOD}, "problem.setting"),
+        ({"text": "x" * 5000, "settings": SENT, "beside": GOOD}, "problem.too_long"),
+        ({"text": "hi", "model": ["x"], "settings": SENT, "beside": GOOD}, "problem.request"),
+        ("nonsense", "problem.request"),
+        (None, "problem.request"),
+    ],
+)
+def test_refusals_are_sentences(client: httpx.Client, event: str, sent: object, key: str) -> None:
+    answer = Page(client).call(event, sent)
+    assert (answer["state"], answer["problem"]["key"]) == ("problem", key)
+
+
+def test_forged_votes_are_refused(client: httpx.Client) -> None:
+    for sent in (None, "x", {}, {"round": [1], "vote": {"a": 1}}, {"round": 10**30, "vote": "a"}):
+        assert Page(client).call("vote", sent)["problem"]["key"] == "problem.no_vote"
