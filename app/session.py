@@ -18,9 +18,9 @@ from app.attention.service import Looks, look_again, look_at, move_window, overv
 from app.attribution import service as attributions
 from app.chat.conversation import Conversation, Turn, Update, Voice
 from app.chat.energy import Bill, Scale
-from app.chat.recently_closed import Aside
-from app.chat.responders import LocalSpeaker, RemoteSpeaker, Speaker
-from app.chat.side_by_side import Beside
+from app.chat.recently_closed import RecentlyClosed
+from app.chat.responders import LocalResponder, RemoteResponder, Responder
+from app.chat.side_by_side import SideBySide
 from app.classroom.classroom import Classroom
 from app.common.errors import as_problem
 from app.common.questions import Readings, read_question
@@ -31,11 +31,11 @@ from app.layers.service import lens_json
 from app.models.engines import RemoteEngine
 from app.models.registry import Model, Models
 from app.responsibility import service as responsibility
-from app.step.service import walk_json
-from litellama.chat.format import Form
+from app.step.service import trace_json
+from litellama.chat.format import ChatFormat
 from litellama.checkpoint import Opened
 from litellama.explain.attention import HeadRoles, head_roles, roles_in
-from litellama.explain.tokenized_run import Reading
+from litellama.explain.tokenized_run import TokenizedRun
 from litellama.generate import Progress
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
@@ -66,11 +66,11 @@ class Session:
         self.models = Models(first, models, engines=engines)
         self.seconds_per_reply = seconds_per_reply
         self.scale = Scale()
-        self.beside = Beside(self.models, self.answer)
+        self.beside = SideBySide(self.models, self.answer)
         self.room: Classroom | None = None
         """The class that uses this server, if one does; see `app.classroom.classroom`."""
         self._pages: OrderedDict[str, Voice] = OrderedDict()
-        self._aside = Aside()
+        self._aside = RecentlyClosed()
         self._lock = threading.Lock()
         self._looks = Looks()
         self._readings = Readings()
@@ -204,14 +204,14 @@ class Session:
         The heads' roles, a property of the model, are measured at the first look and come after its pictures; with
         them, the same scores on this text.
         """
-        model, tokenizer, form = self._used(key)
+        model, tokenizer, chat_format = self._used(key)
         question = None
         if start is not None:
             looks = iter([move_window(model, self._looks.get(key), start)])
         elif (known := self._readings.get(key, question := read_message(text))) is not None:
             looks = iter([look_again(model, known)])
         else:
-            looks = look_at(model, tokenizer, question, form)
+            looks = look_at(model, tokenizer, question, chat_format)
         for look in looks:
             if question is not None and look.reading.answer:
                 self._readings.store(key, question, look.reading)
@@ -240,27 +240,27 @@ class Session:
         if "text" in sent:
             self._texts.keep(key, attributions.Explained(self._reading(page, sent["text"])))
         reading = self._texts.get(key).reading
-        return walk_json(model, tokenizer, reading, sent.get("place"), sent.get("layer", 0), sent.get("head", 0))
+        return trace_json(model, tokenizer, reading, sent.get("place"), sent.get("layer", 0), sent.get("head", 0))
 
     def intervene(self, key: str, action: object, sent: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The Intervene tab's `action` on its own text: begin, change, worth, patch or few."""
-        model, tokenizer, form = self._used(key)
+        model, tokenizer, chat_format = self._used(key)
         page, key = key, f"{key}/intervene"
         if action == "begin":
             text = attributions.Explained(self._reading(page, sent.get("text")))
             self._texts.keep(key, text)
-            yield interventions.begin(model, tokenizer, text.reading, form)
+            yield interventions.begin(model, tokenizer, text.reading, chat_format)
             return
         text = self._texts.get(key)
         if action == "change":
             strength = sent.get("strength", 0)
-            yield interventions.answer_with(model, tokenizer, text.reading, sent.get("off"), strength, form)
+            yield interventions.answer_with(model, tokenizer, text.reading, sent.get("off"), strength, chat_format)
         elif action == "worth":
             yield from interventions.worth_of_each(model, text)
         elif action == "patch":
-            yield from interventions.patched_from(model, tokenizer, text, read_message(sent.get("other")), form)
+            yield from interventions.patched_from(model, tokenizer, text, read_message(sent.get("other")), chat_format)
         elif action == "few":
-            yield from interventions.few_that_suffice(model, tokenizer, text, form)
+            yield from interventions.few_that_suffice(model, tokenizer, text, chat_format)
         else:
             raise Problem("problem.request")
 
@@ -303,23 +303,23 @@ class Session:
         """What every method says of what was explained last."""
         yield from attributions.compare(self._used(key)[0], self._texts.get(key))
 
-    def _reading(self, key: str, text: object) -> Reading:
+    def _reading(self, key: str, text: object) -> TokenizedRun:
         """A page's question and its answer, read once for all tabs. Raises `Problem` if nothing is answered."""
-        model, tokenizer, form = self._used(key)
+        model, tokenizer, chat_format = self._used(key)
         question = read_message(text)
         reading = self._readings.get(key, question)
         if reading is None:
-            reading = read_question(model, tokenizer, question, form)
+            reading = read_question(model, tokenizer, question, chat_format)
             self._readings.store(key, question, reading)
         if not reading.answer:
             raise Problem("problem.no_answer")
         return reading
 
-    def _used(self, key: str) -> tuple[LiteLlama, Tokenizer, Form]:
+    def _used(self, key: str) -> tuple[LiteLlama, Tokenizer, ChatFormat]:
         opened = self.opened(key)
-        return opened.model, opened.tokenizer, opened.form
+        return opened.model, opened.tokenizer, opened.chat_format
 
-    def _seconds(self, speaker: Speaker) -> float:
+    def _seconds(self, speaker: Responder) -> float:
         """The most a reply may take."""
         if speaker.seconds is not None:
             return speaker.seconds
@@ -327,13 +327,13 @@ class Session:
             return self.seconds_per_reply
         return math.inf if self.room is None else SECONDS_IN_CLASS
 
-    def _speaker_for(self, voice: Voice) -> Speaker:
+    def _speaker_for(self, voice: Voice) -> Responder:
         """Who answers. Raises `Problem` if it cannot be had, or isn't who answered here before."""
         remote = self.models.remote(voice.model)
         if remote is not None:
-            return RemoteSpeaker(remote)
+            return RemoteResponder(remote)
         model = self._model_for(voice)
-        return LocalSpeaker(model.opened, partial(model.engine.follow, owner=voice.conversation.owner))
+        return LocalResponder(model.opened, partial(model.engine.follow, owner=voice.conversation.owner))
 
     def _erase(self, page: Voice) -> None:
         """End the reply under way, and erase what models have stored of the conversation."""
@@ -361,7 +361,7 @@ class Session:
         return page
 
     def _write(
-        self, speaker: Speaker, conversation: Conversation, question: str, settings: Settings,
+        self, speaker: Responder, conversation: Conversation, question: str, settings: Settings,
         hold_on: Callable[[], None],
     ) -> Iterator[Update]:  # fmt: skip
         if self.room is not None:
@@ -374,7 +374,12 @@ class Session:
             raise as_problem(error, "a reply") from error
 
     def _stream(
-        self, speaker: Speaker, conversation: Conversation, turn: Turn, settings: Settings, hold_on: Callable[[], None]
+        self,
+        speaker: Responder,
+        conversation: Conversation,
+        turn: Turn,
+        settings: Settings,
+        hold_on: Callable[[], None],
     ) -> Iterator[Update]:
         speech = speaker.reply(conversation.messages(), settings)
         start = time.monotonic()

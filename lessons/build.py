@@ -322,7 +322,9 @@ def _closing(language: Language) -> Iterator[Notebook]:
 
 def tab_name(key: str, language: Language) -> str:
     """What the app calls one of its tabs."""
-    strings = json.loads((LESSONS.parent / "app" / "strings" / f"{language}.json").read_text(encoding="utf-8"))
+    strings = json.loads(
+        (LESSONS.parent / "app" / "common" / "strings" / f"{language}.json").read_text(encoding="utf-8")
+    )
     return str(strings[f"{key}.title"])
 
 

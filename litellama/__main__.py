@@ -125,7 +125,7 @@ def chat(
         try:
             pieces = reply(
                 opened.model, opened.tokenizer, asked, sampling, max_new_tokens, seed + len(messages),
-                form=opened.form, system=system, generate=partial(engine.generate, owner="chat"),
+                chat_format=opened.chat_format, system=system, generate=partial(engine.generate, owner="chat"),
             )  # fmt: skip
         except ValueError as wrong:  # a message that is too long should not end the conversation
             _note(str(wrong))
@@ -157,7 +157,7 @@ def generate(
     opened = _open(checkpoint, precision, device)
     sampling = replace(opened.sampling, greedy=greedy, **wanted)
     ids = _prompt(opened, prompt, prompt_ids)
-    stops = () if ignore_eos else stop_ids(opened.model, opened.tokenizer, opened.form)
+    stops = () if ignore_eos else stop_ids(opened.model, opened.tokenizer, opened.chat_format)
     steps = generate_ids(
         opened.model, ids, sampling=sampling, max_new_tokens=max_new_tokens, seed=seed, stop_ids=stops
     )  # fmt: skip
@@ -212,16 +212,18 @@ def _prompt(opened: Opened, text: str | None, ids: str | None) -> list[int]:
         except ValueError:
             raise ValueError(f"--prompt-ids is {ids!r}; whole numbers were expected, such as 1,2,3") from None
     assert text is not None
-    if opened.form.kind in ("chat", "template"):
+    if opened.chat_format.kind in ("chat", "template"):
         context = opened.config.max_position_embeddings
-        return prompt_ids([Message("user", text)], opened.tokenizer, context, reserve=1, form=opened.form).ids
+        return prompt_ids(
+            [Message("user", text)], opened.tokenizer, context, reserve=1, chat_format=opened.chat_format
+        ).ids
     beginning = beginning_id(opened.model, opened.tokenizer)
     return [*([] if beginning is None else [beginning]), *opened.tokenizer.encode(text)]
 
 
 def _what_to_expect(opened: Opened) -> list[str]:
     """Sentences on what kind of partner a model is; none of the lab's own that learned to converse."""
-    form = opened.form
+    chat_format = opened.chat_format
     sentences = {
         "chat": [],
         "text": ["This model learned from plain texts: it goes on with what it reads."],
@@ -230,13 +232,13 @@ def _what_to_expect(opened: Opened) -> list[str]:
             "This is a base model, never taught to answer: your messages are put to it as a list of questions and "
             "answers. Expect a sentence or two, just as confident when wrong as when right."
         ],
-    }[form.kind]
-    if form.trouble:
+    }[chat_format.kind]
+    if chat_format.trouble:
         sentences = [
-            f"The chat template in this model's folder could not be followed ({form.trouble}), so your messages are "
-            "put to it as a list of questions and answers, which is not what it was taught."
+            f"The chat template in this model's folder could not be followed ({chat_format.trouble}), so your messages "
+            "are put to it as a list of questions and answers, which is not what it was taught."
         ]
-    if form.kind == "questions" and is_litellama(opened.config):
+    if chat_format.kind == "questions" and is_litellama(opened.config):
         mmlu, chance = fact(LITELLAMA_MMLU), fact(MMLU_CHANCE)
         sentences.append(
             f"By its shape it is LiteLlama-460M-1T, which gets {mmlu.number:g} % of MMLU's questions right "

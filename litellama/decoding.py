@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from litellama.model import Block, KVCache, LiteLlama, RMSNorm, rotary_tables
-from litellama.quantize import KeptLinear
+from litellama.quantize import QuantizedLinear
 
 
 class Decoding:
@@ -154,7 +154,7 @@ def _normed(x: Tensor, norm: RMSNorm, eps: Tensor) -> Tensor:
 
 def _multiply(x: Tensor, linear: nn.Module) -> Tensor:
     """x (N, in) -> (N, out), without the detour through the module's own call."""
-    if isinstance(linear, KeptLinear):
+    if isinstance(linear, QuantizedLinear):
         return linear.multiply(x)
     if type(linear) is nn.Linear:
         return F.linear(x, linear.weight)

@@ -6,7 +6,7 @@
               W = q * scale + lowest
 
 Only the matrices and the embedding rest so; norms, activations and the KV cache are float32. On a CPU the quickest way
-through a matrix depends on the number of rows at once. One row (a new token) is bound by memory: the resting numbers
+through a matrix depends on the number of rows at once. One row (a new token) is bound by memory: the stored numbers
 are multiplied as they are read. Many rows (a prompt) are bound by arithmetic: for them the matrix is turned, a piece at
 a time, into bfloat16, which processors multiply fastest. Where a gradient is wanted, it is turned into float32.
 """
@@ -98,9 +98,9 @@ def keep_weights(model: LiteLlama, precision: str, rows: Callable[[str], MatrixR
     rows = rows or (lambda name: MatrixRows.of(model.get_parameter(name).detach()))
     tied = model.config.tie_word_embeddings
     sixteen = torch.bfloat16 if precision == "bfloat16" else torch.float16
-    make: Callable[[MatrixRows], KeptLinear]
+    make: Callable[[MatrixRows], QuantizedLinear]
     make = {"int8": Linear8, "int4": _linear4_or_16}.get(precision, lambda matrix: Linear16(matrix, sixteen))
-    kept = KeptEmbedding(rows("model.embed_tokens.weight"), sixteen)
+    kept = QuantizedEmbedding(rows("model.embed_tokens.weight"), sixteen)
     model.model.set_submodule("embed_tokens", kept)
     for number, layer in enumerate(model.model.layers):
         assert isinstance(layer, Block)
@@ -117,7 +117,7 @@ def keep_weights(model: LiteLlama, precision: str, rows: Callable[[str], MatrixR
                 if isinstance(getattr(part, name), nn.Linear):
                     setattr(part, name, make(matrix))
     # A tied head shares the embedding's memory, which is read row by row and so rests in 16 bits.
-    head = Linear16(kept.resting, sixteen) if tied else make(rows("lm_head.weight"))
+    head = Linear16(kept.stored, sixteen) if tied else make(rows("lm_head.weight"))
     model.set_submodule("lm_head", head)
     for norm in model.modules():
         if isinstance(getattr(norm, "weight", None), nn.Parameter):
@@ -142,10 +142,10 @@ def kernel_works(precision: str, device: torch.device | str) -> bool:
 
 def is_kept(model: LiteLlama) -> bool:
     """Whether the model's matrices rest in a smaller form."""
-    return isinstance(model.lm_head, KeptLinear)
+    return isinstance(model.lm_head, QuantizedLinear)
 
 
-def _join(part: nn.Module, weights: dict[str, MatrixRows], make: Callable[[MatrixRows], KeptLinear]) -> None:
+def _join(part: nn.Module, weights: dict[str, MatrixRows], make: Callable[[MatrixRows], QuantizedLinear]) -> None:
     """Let matrices with the same input rest in one piece, `part.joined`, and each of them as some of its rows: a new
     token then costs one product instead of several, and the memory is the same."""
     if any(matrix.shape[0] % ROWS_OF_A_BLOCK for matrix in weights.values()):
@@ -158,35 +158,35 @@ def _join(part: nn.Module, weights: dict[str, MatrixRows], make: Callable[[Matri
     part.joined = joined
 
 
-def resting_bytes(model: LiteLlama) -> int:
+def stored_bytes(model: LiteLlama) -> int:
     """Bytes of the weights as they rest, each counted once: rows of a joined matrix share its memory."""
     weights = [*model.parameters(), *(buffer for name, buffer in model.named_buffers() if not name.endswith("rotary"))]
     storages = {weight.untyped_storage().data_ptr(): weight.untyped_storage().nbytes() for weight in weights}
     return sum(storages.values())
 
 
-class KeptEmbedding(nn.Module):
+class QuantizedEmbedding(nn.Module):
     """An embedding that rests in 16 bits and gives float32."""
 
-    resting: Tensor
+    stored: Tensor
 
     def __init__(self, matrix: Tensor | MatrixRows, dtype: torch.dtype) -> None:
         super().__init__()
         matrix = _rows_of(matrix)
-        self.register_buffer("resting", _as(matrix, dtype))
+        self.register_buffer("stored", _as(matrix, dtype))
 
     @property
     def weight(self) -> Tensor:
-        return self.resting.float()
+        return self.stored.float()
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        return F.embedding(input_ids, self.resting).float()
+        return F.embedding(input_ids, self.stored).float()
 
 
-class KeptLinear(nn.Module):
+class QuantizedLinear(nn.Module):
     """y = x W^T for a matrix W (out, in) that rests in a smaller form. x and y are float32."""
 
-    resting: Tensor
+    stored: Tensor
 
     def __init__(self, out_features: int, in_features: int) -> None:
         super().__init__()
@@ -201,12 +201,12 @@ class KeptLinear(nn.Module):
         """x (N, in) -> (N, out), the quickest way for this number of rows."""
         raise NotImplementedError
 
-    def rows(self, start: int, end: int) -> KeptLinear:
+    def rows(self, start: int, end: int) -> QuantizedLinear:
         """Rows `start` to `end` of W as a matrix of its own that shares its memory, but for a few scales."""
         part = copy.copy(self)
         part._buffers = dict(self._buffers)
         part.out_features = end - start
-        part.resting = self.resting[start:end]
+        part.stored = self.stored[start:end]
         return part
 
     def forward(self, x: Tensor) -> Tensor:
@@ -220,7 +220,7 @@ class _Differentiable(torch.autograd.Function):
     """The product by W in float32, and its gradient for x. W itself, made for the moment, is not kept for later."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, linear: KeptLinear) -> Tensor:
+    def forward(ctx: Any, x: Tensor, linear: QuantizedLinear) -> Tensor:
         ctx.linear = linear
         return F.linear(x, linear.weight)
 
@@ -229,7 +229,7 @@ class _Differentiable(torch.autograd.Function):
         return gradient @ ctx.linear.weight, None
 
 
-class Linear16(KeptLinear):
+class Linear16(QuantizedLinear):
     """16 bits: float16 or bfloat16."""
 
     MOST_ROWS = 3  # in float16 each row reads the matrix anew; above, turning it first is quicker
@@ -237,19 +237,19 @@ class Linear16(KeptLinear):
     def __init__(self, matrix: Tensor | MatrixRows, dtype: torch.dtype) -> None:
         matrix = _rows_of(matrix)
         super().__init__(*matrix.shape)
-        self.register_buffer("resting", _as(matrix, dtype))
+        self.register_buffer("stored", _as(matrix, dtype))
 
     @property
     def weight(self) -> Tensor:
-        return self.resting.float()
+        return self.stored.float()
 
     def multiply(self, x: Tensor) -> Tensor:
-        if self.resting.dtype == torch.bfloat16 or self.resting.is_cuda or len(x) <= self.MOST_ROWS:
-            return F.linear(x.to(self.resting.dtype), self.resting).float()
-        return _multiply_in_pieces(x, self.resting)
+        if self.stored.dtype == torch.bfloat16 or self.stored.is_cuda or len(x) <= self.MOST_ROWS:
+            return F.linear(x.to(self.stored.dtype), self.stored).float()
+        return _multiply_in_pieces(x, self.stored)
 
 
-class Linear8(KeptLinear):
+class Linear8(QuantizedLinear):
     """8 bits with a scale per output."""
 
     MOST_ROWS = 8
@@ -259,31 +259,31 @@ class Linear8(KeptLinear):
     def __init__(self, matrix: Tensor | MatrixRows) -> None:
         matrix = _rows_of(matrix)
         super().__init__(*matrix.shape)
-        self.register_buffer("resting", torch.empty(matrix.shape, dtype=torch.int8, device=matrix.device))
+        self.register_buffer("stored", torch.empty(matrix.shape, dtype=torch.int8, device=matrix.device))
         self.register_buffer("scale", torch.empty(self.out_features, dtype=torch.bfloat16, device=matrix.device))
         for here, weight in matrix.pieces():
             wide = weight.float()
             # The kernel wants bfloat16; rounded first, so that the whole numbers fit the scale that is really used.
             scale = (wide.abs().amax(-1) / 127).clamp(min=1e-8).bfloat16()
-            self.resting[here] = (wide / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
+            self.stored[here] = (wide / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
             self.scale[here] = scale
 
     @property
     def weight(self) -> Tensor:
-        return self.resting.float() * self.scale.float()[:, None]
+        return self.stored.float() * self.scale.float()[:, None]
 
     def multiply(self, x: Tensor) -> Tensor:
         if len(x) <= self.MOST_ROWS:
-            return torch.ops.aten._weight_int8pack_mm(x.bfloat16(), self.resting, self.scale).float()
-        return _multiply_in_pieces(x, self.resting) * self.scale.float()
+            return torch.ops.aten._weight_int8pack_mm(x.bfloat16(), self.stored, self.scale).float()
+        return _multiply_in_pieces(x, self.stored) * self.scale.float()
 
-    def rows(self, start: int, end: int) -> KeptLinear:
+    def rows(self, start: int, end: int) -> QuantizedLinear:
         part = super().rows(start, end)
         part.scale = self.scale[start:end]
         return part
 
 
-class Linear4(KeptLinear):
+class Linear4(QuantizedLinear):
     """4 bits with a scale and a lowest value per group of a row, in the order that PyTorch's kernel reads them."""
 
     scales: Tensor
@@ -302,7 +302,7 @@ class Linear4(KeptLinear):
             whole = (groups - middle.float()[..., None]).div_(scale.float()[..., None]).round_().add_(8).clamp_(0, 15)
             packed.append(_pack4(whole.to(torch.int32).view(len(weight), -1)))
             scales.append(torch.stack((scale, middle), -1).transpose(0, 1))
-        self.register_buffer("resting", torch.cat(packed))
+        self.register_buffer("stored", torch.cat(packed))
         self.register_buffer("scales", torch.cat(scales, dim=1).contiguous())  # (groups, out, 2)
 
     @staticmethod
@@ -313,17 +313,17 @@ class Linear4(KeptLinear):
 
     @property
     def weight(self) -> Tensor:
-        return self.multiply(torch.eye(self.in_features, device=self.resting.device)).T.contiguous()
+        return self.multiply(torch.eye(self.in_features, device=self.stored.device)).T.contiguous()
 
     def multiply(self, x: Tensor) -> Tensor:
         aten = torch.ops.aten
         product = aten._weight_int4pack_mm if x.is_cuda else aten._weight_int4pack_mm_for_cpu
-        return product(x.bfloat16(), self.resting, self.group_size, self.scales).float()
+        return product(x.bfloat16(), self.stored, self.group_size, self.scales).float()
 
-    def rows(self, start: int, end: int) -> KeptLinear:
+    def rows(self, start: int, end: int) -> QuantizedLinear:
         part = super().rows(start, end)
-        if self.resting.is_cuda:  # whose kernel stores 8 rows together
-            part.resting = self.resting[start // 8 : end // 8]
+        if self.stored.is_cuda:  # whose kernel stores 8 rows together
+            part.stored = self.stored[start // 8 : end // 8]
         part.scales = self.scales[:, start:end].contiguous()  # (groups, out, 2)
         return part
 
@@ -336,7 +336,7 @@ def _pack4(whole: Tensor) -> Tensor:
     return torch.ops.aten._convert_weight_to_int4pack(pairs, 2)  # 2 tiles of 16 columns: a group of 32 fits
 
 
-def _linear4_or_16(matrix: MatrixRows) -> KeptLinear:
+def _linear4_or_16(matrix: MatrixRows) -> QuantizedLinear:
     group_size = Linear4.group_size_for(matrix)
     return Linear16(matrix, torch.float16) if group_size is None else Linear4(matrix, group_size)
 
@@ -357,15 +357,15 @@ def _as(matrix: MatrixRows, dtype: torch.dtype) -> Tensor:
     return cast
 
 
-def _multiply_in_pieces(x: Tensor, resting: Tensor) -> Tensor:
-    """x (N, in) times `resting` (out, in), which is turned into bfloat16 a few rows at a time."""
+def _multiply_in_pieces(x: Tensor, stored: Tensor) -> Tensor:
+    """x (N, in) times `stored` (out, in), which is turned into bfloat16 a few rows at a time."""
     x = x.bfloat16()
-    rows = max(1, PIECE // resting.shape[1])
-    wide = torch.empty(min(rows, len(resting)), resting.shape[1], device=x.device)
+    rows = max(1, PIECE // stored.shape[1])
+    wide = torch.empty(min(rows, len(stored)), stored.shape[1], device=x.device)
     piece = torch.empty_like(wide, dtype=torch.bfloat16)
-    result = torch.empty(len(x), len(resting), dtype=torch.bfloat16, device=x.device)
-    for start in range(0, len(resting), rows):
-        some = resting[start : start + rows]
+    result = torch.empty(len(x), len(stored), dtype=torch.bfloat16, device=x.device)
+    for start in range(0, len(stored), rows):
+        some = stored[start : start + rows]
         # By way of float32: PyTorch's direct conversion from float16 is four times as slow.
         torch.mm(x, piece[: len(some)].copy_(wide[: len(some)].copy_(some)).T, out=result[:, start : start + len(some)])
     return result.float()

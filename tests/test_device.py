@@ -26,7 +26,7 @@ from litellama.decoding import Decoding
 from litellama.device import agrees, choose_device, device_name, logit_difference, sixteen_bits, synchronize
 from litellama.explain.heads import head_outputs, with_heads
 from litellama.explain.scoring import Scorer, Target
-from litellama.explain.tokenized_run import Reading
+from litellama.explain.tokenized_run import TokenizedRun
 from litellama.explain.trace import twin
 from litellama.model import KVCache, LiteLlama
 from litellama.quantize import kernel_works
@@ -167,7 +167,9 @@ def _heads(model: LiteLlama) -> None:
 
 
 def _scores(model: LiteLlama) -> None:
-    reading = Reading((1, 2, 3, 4, 5), 3, tuple("abcde"), tuple((n, n + 1) for n in range(5)), "abcde", frozenset())
+    reading = TokenizedRun(
+        (1, 2, 3, 4, 5), 3, tuple("abcde"), tuple((n, n + 1) for n in range(5)), "abcde", frozenset()
+    )
     scorer = Scorer(model, reading, Target(3, 5), [(0,), (1, 2)])
     texts = scorer.embeddings[None].detach().requires_grad_()
     torch.autograd.grad(scorer.score(texts).sum(), texts)

@@ -19,7 +19,7 @@ from litellama.explain.attention import attention_maps
 from litellama.explain.attribution import attribute, finished
 from litellama.explain.lens import logit_lens
 from litellama.explain.scoring import Target
-from litellama.explain.tokenized_run import Reading, read_chat
+from litellama.explain.tokenized_run import TokenizedRun, read_chat
 from litellama.footprint.scores import scores
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
@@ -29,11 +29,11 @@ NASTY = '<img src=x onerror="alert(1)">'
 
 
 @pytest.fixture
-def reading(tiny_model: LiteLlama, tokenizer: Tokenizer) -> Reading:
+def reading(tiny_model: LiteLlama, tokenizer: Tokenizer) -> TokenizedRun:
     return read_chat(tiny_model, tokenizer, [Message("user", "Tom found a red kite. Where is it?")], answer="the park")
 
 
-def test_an_attention_map_shows_what_was_measured(tiny_model: LiteLlama, reading: Reading) -> None:
+def test_an_attention_map_shows_what_was_measured(tiny_model: LiteLlama, reading: TokenizedRun) -> None:
     weights = attention_maps(tiny_model, reading.ids).weights[1, 2]
     (picture,) = plots.attention_map(reading.tokens, weights, title="one head").data
     numpy.testing.assert_allclose(numpy.nan_to_num(picture.z), weights.numpy(), atol=1e-6)
@@ -53,7 +53,7 @@ def test_all_heads_stand_in_their_places() -> None:
     assert list(figure.layout.yaxis.ticktext) == ["1", "2", "3"]
 
 
-def test_guesses_scores_and_curves(tiny_model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> None:
+def test_guesses_scores_and_curves(tiny_model: LiteLlama, tokenizer: Tokenizer, reading: TokenizedRun) -> None:
     places = [place - 1 for place in reading.answer]
     lens = logit_lens(tiny_model, reading.ids, places, top=1)
     texts = [[tokenizer.token_text(id) for (id,) in row] for row in lens.ids.tolist()]

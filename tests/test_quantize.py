@@ -18,7 +18,7 @@ from litellama.config import ModelConfig, preset
 from litellama.decoding import Decoding
 from litellama.explain.attribution import METHODS
 from litellama.model import LiteLlama, empty_model
-from litellama.quantize import PRECISIONS, KeptLinear, Linear4, Linear8, Linear16, keep_weights, resting_bytes
+from litellama.quantize import PRECISIONS, Linear4, Linear8, Linear16, QuantizedLinear, keep_weights, stored_bytes
 from tests.conftest import random_model
 
 TINYTOWN = Path(__file__).parents[1] / "checkpoints" / "tinytown"
@@ -36,7 +36,7 @@ def assert_alike(found: torch.Tensor, expected: torch.Tensor, most: float) -> No
     assert (found - expected).abs().mean() < most * expected.std()
 
 
-def make(name: str, weight: torch.Tensor) -> KeptLinear:
+def make(name: str, weight: torch.Tensor) -> QuantizedLinear:
     if name == "int8":
         return Linear8(weight)
     return Linear4(weight, 64) if name == "int4" else Linear16(weight, getattr(torch, name))
@@ -46,7 +46,7 @@ def test_eight_bits_by_hand() -> None:
     """A row's largest weight becomes 127, so the scale is a 127th of it, and the others the nearest whole number."""
     kept = Linear8(torch.tensor([[127.0, -63.5, 0.9, 0.0], [0.5, 0.25, -0.5, 0.1]]))
     assert kept.scale.tolist()[0] == 1.0
-    assert kept.resting.tolist()[0] == [127, -64, 1, 0]
+    assert kept.stored.tolist()[0] == [127, -64, 1, 0]
     assert kept.weight[0].tolist() == [127.0, -64.0, 1.0, 0.0]
     assert kept.weight[1].tolist() == pytest.approx([0.5, 0.25, -0.5, 0.1], abs=0.5 / 127)
 
@@ -70,7 +70,7 @@ def test_no_weight_is_further_off_than_half_a_step(matrix: torch.Tensor, name: s
 
 @pytest.mark.parametrize("name", SMALLER)
 @pytest.mark.parametrize("rows", [1, 2, 5, 20])
-def test_every_number_of_rows_gives_the_product_by_the_resting_weights(
+def test_every_number_of_rows_gives_the_product_by_the_stored_weights(
     matrix: torch.Tensor, name: str, rows: int
 ) -> None:
     kept = make(name, matrix)
@@ -86,7 +86,7 @@ def test_rows_of_a_matrix_are_a_matrix_that_shares_its_memory(matrix: torch.Tens
     part = kept.rows(64, 128)
     assert part.out_features == 64
     assert torch.equal(part.weight, kept.weight[64:])
-    assert part.resting.untyped_storage().data_ptr() == kept.resting.untyped_storage().data_ptr()
+    assert part.stored.untyped_storage().data_ptr() == kept.stored.untyped_storage().data_ptr()
 
 
 @pytest.mark.parametrize("name", SMALLER)
@@ -103,7 +103,7 @@ def test_a_gradient_flows_through_in_float32(matrix: torch.Tensor, name: str) ->
 
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("name", SMALLER)
-def test_a_model_says_what_its_resting_weights_say(name: str, tied: bool) -> None:
+def test_a_model_says_what_its_stored_weights_say(name: str, tied: bool) -> None:
     """The same weights, rounded but spread out in float32 again, give the same scores: only rounding happened."""
     config = replace(SHAPE, tie_word_embeddings=tied)
     kept = keep_weights(random_model(config), name)
@@ -112,7 +112,7 @@ def test_a_model_says_what_its_resting_weights_say(name: str, tied: bool) -> Non
         for one, other in zip(matrices(plain), matrices(kept), strict=True):
             one.weight.copy_(other.weight)
         if tied:
-            assert kept.lm_head.resting.data_ptr() == kept.model.embed_tokens.resting.data_ptr()
+            assert kept.lm_head.stored.data_ptr() == kept.model.embed_tokens.stored.data_ptr()
     ids = torch.arange(40)[None]
     with torch.no_grad():
         assert_alike(kept(ids).logits, plain(ids).logits, 0.05)
@@ -128,7 +128,7 @@ def matrices(model: LiteLlama) -> list[nn.Module]:
 def test_the_memory_is_what_is_said_beforehand(name: str) -> None:
     kept = keep_weights(random_model(SHAPE), name)
     # Here the head rests like the layers, and parts of int4 have their own copies of their scales.
-    assert 0.8 * weight_bytes(SHAPE, name) <= resting_bytes(kept) <= 1.1 * weight_bytes(SHAPE, name)
+    assert 0.8 * weight_bytes(SHAPE, name) <= stored_bytes(kept) <= 1.1 * weight_bytes(SHAPE, name)
 
 
 def test_a_model_for_which_four_bits_do_not_fit_keeps_sixteen() -> None:
@@ -189,7 +189,7 @@ def test_four_bits_need_room_for_four_bits_only(tmp_path: Path, monkeypatch: pyt
     """The stored weights are mapped, and their pages give way to what they are turned into."""
     room = weight_bytes(preset("tinytown"), "int4") * 2  # the real vocabulary is a little smaller than the preset's
     monkeypatch.setattr(weight_files, "free_memory", lambda device: room)
-    assert isinstance(open_for_use(TINYTOWN, "int4").model.lm_head, KeptLinear)
+    assert isinstance(open_for_use(TINYTOWN, "int4").model.lm_head, QuantizedLinear)
     with pytest.raises(ValueError, match=r"as float32 and .* are free; what would fit: .*int4"):
         open_for_use(TINYTOWN, "float32")
 
@@ -209,7 +209,7 @@ def test_what_is_stored_as_bfloat16_stays_so(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("name", SMALLER)
-def test_every_view_works_on_resting_weights(name: str) -> None:
+def test_every_view_works_on_stored_weights(name: str) -> None:
     session = Session(open_for_use(TINYTOWN, name))
     text = "Tom hid a red ball under the bed. Where is the ball?"
     assert list(session.look("page", text))[-1]["roles"]

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from app.common.questions import read_question
 from app.common.strings import Problem
-from litellama.chat.format import Form
+from litellama.chat.format import ChatFormat
 from litellama.config import ModelConfig
 from litellama.explain.attention import LONGEST_WINDOW, AttentionMaps, HeadRoles, attention_maps, rollout
-from litellama.explain.tokenized_run import Reading
+from litellama.explain.tokenized_run import TokenizedRun
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 
@@ -34,7 +34,7 @@ VIEWS = ("head", "layer", "rollout")
 class Look:
     """One text and the maps of one window of it."""
 
-    reading: Reading
+    reading: TokenizedRun
     maps: AttentionMaps
 
     @property
@@ -71,17 +71,19 @@ class Looks:
             self._looks.pop(key, None)
 
 
-def look_at(model: LiteLlama, tokenizer: Tokenizer, question: str, form: Form | None = None) -> Iterator[Look]:
+def look_at(
+    model: LiteLlama, tokenizer: Tokenizer, question: str, chat_format: ChatFormat | None = None
+) -> Iterator[Look]:
     """Answer a question greedily and keep what every head looked at. Raises `Problem` if it does not fit.
 
     A large model answers slowly, so its look at the question alone comes first.
     """
     if model.config.num_parameters > QUICK:
-        yield look_again(model, read_question(model, tokenizer, question, form, longest=0))
-    yield look_again(model, read_question(model, tokenizer, question, form))
+        yield look_again(model, read_question(model, tokenizer, question, chat_format, longest=0))
+    yield look_again(model, read_question(model, tokenizer, question, chat_format))
 
 
-def look_again(model: LiteLlama, reading: Reading) -> Look:
+def look_again(model: LiteLlama, reading: TokenizedRun) -> Look:
     """The maps of the text's last window, since it holds the answer."""
     length = len(reading.ids)
     return Look(reading, attention_maps(model, reading.ids, max(0, length - LONGEST_WINDOW), length))

@@ -14,7 +14,7 @@ import torch
 from app.common.strings import Problem
 from litellama.explain.attribution import METHODS, Attribution, attribute
 from litellama.explain.scoring import Progress, Scorer, Target, deletion_curve, rank_correlation, sufficiency_curve
-from litellama.explain.tokenized_run import Reading, Unit
+from litellama.explain.tokenized_run import TokenizedRun, Unit
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 
@@ -29,7 +29,7 @@ SECONDS_BETWEEN_UPDATES = 0.3
 class Explained:
     """One page's text, what was last found about it, and the wish to end the work under way."""
 
-    reading: Reading
+    reading: TokenizedRun
     found: Attribution | None = None
     target: Target | None = None
     stop: threading.Event = field(default_factory=threading.Event)
@@ -69,7 +69,7 @@ class Texts:
 
 
 @torch.inference_mode()
-def reading_json(model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> dict[str, Any]:
+def reading_json(model: LiteLlama, tokenizer: Tokenizer, reading: TokenizedRun) -> dict[str, Any]:
     """The tokens, and for each of the answer's the likeliest others: (id, text, probability)."""
     logits = model(torch.tensor([reading.ids], device=model.device)).logits[0]
     others = []
@@ -151,7 +151,7 @@ def _scorer(model: LiteLlama, text: Explained) -> Scorer:
     return Scorer(model, text.reading, text.target, _found(text).units)
 
 
-def _read_request(reading: Reading, sent: dict[str, Any]) -> tuple[str, tuple[Unit, ...], Target]:
+def _read_request(reading: TokenizedRun, sent: dict[str, Any]) -> tuple[str, tuple[Unit, ...], Target]:
     method, unit, start, end, instead = (sent.get(name) for name in ("method", "unit", "start", "end", "instead"))
     if method not in METHODS or unit not in UNITS or type(start) is not int or type(end) is not int:
         raise Problem("problem.request")

@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.chat.conversation import Pen, Update, Voice
+from app.chat.conversation import ExclusiveLock, Update, Voice
 from app.common.settings import KNOBS, Settings, read_settings
 from app.common.strings import Problem
 
@@ -21,7 +21,7 @@ Outcome = Update | Problem
 
 
 @dataclass(frozen=True)
-class Wish:
+class PairRequest:
     """Which two models a page wants to hear, each by its own settings; and whether blind, and one after the other."""
 
     models: tuple[str, str]
@@ -30,7 +30,7 @@ class Wish:
     in_turn: bool
 
 
-def read_wish(first: str, settings: object, sent: object) -> Wish:
+def read_pair_request(first: str, settings: object, sent: object) -> PairRequest:
     """Check what the browser sent: the page's model and settings, and of the second what differs. Raises `Problem`."""
     if not isinstance(sent, dict):
         raise Problem("problem.request")
@@ -44,7 +44,7 @@ def read_wish(first: str, settings: object, sent: object) -> Wish:
         "repetition_penalty", penalty
     )  # fmt: skip
     second = replace(own, temperature=temperature, repetition_penalty=penalty)
-    return Wish((first, model), (own, second), blind, in_turn)
+    return PairRequest((first, model), (own, second), blind, in_turn)
 
 
 @dataclass(frozen=True)
@@ -95,20 +95,20 @@ def _text_json(update: Update) -> dict[str, Any]:
 class Pair:
     """Two voices in the order in which the page shows them, which the server throws dice for if it is `hidden`."""
 
-    def __init__(self, number: int, wish: Wish) -> None:
+    def __init__(self, number: int, wish: PairRequest) -> None:
         self.number = number
         self.wish = wish
         self.hidden = wish.blind
         self.order = (1, 0) if wish.blind and secrets.randbelow(2) else (0, 1)
         self.voices = [Voice(wish.models[wished]) for wished in self.order]
         self.exchanges: list[Exchange] = []
-        self.pen = Pen()
+        self.pen = ExclusiveLock()
         self.stopped = threading.Event()
 
-    def fits(self, wish: Wish) -> bool:
+    def fits(self, wish: PairRequest) -> bool:
         return (self.wish.models, self.wish.blind) == (wish.models, wish.blind)
 
-    def settings(self, wish: Wish) -> list[Settings]:
+    def settings(self, wish: PairRequest) -> list[Settings]:
         """Of each side. A blind pair keeps its temperatures: to turn one of them would be to see which side changes."""
         kept = self.wish.settings if self.hidden else wish.settings
         return [replace(wish.settings[i], temperature=kept[i].temperature) for i in self.order]

@@ -88,7 +88,7 @@ class Update:
         }  # fmt: skip
 
 
-class Pen:
+class ExclusiveLock:
     """What only one at a time may hold. Whoever dropped it without a word is held to be gone after a while."""
 
     def __init__(self) -> None:
@@ -127,7 +127,7 @@ class Conversation:
         """Whose what a model stores of this conversation is (`litellama.serving.prefix_cache`)."""
         self.bill = Bill()
         self._next_number = 0
-        self._pen = Pen()
+        self._pen = ExclusiveLock()
 
     @contextmanager
     def writing(self, seconds: float) -> Iterator[Callable[[], None]]:

@@ -12,7 +12,7 @@ SECONDS_KEPT = 120.0
 MOST_KEPT = 40  # pages; the longest conversations take some 3 MB each
 
 
-class Aside:
+class RecentlyClosed:
     """Voices by the key of the page they were of; each is erased when its time is over, asked for or not."""
 
     def __init__(self, seconds: float = SECONDS_KEPT) -> None:

@@ -44,7 +44,7 @@ class RemotePiece:
 
 
 @dataclass
-class Speech:
+class ReplyStream:
     """A reply that begins when its `pieces` are asked for. It may have `most` tokens, `read` many tokens of the prompt
     are read for it, and `dropped` of the oldest messages no longer fitted. A speaker elsewhere fills in on the way what
     it learns late."""
@@ -69,21 +69,21 @@ class Speech:
             close()
 
 
-class Speaker(Protocol):
+class Responder(Protocol):
     """What a conversation needs of a model. `where` is the server it runs on, None if that is this process; `seconds`
     are the most a reply may take, None for as many as the session grants."""
 
     where: str | None
     seconds: float | None
 
-    def reply(self, messages: Sequence[Message], settings: Settings) -> Speech:
+    def reply(self, messages: Sequence[Message], settings: Settings) -> ReplyStream:
         """Answer the last message. Raises `Problem`, perhaps only with its first piece, if it cannot be."""
 
     def alternatives(self, step: Any) -> dict[str, Any]:
         """What else one token might have been, as {"chosen": row, "rows": [row, ...]}, the likeliest first."""
 
 
-class LocalSpeaker:
+class LocalResponder:
     """A model that is open in this process."""
 
     where: str | None = None
@@ -94,20 +94,20 @@ class LocalSpeaker:
         self.opened = opened
         self.generate = generate
 
-    def reply(self, messages: Sequence[Message], settings: Settings) -> Speech:
+    def reply(self, messages: Sequence[Message], settings: Settings) -> ReplyStream:
         """Answer the last message. Raises `Problem` if it is too long to be read."""
-        model, tokenizer, form = self.opened.model, self.opened.tokenizer, self.opened.form
+        model, tokenizer, chat_format = self.opened.model, self.opened.tokenizer, self.opened.chat_format
         length = model.config.max_position_embeddings
         most = min(settings.max_tokens, length // 2)  # at least half of the context stays for reading
         try:
-            prompt = prompt_ids(messages, tokenizer, length, most, form=form)
+            prompt = prompt_ids(messages, tokenizer, length, most, chat_format=chat_format)
         except ValueError as error:
             raise Problem("problem.does_not_fit", limit=length - most) from error
         pieces = reply(
             model, tokenizer, messages, settings.sampling, most, settings.seed, ALTERNATIVES,
-            form=form, generate=self.generate,
+            chat_format=chat_format, generate=self.generate,
         )  # fmt: skip
-        return Speech(pieces, most, len(prompt.ids), prompt.dropped)
+        return ReplyStream(pieces, most, len(prompt.ids), prompt.dropped)
 
     def alternatives(self, step: Step) -> dict[str, Any]:
         """The ten likeliest tokens of a step, the chosen one marked."""
@@ -116,7 +116,7 @@ class LocalSpeaker:
 
     def _row(self, id: int, probability: float) -> dict[str, Any]:
         tokenizer, config = self.opened.tokenizer, self.opened.config
-        ends = id in self.opened.form.stop_ids or (id in config.eos_token_ids and tokenizer.is_special(id))
+        ends = id in self.opened.chat_format.stop_ids or (id in config.eos_token_ids and tokenizer.is_special(id))
         return _row(tokenizer.token_text(id), probability, ends)
 
 
@@ -127,7 +127,7 @@ PERHAPS_A_WISH = (None, 400, 422, 500, 501)  # None: broken off before its first
 TOO_LONG = re.compile(r"context.{0,30}(length|size|window)|exceed.{0,40}context", re.IGNORECASE)
 
 
-class RemoteSpeaker:
+class RemoteResponder:
     """A model of an OpenAI-compatible server."""
 
     seconds: float | None = SECONDS_ELSEWHERE
@@ -136,9 +136,9 @@ class RemoteSpeaker:
         self.model = model
         self.where: str | None = model.engine.where
 
-    def reply(self, messages: Sequence[Message], settings: Settings) -> Speech:
+    def reply(self, messages: Sequence[Message], settings: Settings) -> ReplyStream:
         """Answer the last message. A fault before the first word is raised with it, a later one ends the speech."""
-        speech = Speech(iter(()), settings.max_tokens, stats="chat.stats_pieces")
+        speech = ReplyStream(iter(()), settings.max_tokens, stats="chat.stats_pieces")
         speech.pieces = self._pieces(speech, list(messages), settings)
         return speech
 
@@ -147,7 +147,7 @@ class RemoteSpeaker:
         rows = [_row(text, probability) | {"chosen": text == step.text} for text, probability in step.alternatives]
         return {"chosen": _row(step.text, step.probability), "rows": rows, "engine": self.where}
 
-    def _pieces(self, speech: Speech, messages: list[Message], settings: Settings) -> Iterator[RemotePiece]:
+    def _pieces(self, speech: ReplyStream, messages: list[Message], settings: Settings) -> Iterator[RemotePiece]:
         count = length = 0
         try:
             for delta in self._deltas(speech, messages, settings):
@@ -169,7 +169,7 @@ class RemoteSpeaker:
             speech.state = "broken"
             speech.remarks.append((problem.key, problem.values))
 
-    def _deltas(self, speech: Speech, messages: list[Message], settings: Settings) -> Iterator[Delta | None]:
+    def _deltas(self, speech: ReplyStream, messages: list[Message], settings: Settings) -> Iterator[Delta | None]:
         """The server's words. Where it refuses it is asked with fewer wishes, or without the oldest messages."""
         engine, id = self.model.engine, self.model.id
         wishes = engine.accepted.get(id, WISHES)
@@ -232,7 +232,7 @@ def _fewer(wishes: Sequence[str], settings: Settings, said: str) -> tuple[str, .
     return tuple(wish for wish in wishes if wish not in named)
 
 
-def _note(speech: Speech, delta: Delta) -> None:
+def _note(speech: ReplyStream, delta: Delta) -> None:
     if delta.finish is not None:
         speech.state = "length" if delta.finish == "length" else "done"
     if delta.read is not None:

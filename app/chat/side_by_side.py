@@ -11,7 +11,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from app.chat.blind_test import VOTES, Comparison, Exchange, Label, Outcome, Pair, Wish
+from app.chat.blind_test import VOTES, Comparison, Exchange, Label, Outcome, Pair, PairRequest
 from app.chat.conversation import MOST_TURNS, Update, Voice
 from app.common.errors import as_problem
 from app.common.settings import Settings
@@ -29,7 +29,7 @@ Answer = Callable[[Voice, str, Settings], Iterator[Update]]
 log = logging.getLogger("litellama.app")
 
 
-class Beside:
+class SideBySide:
     """The comparisons of all pages. Safe to be used by many threads, one pair by one message at a time."""
 
     def __init__(self, models: Models, answer: Answer) -> None:
@@ -39,7 +39,7 @@ class Beside:
         self._comparisons: OrderedDict[str, Comparison] = OrderedDict()
         self._lock = threading.Lock()
 
-    def ask(self, key: str, question: str, wish: Wish) -> Iterator[dict[str, Any]]:
+    def ask(self, key: str, question: str, wish: PairRequest) -> Iterator[dict[str, Any]]:
         """Let both reply to a new message. Another wish than before begins a new pair."""
         comparison = self._comparison(key)
         pair = comparison.pair
@@ -50,7 +50,7 @@ class Beside:
         with pair.pen.held(SECONDS_HELD) as hold_on:
             yield from self._both(pair, question, wish, hold_on)
 
-    def redo(self, key: str, question: str | None, wish: Wish) -> Iterator[dict[str, Any]]:
+    def redo(self, key: str, question: str | None, wish: PairRequest) -> Iterator[dict[str, Any]]:
         """Let both reply to the last message once more; `question` replaces it."""
         pair = self._comparison(key).pair
         if pair is None or not pair.fits(wish) or not pair.exchanges:
@@ -120,7 +120,9 @@ class Beside:
             self.leave(oldest)
         return comparison
 
-    def _both(self, pair: Pair, question: str, wish: Wish, hold_on: Callable[[], None]) -> Iterator[dict[str, Any]]:
+    def _both(
+        self, pair: Pair, question: str, wish: PairRequest, hold_on: Callable[[], None]
+    ) -> Iterator[dict[str, Any]]:
         settings = pair.settings(wish)
         away = {one.name: one.title for one in self._models.known_elsewhere()}
         elsewhere = any(voice.model in away for voice in pair.voices)

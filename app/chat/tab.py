@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.chat.blind_test import read_wish
+from app.chat.blind_test import read_pair_request
 from app.classroom.classroom import Tally
 from app.classroom.gate import member_of
 from app.common.assets import scripts, template
@@ -208,7 +208,9 @@ def _updates_of_both(
     def updates() -> Iterator[dict[str, Any]]:
         key = page_key(session, event, request)
         session.check_wanted(key, sent.get("request"))
-        wish = read_wish(sent.get("model") or session.models.first.name, sent.get("settings"), sent.get("beside"))
+        wish = read_pair_request(
+            sent.get("model") or session.models.first.name, sent.get("settings"), sent.get("beside")
+        )
         if again:
             both = session.beside.redo(key, None if text is None else read_message(text), wish)
         else:

@@ -7,8 +7,8 @@ from collections import OrderedDict
 
 from app.common.strings import Problem
 from litellama.chat import Message
-from litellama.chat.format import Form
-from litellama.explain.tokenized_run import Reading, read_chat
+from litellama.chat.format import ChatFormat
+from litellama.explain.tokenized_run import TokenizedRun, read_chat
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 
@@ -17,8 +17,12 @@ MOST_READINGS = 200
 
 
 def read_question(
-    model: LiteLlama, tokenizer: Tokenizer, question: str, form: Form | None = None, longest: int | None = None
-) -> Reading:
+    model: LiteLlama,
+    tokenizer: Tokenizer,
+    question: str,
+    chat_format: ChatFormat | None = None,
+    longest: int | None = None,
+) -> TokenizedRun:
     """The question with the first paragraph of the greedy answer, `longest` tokens of it at most; a chatty model would
     go on for long, and every view's work grows with the answer. Raises `Problem` if the question does not fit."""
     limit = model.config.max_position_embeddings
@@ -26,7 +30,12 @@ def read_question(
     most = reserved if longest is None else longest
     try:
         return read_chat(
-            model, tokenizer, [Message("user", question)], max_new_tokens=most, form=form, one_paragraph=True
+            model,
+            tokenizer,
+            [Message("user", question)],
+            max_new_tokens=most,
+            chat_format=chat_format,
+            one_paragraph=True,
         )
     except ValueError as error:
         raise Problem("problem.does_not_fit", limit=limit - reserved) from error
@@ -37,17 +46,17 @@ class Readings:
     recently used are forgotten."""
 
     def __init__(self) -> None:
-        self._readings: OrderedDict[str, tuple[str, Reading]] = OrderedDict()
+        self._readings: OrderedDict[str, tuple[str, TokenizedRun]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def store(self, key: str, question: str, reading: Reading) -> None:
+    def store(self, key: str, question: str, reading: TokenizedRun) -> None:
         with self._lock:
             self._readings[key] = (question, reading)
             self._readings.move_to_end(key)
             while len(self._readings) > MOST_READINGS:
                 self._readings.popitem(last=False)
 
-    def get(self, key: str, question: str) -> Reading | None:
+    def get(self, key: str, question: str) -> TokenizedRun | None:
         """None if the page's last question was another one."""
         with self._lock:
             asked, reading = self._readings.get(key, (None, None))

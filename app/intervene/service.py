@@ -12,8 +12,8 @@ import torch
 
 from app.attribution.service import SECONDS_BETWEEN_UPDATES, Explained, progress_json
 from app.common.strings import Problem
-from litellama.chat import Message, answer_steps, choose_form, stop_ids
-from litellama.chat.format import Form
+from litellama.chat import Message, answer_steps, choose_format, stop_ids
+from litellama.chat.format import ChatFormat
 from litellama.config import ModelConfig
 from litellama.explain.heads import (
     HeadEffects,
@@ -24,7 +24,7 @@ from litellama.explain.heads import (
     with_heads,
 )
 from litellama.explain.scoring import Target
-from litellama.explain.tokenized_run import Reading, read_chat
+from litellama.explain.tokenized_run import TokenizedRun, read_chat
 from litellama.generate import generate
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
@@ -34,7 +34,9 @@ LOUDEST = 3
 """By so much, at most, a head's output is multiplied."""
 
 
-def begin(model: LiteLlama, tokenizer: Tokenizer, reading: Reading, form: Form | None = None) -> dict[str, Any]:
+def begin(
+    model: LiteLlama, tokenizer: Tokenizer, reading: TokenizedRun, chat_format: ChatFormat | None = None
+) -> dict[str, Any]:
     """The answer as it is, and how many heads there are to play with."""
     config = model.config
     shape = {
@@ -42,16 +44,16 @@ def begin(model: LiteLlama, tokenizer: Tokenizer, reading: Reading, form: Form |
         "heads": config.num_attention_heads,
         "groups": config.num_key_value_heads,
     }
-    return shape | {"goes_on": reading.goes_on} | answer_with(model, tokenizer, reading, [], form=form)
+    return shape | {"goes_on": reading.goes_on} | answer_with(model, tokenizer, reading, [], chat_format=chat_format)
 
 
 def answer_with(
     model: LiteLlama,
     tokenizer: Tokenizer,
-    reading: Reading,
+    reading: TokenizedRun,
     chosen: object,
     strength: object = 0,
-    form: Form | None = None,
+    chat_format: ChatFormat | None = None,
 ) -> dict[str, Any]:
     """The greedy answer with the outputs of the heads `chosen`, [[layer, head], ...], multiplied by `strength`, 0 for
     off: its tokens and their probabilities.
@@ -64,15 +66,15 @@ def answer_with(
     for layer, head in _read_heads(chosen, model.config):
         scales[0, layer, head] = strength
     changed = with_heads(model, scales)
-    form = choose_form(tokenizer, model.config) if form is None else form
+    chat_format = choose_format(tokenizer, model.config) if chat_format is None else chat_format
     # An answer that was cut off is compared as far as it was read.
     length = len(reading.answer) if reading.goes_on else max(20, len(reading.answer) + 5)
     room = model.config.max_position_embeddings - reading.answer_start
     steps = generate(
         changed, reading.ids[: reading.answer_start], sampling=Sampling(temperature=0), seed=0,
-        max_new_tokens=min(length, room), stop_ids=stop_ids(model, tokenizer, form),
+        max_new_tokens=min(length, room), stop_ids=stop_ids(model, tokenizer, chat_format),
     )  # fmt: skip
-    answer = answer_steps(steps, tokenizer, form)
+    answer = answer_steps(steps, tokenizer, chat_format)
     now = [[tokenizer.token_text(step.id), round(step.probability, 4)] for step in answer]
     with torch.inference_mode():
         logits = changed(torch.tensor([reading.ids], device=model.device)).logits[0].float().softmax(-1)
@@ -88,13 +90,13 @@ def worth_of_each(model: LiteLlama, text: Explained) -> Iterator[dict[str, Any]]
 
 
 def patched_from(
-    model: LiteLlama, tokenizer: Tokenizer, text: Explained, question: str, form: Form | None = None
+    model: LiteLlama, tokenizer: Tokenizer, text: Explained, question: str, chat_format: ChatFormat | None = None
 ) -> Iterator[dict[str, Any]]:
     """The same of each head alone saying what it says of another question with as many tokens. Raises `Problem`."""
     reading = text.reading
     try:
         answer = reading.text_of(reading.answer).strip()
-        other = read_chat(model, tokenizer, [Message("user", question)], answer=answer, form=form)
+        other = read_chat(model, tokenizer, [Message("user", question)], answer=answer, chat_format=chat_format)
     except ValueError as error:
         raise Problem("problem.does_not_fit", limit=model.config.max_position_embeddings) from error
     if other.answer_start != reading.answer_start:
@@ -104,12 +106,12 @@ def patched_from(
 
 
 def few_that_suffice(
-    model: LiteLlama, tokenizer: Tokenizer, text: Explained, form: Form | None = None
+    model: LiteLlama, tokenizer: Tokenizer, text: Explained, chat_format: ChatFormat | None = None
 ) -> Iterator[dict[str, Any]]:
     """The heads that are switched off so far while the answer, its end included, stays; a few times a second."""
     text.stop.clear()
     told, off = 0.0, -1
-    ended = _with_its_end(model, tokenizer, text.reading, form)
+    ended = _with_its_end(model, tokenizer, text.reading, chat_format)
     for state in search_smallest_set(model, ended, _answer(ended)):
         news: dict[str, Any] = {"off": (~state.left).nonzero().tolist(), "tried": state.tried, "to_try": state.to_try}
         if text.stop.is_set():
@@ -122,11 +124,13 @@ def few_that_suffice(
 
 
 @torch.inference_mode()
-def _with_its_end(model: LiteLlama, tokenizer: Tokenizer, reading: Reading, form: Form | None) -> Reading:
+def _with_its_end(
+    model: LiteLlama, tokenizer: Tokenizer, reading: TokenizedRun, chat_format: ChatFormat | None
+) -> TokenizedRun:
     """The reading and the stop token that comes next, if one does: an answer that goes on is another answer."""
     logits = model(torch.tensor([reading.ids], device=model.device), last_only=True).logits[0, -1]
     likeliest = int(logits[: model.config.sampled_vocab_size].argmax())
-    ends = likeliest in stop_ids(model, tokenizer, form)
+    ends = likeliest in stop_ids(model, tokenizer, chat_format)
     return replace(reading, ids=(*reading.ids, likeliest)) if ends else reading
 
 
@@ -144,7 +148,7 @@ def _followed(work: Work, stop: threading.Event) -> Iterator[dict[str, Any]]:
             yield progress_json(news)
 
 
-def _answer(reading: Reading) -> Target:
+def _answer(reading: TokenizedRun) -> Target:
     return Target(reading.answer_start, len(reading.ids))
 
 

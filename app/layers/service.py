@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from litellama.explain.lens import logit_lens
-from litellama.explain.tokenized_run import Reading
+from litellama.explain.tokenized_run import TokenizedRun
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 
 GUESSES = 5
 
 
-def lens_json(model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> dict[str, Any]:
+def lens_json(model: LiteLlama, tokenizer: Tokenizer, reading: TokenizedRun) -> dict[str, Any]:
     """Row 0 is the embedding, row l what stands after layer l; each cell its likeliest tokens as (text, probability).
 
     `settled` says for each column from which row on the likeliest token is the one that was chosen in the end.

@@ -31,7 +31,7 @@ from litellama.checkpoint.precision import EXACT, SHARE_OF_FREE, open_for_use
 from litellama.checkpoint.sampling_defaults import MOST_SMALL
 from litellama.config import is_litellama
 from litellama.device import device_name
-from litellama.quantize import resting_bytes
+from litellama.quantize import stored_bytes
 from litellama.serving.engine import Engine
 
 MOST_BYTES = 2 * 10**9
@@ -89,7 +89,7 @@ class Model:
     def bytes(self) -> int:
         """Of its weights, and of what is stored of the conversations with it."""
         engine = self.engine_in_use
-        return resting_bytes(self.opened.model) + (engine.stored_bytes if engine else 0)
+        return stored_bytes(self.opened.model) + (engine.stored_bytes if engine else 0)
 
     @property
     def title(self) -> str:
@@ -98,12 +98,14 @@ class Model:
     def to_json(self) -> dict[str, Any]:
         """What the page says of it. How far explanations can be trusted is taken from verified cards alone."""
         opened, card = self.opened, self.opened.card or {}
-        form = opened.form
+        chat_format = opened.chat_format
         return {
             "name": self.name, "title": self.title, "parameters": opened.config.num_parameters,
-            "verified": opened.verified, "tinytown": str(card.get("corpus")).startswith("tinytown"), "form": form.kind,
-            "small": form.kind == "template" and FLUENT <= opened.config.num_parameters <= MOST_SMALL,
-            "litellama": form.kind == "questions" and is_litellama(opened.config), "trouble": form.trouble,
+            "verified": opened.verified, "tinytown": str(card.get("corpus")).startswith("tinytown"),
+            "form": chat_format.kind,
+            "small": chat_format.kind == "template" and FLUENT <= opened.config.num_parameters <= MOST_SMALL,
+            "litellama": chat_format.kind == "questions" and is_litellama(opened.config),
+            "trouble": chat_format.trouble,
             "trust": card.get("trust") if opened.verified else None,
             "corrected": opened.corrected and asdict(opened.corrected), "knobs": knob_defaults(opened.sampling),
             "context": opened.config.max_position_embeddings,

@@ -126,7 +126,7 @@ def compare(opened: Opened, sent: dict[str, Any], stop: threading.Event) -> Iter
     """Measure a probe: how far it is, a few times a second, and at last all values, means and differences."""
     probe = read_probe(sent)
     try:
-        work = compare_pairs(opened.model, opened.tokenizer, probe, form=opened.form)
+        work = compare_pairs(opened.model, opened.tokenizer, probe, chat_format=opened.chat_format)
     except ValueError as error:
         raise Problem("problem.does_not_fit", limit=opened.config.max_position_embeddings) from error
     for news in _followed(work, probe.prompts, stop):

@@ -21,10 +21,10 @@ from app.compare.service import every_fact
 from app.models.downloads import Downloads
 from app.server.file_routes import MODEL_UPLOAD, UPLOADS, add_downloads, add_trainings, add_transfers
 from app.server.gradio_compat import KnownPages, guarded
-from app.server.request_filter import Doors
+from app.server.request_filter import RequestFilter
 from app.session import MOST_CONVERSATIONS, Session
 from app.train.service import Trainings
-from app.train.upload_store import Shelf
+from app.train.upload_store import UploadStore
 from litellama.checkpoint import checkpoints_folder
 
 log = logging.getLogger("litellama.app")
@@ -109,7 +109,7 @@ def create_app(
     app.get("/favicon.ico")(favicon)
     kept = models_folder or session.models.folder or checkpoints_folder()
     app.state.trainings = app.state.downloads = None
-    shelf = Shelf()
+    shelf = UploadStore()
     if uploads:
         add_transfers(app, kept, shelf)
     if downloads:
@@ -122,7 +122,7 @@ def create_app(
     )  # fmt: skip
     app.add_middleware(KnownPages, pages=page._queue.pending_messages_per_session)
     if room is None:
-        app.add_middleware(Doors, hosts=hosts, uploads=UPLOADS)
+        app.add_middleware(RequestFilter, hosts=hosts, uploads=UPLOADS)
         return app
     app.add_middleware(
         Gate, room=room, secure=secure, line=partial(_line, page), end=session.forget_all,
@@ -130,7 +130,7 @@ def create_app(
         teachers_only=(MODEL_UPLOAD, "/download.json") if uploads or downloads else (),
     )  # fmt: skip
     taken = {MODEL_UPLOAD: UPLOADS[MODEL_UPLOAD]} if uploads else {}
-    app.add_middleware(Doors, hosts=hosts, uploads=taken, more=ROUTES)  # the last one added is the outermost
+    app.add_middleware(RequestFilter, hosts=hosts, uploads=taken, more=ROUTES)  # the last one added is the outermost
     return app
 
 

@@ -27,7 +27,7 @@ from starlette.requests import ClientDisconnect
 from app.common.strings import Problem
 from app.models.downloads import Downloads
 from app.train.service import Trainings
-from app.train.upload_store import Shelf
+from app.train.upload_store import UploadStore
 from app.train.uploads import LARGEST_FILE, read_upload
 from litellama.checkpoint import CONFIG, GGUF, CheckpointError
 from litellama.checkpoint.archive import ArchiveError, pack, safe_name, unpack
@@ -73,7 +73,7 @@ class Turns:
                 self._served.discard(page)
 
 
-def add_transfers(app: FastAPI, models_folder: Path, shelf: Shelf) -> None:
+def add_transfers(app: FastAPI, models_folder: Path, shelf: UploadStore) -> None:
     """Give `app` its three routes for files; what cannot be done is answered with {"problem": ...}.
 
     A text goes to the `shelf`, since it may be long; the page is told its name there and how it begins.

@@ -38,7 +38,7 @@ HEADERS = (
 )  # fmt: skip
 
 
-class Doors:
+class RequestFilter:
     """ASGI middleware: 400 for a forged Host or Origin, 404 for a shut route, 413 for a large body.
 
     `more` routes are open. `uploads` are those that a file may be sent to, and the most bytes of each. Only a page of

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from app.common.strings import Problem
-from litellama.explain.tokenized_run import Reading
-from litellama.explain.trace import STATIONS, Walk, vectors, walk_through
+from litellama.explain.tokenized_run import TokenizedRun
+from litellama.explain.trace import STAGES, Trace, trace_step, vectors
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
@@ -20,8 +20,8 @@ TEMPERATURES = (0.3, 0.7, 1.0, 1.5)
 DIGITS = 4
 
 
-def walk_json(
-    model: LiteLlama, tokenizer: Tokenizer, reading: Reading, place: object, layer: object, head: object
+def trace_json(
+    model: LiteLlama, tokenizer: Tokenizer, reading: TokenizedRun, place: object, layer: object, head: object
 ) -> dict[str, Any]:
     """One step of the reading, by default the answer's least sure one. Raises `Problem`."""
     config = model.config
@@ -32,7 +32,7 @@ def walk_json(
         raise Problem("problem.request")
     if not 0 <= head < config.num_attention_heads:
         raise Problem("problem.request")
-    walk = walk_through(model, reading.ids, place=chosen, layer=layer, head=head)
+    walk = trace_step(model, reading.ids, place=chosen, layer=layer, head=head)
     numbers = {name: _rounded(tensor) for name, tensor in vectors(walk).items() if name not in _LARGE}
     return {
         "tokens": list(reading.tokens), "special": sorted(reading.special), "answer_start": reading.answer_start,
@@ -41,7 +41,7 @@ def walk_json(
         "layers": config.num_hidden_layers, "heads": config.num_attention_heads,
         "groups": config.num_key_value_heads, "vocabulary": config.vocab_size,
         "epsilon": config.rms_norm_eps, "theta": config.rope_theta,
-        "stations": [_station(*station.line(), station.name, station.formula) for station in STATIONS],
+        "stations": [_station(*station.line(), station.name, station.formula) for station in STAGES],
         "numbers": numbers | {"keys": _rounded(walk.keys)},
         "values": [
             {"place": at, "values": _rounded(walk.values[at])}
@@ -53,7 +53,7 @@ def walk_json(
 
 
 @torch.inference_mode()
-def _least_sure(model: LiteLlama, reading: Reading) -> int:
+def _least_sure(model: LiteLlama, reading: TokenizedRun) -> int:
     """The place from which the answer's least likely token was chosen: the step most worth a look."""
     ids = torch.tensor([reading.ids], device=model.device)
     logs = model(ids).logits[0, reading.answer_start - 1 : -1].float().log_softmax(-1)
@@ -67,7 +67,7 @@ def _station(file: str, line: int, code: str, name: str, formula: str) -> dict[s
     return {"name": name, "formula": formula, "file": file, "line": line, "code": code}
 
 
-def _guesses(walk: Walk, tokenizer: Tokenizer, reading: Reading) -> list[dict[str, Any]]:
+def _guesses(walk: Trace, tokenizer: Tokenizer, reading: TokenizedRun) -> list[dict[str, Any]]:
     """The likeliest next tokens: logit, probability at each of `TEMPERATURES`, and whether it is what came next."""
     logits, ids = walk.logits.topk(min(GUESSES, len(walk.logits)))
     shares = [Sampling(temperature=t, top_p=1).probabilities(walk.logits)[ids].tolist() for t in TEMPERATURES]

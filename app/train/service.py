@@ -23,7 +23,7 @@ from typing import Any
 from app.common.errors import noted
 from app.common.settings import Knob
 from app.common.strings import Problem
-from app.train.upload_store import Shelf
+from app.train.upload_store import UploadStore
 from litellama.checkpoint import CARD, replace_card
 from litellama.checkpoint.archive import safe_name
 from litellama.config import PRESETS
@@ -123,7 +123,7 @@ class Run:
 class Trainings:
     """The training there is, and what a page may ask of it. Safe to be used by many threads."""
 
-    def __init__(self, models: Path, shelf: Shelf, device: str = "cpu") -> None:
+    def __init__(self, models: Path, shelf: UploadStore, device: str = "cpu") -> None:
         self._models = models
         self._device = device
         self._shelf = shelf

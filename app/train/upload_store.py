@@ -12,7 +12,7 @@ from app.train.uploads import Upload
 MOST_TEXTS = 40
 
 
-class Shelf:
+class UploadStore:
     """The last few texts, each by a name that only the page that sent it knows."""
 
     def __init__(self) -> None:

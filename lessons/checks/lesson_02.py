@@ -236,7 +236,7 @@ def my_prompt(answer: Any, message: str) -> None:
             'Nicht alle Teile sind Ids, also Zahlen. special("<|end|>") gibt die Id eines Spezialtokens.',
         )
     lab = opened()
-    right = lab.form.write([("user", message)], lab.tokenizer)
+    right = lab.chat_format.write([("user", message)], lab.tokenizer)
     if found == right:
         return
     if found == right[:-2]:

@@ -175,7 +175,7 @@ def work(answer: Any, prompt_length: int, new: int) -> None:
 @exercise("8.4")
 def with_cache(answer: Any) -> None:
     lab = opened()
-    prompt, new = lab.form.write([("user", "Hello!")], lab.tokenizer), 12
+    prompt, new = lab.chat_format.write([("user", "Hello!")], lab.tokenizer), 12
     steps = generate(lab.model, prompt, sampling=Sampling(temperature=0), max_new_tokens=new, seed=0)
     right = [*prompt, *(step.id for step in steps)]
     read: list[int] = []

@@ -14,7 +14,7 @@ from lessons.kit.asking import opened
 from lessons.kit.checking import EMPTY, Wrong, called, exercise
 from litellama.chat import Message
 from litellama.explain.scoring import Scorer, Target
-from litellama.explain.tokenized_run import Reading, Unit, read_chat
+from litellama.explain.tokenized_run import TokenizedRun, Unit, read_chat
 
 
 def words_of(answer: Any) -> list[str] | None:
@@ -63,7 +63,7 @@ def _examiner() -> Scorer:
     return Scorer(model.model, reading, target, story_words(reading, story))
 
 
-def story_words(reading: Reading, story: str) -> tuple[Unit, ...]:
+def story_words(reading: TokenizedRun, story: str) -> tuple[Unit, ...]:
     """Each word of the story, as the places of its tokens, without marks."""
     begins = reading.text.index(story)
     units = reading.units("word", reading.places_in(begins, begins + len(story)))

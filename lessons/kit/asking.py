@@ -42,5 +42,7 @@ def gpt2() -> Tokenizer:
 def ask(text: str, name: str = "tinytown", *, sampling: Sampling = GREEDY, seed: int = 0) -> str:
     """What a model replies to one message; by itself it takes the likeliest token each time."""
     model = opened(name)
-    said = reply(model.model, model.tokenizer, [Message("user", text)], sampling, 100, seed, form=model.form)
+    said = reply(
+        model.model, model.tokenizer, [Message("user", text)], sampling, 100, seed, chat_format=model.chat_format
+    )
     return "".join(piece.text for piece in said).strip()

@@ -564,7 +564,7 @@ lesson.table(
     [T("special token", "Spezialtoken"), "Id"],
     [[town.tokenizer.token_text(id), id] for id in range(5)],
 )
-lesson.tokens(town.tokenizer, town.form.write([("user", "Hello!")], town.tokenizer))
+lesson.tokens(town.tokenizer, town.chat_format.write([("user", "Hello!")], town.tokenizer))
 
 # %% [markdown] en
 # ### Exercise 2.7
@@ -661,7 +661,7 @@ assert encode(text)[:3] == encode("Anna") != encode(" Anna") == [920]
 assert careless.count(2) == careless.count(4) == 1
 assert my_prompt.count(2) == my_prompt.count(4) == 1
 assert len(encode("<|end|>")) == 5
-assert my_prompt == town.form.write([("user", message)], town.tokenizer)
+assert my_prompt == town.chat_format.write([("user", message)], town.tokenizer)
 
 # %% [markdown] en
 # ## To discuss

@@ -58,7 +58,7 @@ import torch
 from litellama.sampling import Sampling
 
 town = lesson.model("tinytown")
-prompt = town.form.write([("user", "Tell me a story.")], town.tokenizer)
+prompt = town.chat_format.write([("user", "Tell me a story.")], town.tokenizer)
 begun = [*prompt, *town.tokenizer.encode(" Tom")]
 with torch.inference_mode():
     logits = (
@@ -588,7 +588,7 @@ print(
     T("scales, rounded, the same:", "Maßstäbe, gerundet, gleich:"),
     torch.equal(scales.bfloat16(), kept.scale),
 )
-apart = (whole - kept.resting).abs()
+apart = (whole - kept.stored).abs()
 print(
     T("whole numbers the same:", "ganze Zahlen gleich:"),
     f"{(apart == 0).double().mean():.0%};",
@@ -677,14 +677,14 @@ lesson.check("8.7", advised_bits, perplexity)
 
 # %%
 from litellama.checkpoint.load import open_checkpoint
-from litellama.quantize import PRECISIONS, keep_weights, resting_bytes
+from litellama.quantize import PRECISIONS, keep_weights, stored_bytes
 
 library = {}
 for precision in PRECISIONS:
     model = keep_weights(open_checkpoint(town.folder).model, precision)
     print(precision, end=" ", flush=True)
     library[precision] = (
-        resting_bytes(model) / 1e6,
+        stored_bytes(model) / 1e6,
         held_out_loss(model, unseen).perplexity,
     )
 head = [T("weights in", "Gewichte in"), "MB", T("perplexity", "Perplexität")]

@@ -536,13 +536,13 @@ shaded_text([mistake.text_of(part) for part in parts], why)
 # mehr Fragen, desto sicherer das Ergebnis.
 
 # %%
-from litellama.evaluation.faithfulness import Trust, trust
+from litellama.evaluation.faithfulness import Faithfulness, trust
 
 questions = lesson.pick(fast=20, full=60)
 quick = ("ablation", "attention", "attention rollout", "gradient x input", "random")
 methods = lesson.pick(fast=quick, full=METHODS)
 for news in trust(town.model, town.tokenizer, questions, seed=0, methods=methods):
-    if isinstance(news, Trust):
+    if isinstance(news, Faithfulness):
         measured = news
     else:
         print(f"\r{news.done} / {news.total}", end="")

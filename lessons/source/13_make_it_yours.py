@@ -143,7 +143,7 @@ def answer_of(model, question):
         Sampling(temperature=0),
         40,
         seed=0,
-        form=town.form,
+        chat_format=town.chat_format,
     )
     return "".join(piece.text for piece in pieces).strip()
 

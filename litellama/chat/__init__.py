@@ -10,7 +10,7 @@ from litellama.chat.messages import (
     Piece,
     answer_steps,
     beginning_id,
-    choose_form,
+    choose_format,
     encode_document,
     prompt_ids,
     reply,
@@ -19,6 +19,6 @@ from litellama.chat.messages import (
 )
 
 __all__ = [
-    "Message", "Piece", "answer_steps", "beginning_id", "choose_form", "encode_document", "is_chat_tokenizer",
+    "Message", "Piece", "answer_steps", "beginning_id", "choose_format", "encode_document", "is_chat_tokenizer",
     "prompt_ids", "reply", "spoken", "stop_ids",
 ]  # fmt: skip

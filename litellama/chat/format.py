@@ -29,7 +29,7 @@ _SPEAKERS: tuple[Side, Side] = ("user", "assistant")
 
 
 @dataclass(frozen=True)
-class Gap:
+class Separator:
     """What the form writes between two messages: texts and the ids of special tokens. Some forms also take white space
     off the end of the last message or the beginning of the next."""
 
@@ -39,14 +39,14 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class Form:
+class ChatFormat:
     """One model's way to write conversations, and where its reply is over: at a stop id, or before a stop text.
 
     `trouble` says why a folder's own chat template is not used, if it has one that could not be followed.
     """
 
     kind: Kind
-    gaps: Mapping[tuple[Side, Side], Gap]
+    separators: Mapping[tuple[Side, Side], Separator]
     stops: tuple[str, ...] = ()
     stop_ids: frozenset[int] = field(default=frozenset())
     trouble: str = ""
@@ -55,23 +55,23 @@ class Form:
         """Ids of the turns, (side, text), up to where the reply begins. What a user typed never becomes a special
         token. Raises `ValueError` for an order of turns, or a system prompt, that the form has no place for."""
         sides: list[Side] = ["begin", *(side for side, _ in turns), "end"]
-        gaps = [self._gap(before, after) for before, after in pairwise(sides)]
-        pieces = [*gaps[0].pieces]
-        for (_, text), (before, after) in zip(turns, pairwise(gaps), strict=True):
+        separators = [self._separator(before, after) for before, after in pairwise(sides)]
+        pieces = [*separators[0].pieces]
+        for (_, text), (before, after) in zip(turns, pairwise(separators), strict=True):
             text = text.lstrip() if before.strips_next else text
             text = text.rstrip() if after.strips_last else text
             pieces += [text, *after.pieces]
         return tokenizer.encode_framed(pieces)
 
-    def _gap(self, before: Side, after: Side) -> Gap:
-        gap = self.gaps.get((before, after))
-        if gap is None and "system" in (before, after):
+    def _separator(self, before: Side, after: Side) -> Separator:
+        separator = self.separators.get((before, after))
+        if separator is None and "system" in (before, after):
             raise ValueError("this model's form has no place for a system prompt; put it into your first message")
-        if gap is None:
+        if separator is None:
             raise ValueError(
                 f"this model's form has no place for {after} after {before}; questions and answers alternate"
             )
-        return gap
+        return separator
 
 
 def is_chat_tokenizer(tokenizer: Tokenizer) -> bool:
@@ -84,37 +84,37 @@ def is_text_tokenizer(tokenizer: Tokenizer) -> bool:
     return not is_chat_tokenizer(tokenizer) and tokenizer.special("<|begin|>") is not None
 
 
-def plain_form(tokenizer: Tokenizer, bos_id: int | None = None, trouble: str = "") -> Form:
+def plain_format(tokenizer: Tokenizer, bos_id: int | None = None, trouble: str = "") -> ChatFormat:
     """The form of a model without a chat template, by its tokenizer; `bos_id` opens the texts of a base model."""
     if is_chat_tokenizer(tokenizer):
-        return _chat_form(tokenizer)
+        return _chat_format(tokenizer)
     if is_text_tokenizer(tokenizer):
-        return _text_form(tokenizer)
-    return _question_form(bos_id, trouble)
+        return _text_format(tokenizer)
+    return _question_format(bos_id, trouble)
 
 
-def _chat_form(tokenizer: Tokenizer) -> Form:
+def _chat_format(tokenizer: Tokenizer) -> ChatFormat:
     marks: dict[Side, str] = {"begin": "<|begin|>", "user": "<|end|>", "assistant": "<|end|>"}
     written = {(before, after): f"{mark}<|{after}|> " for before, mark in marks.items() for after in _SPEAKERS}
     written["user", "end"] = "<|end|><|assistant|>"
     end = tokenizer.special("<|end|>")
     assert end is not None
-    gaps = {sides: Gap(tokenizer.split_special(text)) for sides, text in written.items()}
-    return Form("chat", gaps, stop_ids=frozenset({end}))
+    separators = {sides: Separator(tokenizer.split_special(text)) for sides, text in written.items()}
+    return ChatFormat("chat", separators, stop_ids=frozenset({end}))
 
 
-def _text_form(tokenizer: Tokenizer) -> Form:
-    beginning = Gap((*tokenizer.split_special("<|begin|>"), " "))
-    gaps = {(before, after): Gap((" ",)) for before in _SPEAKERS for after in _SPEAKERS}
-    gaps |= {("begin", after): beginning for after in _SPEAKERS} | {("user", "end"): Gap(())}
+def _text_format(tokenizer: Tokenizer) -> ChatFormat:
+    beginning = Separator((*tokenizer.split_special("<|begin|>"), " "))
+    separators = {(before, after): Separator((" ",)) for before in _SPEAKERS for after in _SPEAKERS}
+    separators |= {("begin", after): beginning for after in _SPEAKERS} | {("user", "end"): Separator(())}
     end = tokenizer.special("<|end|>")
-    return Form("text", gaps, stop_ids=frozenset() if end is None else frozenset({end}))
+    return ChatFormat("text", separators, stop_ids=frozenset() if end is None else frozenset({end}))
 
 
-def _question_form(bos_id: int | None, trouble: str) -> Form:
+def _question_format(bos_id: int | None, trouble: str) -> ChatFormat:
     beginning = () if bos_id is None else (bos_id,)
-    gaps: dict[tuple[Side, Side], Gap] = {("user", "end"): Gap(("\nA:",))}
+    separators: dict[tuple[Side, Side], Separator] = {("user", "end"): Separator(("\nA:",))}
     for after, letter in zip(_SPEAKERS, "QA", strict=True):
-        gaps["begin", after] = Gap((*beginning, f"{letter}: "))
-        gaps |= {(before, after): Gap((f"\n{letter}: ",)) for before in _SPEAKERS}
-    return Form("questions", gaps, QUESTION_STOPS, trouble=trouble)
+        separators["begin", after] = Separator((*beginning, f"{letter}: "))
+        separators |= {(before, after): Separator((f"\n{letter}: ",)) for before in _SPEAKERS}
+    return ChatFormat("questions", separators, QUESTION_STOPS, trouble=trouble)

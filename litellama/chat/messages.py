@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from litellama.chat.format import Form, Side, is_chat_tokenizer, plain_form
+from litellama.chat.format import ChatFormat, Side, is_chat_tokenizer, plain_format
 from litellama.chat.template import ChatTemplateError, read_template
 from litellama.config import ModelConfig
 from litellama.generate import Generate, Progress, Step
@@ -41,15 +41,15 @@ class Message:
             raise ValueError(f"a message's content is of type {type(self.content).__name__}; text was expected")
 
 
-def choose_form(tokenizer: Tokenizer, config: ModelConfig, chat_template: str | None = None) -> Form:
+def choose_format(tokenizer: Tokenizer, config: ModelConfig, chat_template: str | None = None) -> ChatFormat:
     """How this model is spoken to: by its own chat template if it has one that can be followed."""
     lab_made = tokenizer.special("<|begin|>") is not None  # and learned the lab's form, whatever a template says
     if chat_template is None or lab_made:
-        return plain_form(tokenizer, _beginning_id(config, tokenizer))
+        return plain_format(tokenizer, _beginning_id(config, tokenizer))
     try:
         return read_template(chat_template, tokenizer, *_marks(config, tokenizer))
     except ChatTemplateError as wrong:
-        return plain_form(tokenizer, _beginning_id(config, tokenizer), trouble=str(wrong))
+        return plain_format(tokenizer, _beginning_id(config, tokenizer), trouble=str(wrong))
 
 
 def _marks(config: ModelConfig, tokenizer: Tokenizer) -> tuple[str, str]:
@@ -93,25 +93,25 @@ def prompt_ids(
     reserve: int,
     bos_id: int | None = None,
     *,
-    form: Form | None = None,
+    chat_format: ChatFormat | None = None,
     system: str | None = None,
 ) -> ChatPrompt:
     """Write a conversation that ends with the user's message as a prompt, leaving `reserve` tokens for the reply.
 
-    If it does not fit, the oldest question goes together with its answer, until it does. Without a `form`, the
+    If it does not fit, the oldest question goes together with its answer, until it does. Without a `chat_format`, the
     tokenizer's plain one is used, and `bos_id` opens the prompt of a base model that wants one. Raises `ValueError` if
     not even the last message fits, or the form has no place for a `system` prompt.
     """
     if not messages or messages[-1].role != "user":
         raise ValueError("the last message must be the user's; there is nothing to reply to")
-    form = plain_form(tokenizer, bos_id) if form is None else form
+    chat_format = plain_format(tokenizer, bos_id) if chat_format is None else chat_format
     instruction: list[tuple[Side, str]] = [] if system is None else [("system", system)]
     turns: list[tuple[Side, str]] = [(message.role, message.content) for message in messages]
     room = context_length - reserve
     starts = [0, *(number for number, message in enumerate(messages) if number and message.role == "user")]
 
     def written(start: int) -> list[int]:
-        return form.write([*instruction, *turns[start:]], tokenizer)
+        return chat_format.write([*instruction, *turns[start:]], tokenizer)
 
     first = bisect_left(starts, True, key=lambda start: len(written(start)) <= room)
     if first == len(starts):
@@ -144,7 +144,7 @@ def reply(
     seed: int,
     alternatives: int = 0,
     *,
-    form: Form | None = None,
+    chat_format: ChatFormat | None = None,
     system: str | None = None,
     generate: Generate | None = None,
 ) -> Iterator[Piece]:
@@ -155,15 +155,15 @@ def reply(
     steps where it isn't to be run for this reply alone, such as `litellama.serving.engine.Engine.generate`.
     """
     generate = partial(generate_alone, model) if generate is None else generate
-    form = choose_form(tokenizer, model.config) if form is None else form
+    chat_format = choose_format(tokenizer, model.config) if chat_format is None else chat_format
     context_length = model.config.max_position_embeddings
     reserve = min(max_new_tokens, context_length // 2)  # a long reply must not push out the question it answers
-    prompt = prompt_ids(messages, tokenizer, context_length, reserve, form=form, system=system)
+    prompt = prompt_ids(messages, tokenizer, context_length, reserve, chat_format=chat_format, system=system)
     steps = generate(
         prompt.ids, sampling=sampling, max_new_tokens=max_new_tokens, seed=seed,
-        stop_ids=stop_ids(model, tokenizer, form), alternatives=alternatives,
+        stop_ids=stop_ids(model, tokenizer, chat_format), alternatives=alternatives,
     )  # fmt: skip
-    return spoken(steps, tokenizer, form.stops)
+    return spoken(steps, tokenizer, chat_format.stops)
 
 
 def beginning_id(model: LiteLlama, tokenizer: Tokenizer) -> int | None:
@@ -178,14 +178,16 @@ def _beginning_id(config: ModelConfig, tokenizer: Tokenizer) -> int | None:
     return bos if bos is not None and tokenizer.is_special(bos) and bos not in config.eos_token_ids else None
 
 
-def stop_ids(model: LiteLlama, tokenizer: Tokenizer, form: Form | None = None) -> frozenset[int]:
+def stop_ids(model: LiteLlama, tokenizer: Tokenizer, chat_format: ChatFormat | None = None) -> frozenset[int]:
     """Special tokens at which a reply is over: those the config and the form name, and the usual ones.
 
     All of the lab's frame tokens are among them: a model that writes <|user|> has begun to invent the next question.
     """
     named = {id for id in model.config.eos_token_ids if tokenizer.is_special(id)}
     usual = {tokenizer.special(name) for name in (*SPECIAL_TOKENS, "<|endoftext|>", "</s>")}
-    return frozenset(named | {id for id in usual if id is not None} | (form.stop_ids if form else frozenset()))
+    return frozenset(
+        named | {id for id in usual if id is not None} | (chat_format.stop_ids if chat_format else frozenset())
+    )
 
 
 def spoken(steps: Iterator[Step | Progress], tokenizer: Tokenizer, stops: tuple[str, ...]) -> Iterator[Piece]:
@@ -224,10 +226,10 @@ def _pieces(steps: Iterator[Step | Progress], tokenizer: Tokenizer, stops: tuple
         yield Piece(rest, None)
 
 
-def answer_steps(steps: Iterator[Step], tokenizer: Tokenizer, form: Form) -> list[Step]:
+def answer_steps(steps: Iterator[Step], tokenizer: Tokenizer, chat_format: ChatFormat) -> list[Step]:
     """The steps of a whole answer, without those of a stop text that ended it."""
-    pieces = list(spoken(steps, tokenizer, form.stops))
-    while form.stops and pieces and not pieces[-1].text:
+    pieces = list(spoken(steps, tokenizer, chat_format.stops))
+    while chat_format.stops and pieces and not pieces[-1].text:
         pieces.pop()
     return [piece.step for piece in pieces if piece.step is not None]
 

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from litellama.chat.format import Form, Gap, Side
+from litellama.chat.format import ChatFormat, Separator, Side
 from litellama.tokenizer import Tokenizer
 
 LONGEST_TEMPLATE = 100_000  # characters; LLaMA 2's has 1,000, the longest in use some 20,000
@@ -35,7 +35,7 @@ class ChatTemplateError(ValueError):
     """A chat template that cannot be followed, and why."""
 
 
-def read_template(template: str, tokenizer: Tokenizer, bos: str, eos: str, seconds: float = SECONDS) -> Form:
+def read_template(template: str, tokenizer: Tokenizer, bos: str, eos: str, seconds: float = SECONDS) -> ChatFormat:
     """The form of a model whose texts begin and end with the tokens `bos` and `eos`.
 
     Raises `ChatTemplateError` for a template that fails, takes too long, or writes turns now one way and now another.
@@ -50,9 +50,11 @@ def read_template(template: str, tokenizer: Tokenizer, bos: str, eos: str, secon
         ("begin", "user"): begin, ("user", "assistant"): answer, ("assistant", "user"): question, ("user", "end"): end,
     }  # fmt: skip
     written |= _with_system(instructed, [answer, question, end])
-    gaps = {sides: Gap(tokenizer.split_special(text), last, next) for sides, (text, last, next) in written.items()}
-    stops, stop_ids = _end_of_reply(gaps["assistant", "user"])
-    return Form("template", gaps, stops, stop_ids)
+    separators = {
+        sides: Separator(tokenizer.split_special(text), last, next) for sides, (text, last, next) in written.items()
+    }
+    stops, stop_ids = _end_of_reply(separators["assistant", "user"])
+    return ChatFormat("template", separators, stops, stop_ids)
 
 
 def _with_system(rendered: str | None, usual: list[_Written]) -> dict[tuple[Side, Side], _Written]:
@@ -90,9 +92,9 @@ def _gaps(rendered: str | None, sides: tuple[Side, ...]) -> list[_Written]:
     return list(zip(texts, strips_last, strips_next, strict=True))
 
 
-def _end_of_reply(gap: Gap) -> tuple[tuple[str, ...], frozenset[int]]:
+def _end_of_reply(separator: Separator) -> tuple[tuple[str, ...], frozenset[int]]:
     """Where a reply is over: at the special token that is written behind it, or else before the line that is."""
-    for piece in gap.pieces:
+    for piece in separator.pieces:
         if isinstance(piece, int):
             return (), frozenset({piece})
         if line := re.match(r"\s*\S[^\n]*", piece):

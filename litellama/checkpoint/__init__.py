@@ -1,4 +1,4 @@
-"""Checkpoints: folders and files to models and back. Weights are safetensors or GGUF, never a pickle (it could run code).
+"""Checkpoints: folders and files to models and back. Weights are safetensors or GGUF, never a pickle (it may run code).
 
 `layout` says what lies in a folder, `load` opens a folder or a GGUF file and checks it, `save` writes and lists.
 """

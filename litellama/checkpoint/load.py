@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from litellama.chat import choose_form
-from litellama.chat.format import Form
+from litellama.chat import choose_format
+from litellama.chat.format import ChatFormat
 from litellama.checkpoint.gguf.header import GGUFHeader, read_header
 from litellama.checkpoint.gguf.names import gguf_name
 from litellama.checkpoint.gguf.shape import read_config
@@ -98,9 +98,9 @@ class Opened:
         return self.path.parent if self.path.is_file() else self.path
 
     @cached_property
-    def form(self) -> Form:
+    def chat_format(self) -> ChatFormat:
         """How this model is spoken to. The first look at it runs the chat template, if there is one, in a process."""
-        return choose_form(self.tokenizer, self.config, self.chat_template)
+        return choose_format(self.tokenizer, self.config, self.chat_template)
 
 
 Choice = Callable[[ModelConfig, torch.dtype], str]

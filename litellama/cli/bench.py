@@ -31,7 +31,7 @@ from litellama.device import AUTO, HELP, choose_device, synchronize
 from litellama.footprint.machine import machine
 from litellama.generate import generate
 from litellama.model import LiteLlama, empty_model, rotary_frequencies
-from litellama.quantize import PRECISIONS, WHOLE_NUMBERS, keep_weights, resting_bytes
+from litellama.quantize import PRECISIONS, WHOLE_NUMBERS, keep_weights, stored_bytes
 from litellama.sampling import Sampling
 
 READ = 64  # tokens of the prompt
@@ -108,7 +108,7 @@ def measure(
         runs = [_run(kept, new_tokens) for _ in range(rounds + 1)][1:]  # the first one warms up
         reads, writes = zip(*runs, strict=True)
         yield Speed(
-            precision, resting_bytes(kept), seconds, _spread(reads), _spread(writes),
+            precision, stored_bytes(kept), seconds, _spread(reads), _spread(writes),
             _perplexity(kept, judge) if judge else None,
         )  # fmt: skip
         del kept

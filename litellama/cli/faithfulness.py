@@ -14,7 +14,7 @@ from rich.table import Table
 
 from litellama.checkpoint import Opened, find_checkpoint, open_checkpoint, replace_card
 from litellama.device import AUTO, HELP, choose_device
-from litellama.evaluation.faithfulness import Trust
+from litellama.evaluation.faithfulness import Faithfulness
 from litellama.evaluation.faithfulness import trust as measure
 from litellama.footprint.machine import SMALL, machine
 
@@ -44,18 +44,18 @@ def trust(
         Console().print(_as_table(table))
 
 
-def _measure_visibly(opened: Opened, questions: int, seed: int) -> Trust:
+def _measure_visibly(opened: Opened, questions: int, seed: int) -> Faithfulness:
     columns = TextColumn("explaining"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=questions)
         for news in measure(opened.model, opened.tokenizer, questions, seed):
-            if isinstance(news, Trust):
+            if isinstance(news, Faithfulness):
                 return news
             bar.update(task, completed=news.done)
     raise AssertionError("the measurement ended without a result")
 
 
-def _as_table(trust: Trust) -> Any:
+def _as_table(trust: Faithfulness) -> Any:
     table = Table(
         "method", "top word is evidence", "probability left (deletion)", "seconds per answer",
         caption=f"{trust.questions} questions; {trust.chance:.0%} of the story's words are evidence",

@@ -47,7 +47,7 @@ def probe(
 def _chosen(opened: Opened, name: str | None) -> list[Probe]:
     known = tinytown_probes() | english_probes()
     if name is None:
-        return list((tinytown_probes() if opened.form.kind == "chat" else english_probes()).values())
+        return list((tinytown_probes() if opened.chat_format.kind == "chat" else english_probes()).values())
     if name not in known:
         raise ValueError(f"there is no probe called {name!r}; choose among {', '.join(known)}")
     return [known[name]]
@@ -57,7 +57,7 @@ def _compare_visibly(opened: Opened, chosen: Probe, seed: int) -> PairResult:
     columns = TextColumn(escape(chosen.name)), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=chosen.prompts)
-        for news in compare_pairs(opened.model, opened.tokenizer, chosen, form=opened.form, seed=seed):
+        for news in compare_pairs(opened.model, opened.tokenizer, chosen, chat_format=opened.chat_format, seed=seed):
             if isinstance(news, PairResult):
                 return news
             bar.update(task, completed=news)

@@ -20,7 +20,7 @@ import torch
 from litellama.evaluation.exact_match import HELD_OUT_SPLITS
 from litellama.explain.attribution import METHODS, attribute, finished
 from litellama.explain.scoring import Progress, Scorer, Target, deletion_curve
-from litellama.explain.tokenized_run import Reading, Unit, read_chat
+from litellama.explain.tokenized_run import TokenizedRun, Unit, read_chat
 from litellama.model import LiteLlama
 from litellama.tinytown.corpus import make_document
 from litellama.tokenizer import Tokenizer
@@ -33,7 +33,7 @@ class Case:
     """A question the model answers rightly: its reading, the story's words, and which of them the answer rests on."""
 
     kind: str
-    reading: Reading
+    reading: TokenizedRun
     words: tuple[Unit, ...]
     evidence: frozenset[int]
 
@@ -43,7 +43,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class MethodTrust:
+class MethodFaithfulness:
     """One method over all questions: shares between 0 and 1, seconds per answer."""
 
     pointing: float
@@ -52,12 +52,12 @@ class MethodTrust:
 
 
 @dataclass(frozen=True)
-class Trust:
+class Faithfulness:
     """What `trust` measured. `chance` is the share of words that are evidence: what blind pointing hits."""
 
     questions: int
     chance: float
-    methods: dict[str, MethodTrust]
+    methods: dict[str, MethodFaithfulness]
 
     def to_json(self) -> dict[str, Any]:
         methods = {
@@ -73,8 +73,8 @@ class Trust:
 
 def trust(
     model: LiteLlama, tokenizer: Tokenizer, questions: int = 500, seed: int = 0, methods: Sequence[str] = METHODS
-) -> Iterator[Progress | Trust]:
-    """Ask held-out questions and try every method on each: yields how far it is, and at last the `Trust`.
+) -> Iterator[Progress | Faithfulness]:
+    """Ask held-out questions and try every method on each: yields how far it is, and at last the `Faithfulness`.
 
     Raises `ValueError` if the model answers too few questions rightly for there to be anything to explain.
     """
@@ -82,7 +82,7 @@ def trust(
         raise ValueError(f"{questions} questions were asked for; at least 1 is needed")
     if wrong := [name for name in methods if name not in METHODS]:
         raise ValueError(f"there is no method called {wrong[0]!r}; choose among {', '.join(METHODS)}")
-    found: dict[str, list[MethodTrust]] = {name: [] for name in methods}
+    found: dict[str, list[MethodFaithfulness]] = {name: [] for name in methods}
     chances: list[float] = []
     for case in cases(model, tokenizer, questions, seed):
         chances.append(len(case.evidence) / len(case.words))
@@ -94,7 +94,7 @@ def trust(
             f"the model answered only {len(chances)} of the held-out TinyTown questions rightly, and {questions} were "
             "asked for; ask for fewer, or choose a model that was trained on TinyTown"
         )
-    yield Trust(questions, _mean(chances), {name: _average(each) for name, each in found.items()})
+    yield Faithfulness(questions, _mean(chances), {name: _average(each) for name, each in found.items()})
 
 
 def cases(model: LiteLlama, tokenizer: Tokenizer, count: int, seed: int = 0) -> Iterator[Case]:
@@ -131,7 +131,7 @@ def _case(model: LiteLlama, tokenizer: Tokenizer, key: str, split: Any) -> Case 
 
 
 @torch.inference_mode()
-def _answers(model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> bool:
+def _answers(model: LiteLlama, tokenizer: Tokenizer, reading: TokenizedRun) -> bool:
     """Whether greedy decoding gives exactly this answer and ends it: each token is the likeliest in its place."""
     ends = tokenizer.special("<|end|>")
     ids = [*reading.ids, *([] if ends is None else [ends])]
@@ -140,16 +140,16 @@ def _answers(model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> bool:
     return logits[reading.answer_start - 1 : -1].argmax(-1).tolist() == ids[reading.answer_start :]
 
 
-def judge(model: LiteLlama, case: Case, method: str, seed: int = 0) -> MethodTrust:
+def judge(model: LiteLlama, case: Case, method: str, seed: int = 0) -> MethodFaithfulness:
     """One method on one question."""
     found = finished(attribute(model, case.reading, case.target, method, case.words, seed))
     order = found.scores.argsort(descending=True, stable=True)
     curve = deletion_curve(Scorer(model, case.reading, case.target, case.words), order)
-    return MethodTrust(float(int(order[0]) in case.evidence), curve.mean().item(), found.seconds)
+    return MethodFaithfulness(float(int(order[0]) in case.evidence), curve.mean().item(), found.seconds)
 
 
-def _average(each: Sequence[MethodTrust]) -> MethodTrust:
-    return MethodTrust(
+def _average(each: Sequence[MethodFaithfulness]) -> MethodFaithfulness:
+    return MethodFaithfulness(
         *(_mean([getattr(one, name) for one in each]) for name in ("pointing", "deletion_auc", "seconds"))
     )
 

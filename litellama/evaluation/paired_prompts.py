@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from litellama.chat import beginning_id, choose_form
-from litellama.chat.format import Form
+from litellama.chat import beginning_id, choose_format
+from litellama.chat.format import ChatFormat
 from litellama.evaluation.probes import Probe, Template
 from litellama.evaluation.statistics import Interval, Values, interval, permutation_chance, resampled
 from litellama.explain.scoring import TOKENS_AT_ONCE
@@ -87,14 +87,14 @@ class PairResult:
 
 
 def compare_pairs(
-    model: LiteLlama, tokenizer: Tokenizer, probe: Probe, *, form: Form | None = None, seed: int = 0
+    model: LiteLlama, tokenizer: Tokenizer, probe: Probe, *, chat_format: ChatFormat | None = None, seed: int = 0
 ) -> Iterator[int | PairResult]:
     """Read every prompt with every continuation: yields how many prompts are done, and at last the `PairResult`.
 
-    `form` is how the model is spoken to, by default as its tokenizer says; `seed` is the bootstrap's. Raises
+    `chat_format` is how the model is spoken to, by default as its tokenizer says; `seed` is the bootstrap's. Raises
     `ValueError`, at once, for prompts that are longer than the model reads.
     """
-    form = choose_form(tokenizer, model.config) if form is None else form
+    chat_format = choose_format(tokenizer, model.config) if chat_format is None else chat_format
     keys = [
         (number, group, word)
         for number in range(len(probe.templates))
@@ -102,7 +102,8 @@ def compare_pairs(
         for word in words
     ]
     texts = [
-        _encoded(model, tokenizer, form, probe.templates[number], word, probe.continuations) for number, _, word in keys
+        _encoded(model, tokenizer, chat_format, probe.templates[number], word, probe.continuations)
+        for number, _, word in keys
     ]
     longest = max(len(ids) for _, versions in texts for ids in versions)
     if longest > model.config.max_position_embeddings:
@@ -177,17 +178,22 @@ def summarised(
 
 
 def _encoded(
-    model: LiteLlama, tokenizer: Tokenizer, form: Form, template: Template, word: str, continuations: Sequence[str]
+    model: LiteLlama,
+    tokenizer: Tokenizer,
+    chat_format: ChatFormat,
+    template: Template,
+    word: str,
+    continuations: Sequence[str],
 ) -> tuple[int, list[list[int]]]:
     """The ids of one prompt with each continuation, and from which place on they can differ."""
     opening, question = template.filled(word)
     if question:
-        before = form.write([("user", question)], tokenizer)
-        space = "" if form.kind == "template" else " "
+        before = chat_format.write([("user", question)], tokenizer)
+        space = "" if chat_format.kind == "template" else " "
     else:
         first = beginning_id(model, tokenizer)
         before = [] if first is None else [first]
-        space = " " if form.kind in ("chat", "text") else ""
+        space = " " if chat_format.kind in ("chat", "text") else ""
     prompt = tokenizer.encode(space + opening) if opening else []
     versions = [tokenizer.encode(space + f"{opening} {end}".lstrip()) for end in continuations]
     # A continuation may merge with the last token of what stands before it; what all share is the prompt.

@@ -211,7 +211,8 @@ def _trust(name: str, trust: dict[str, Any]) -> Iterator[str]:
 def _say(opened: Opened, text: str, sampling: Sampling, seed: int, marks_cut: bool = False) -> str:
     pieces = list(
         reply(
-            opened.model, opened.tokenizer, [Message("user", text)], sampling, LONGEST_ANSWER, seed, form=opened.form
+            opened.model, opened.tokenizer, [Message("user", text)], sampling, LONGEST_ANSWER, seed,
+            chat_format=opened.chat_format,
         )
     )  # fmt: skip
     said = "".join(piece.text for piece in pieces).replace("|", "\\|").replace("\n", " ")

@@ -1,4 +1,4 @@
 """What one text does inside one model: attention, attribution, layers, and how far each can be trusted.
 
-Everything starts from a `Reading`: the prompt and the answer as the model read them. All views speak of that one run.
+Everything starts from a `TokenizedRun`: the prompt and the answer as the model read them. All views show that one run.
 """

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from litellama.explain.tokenized_run import Reading, Unit
+from litellama.explain.tokenized_run import TokenizedRun, Unit
 from litellama.model import KVCache, LiteLlama
 from litellama.tokenizer import Tokenizer
 
@@ -186,6 +186,6 @@ def _probe_words(ids: Sequence[int], tokenizer: Tokenizer) -> list[Unit]:
     return [tuple(word) for word in words]
 
 
-def roles_in(maps: AttentionMaps, reading: Reading) -> HeadRoles:
+def roles_in(maps: AttentionMaps, reading: TokenizedRun) -> HeadRoles:
     """The same scores on the user's own text, in which some roles may have no opportunity."""
     return HeadRoles(role_scores(maps, reading.ids, reading.units("word", range(len(reading.ids)))))

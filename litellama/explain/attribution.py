@@ -19,7 +19,7 @@ from torch import Tensor
 
 from litellama.explain.attention import AttentionMaps, attention_maps, rollout
 from litellama.explain.scoring import Progress, Scorer, Target
-from litellama.explain.tokenized_run import Reading, Unit
+from litellama.explain.tokenized_run import TokenizedRun, Unit
 from litellama.model import LiteLlama
 
 METHODS = (
@@ -55,7 +55,7 @@ Work = Iterator[int | Tensor]
 
 def attribute(
     model: LiteLlama,
-    reading: Reading,
+    reading: TokenizedRun,
     target: Target,
     method: str,
     units: Sequence[Unit] | None = None,

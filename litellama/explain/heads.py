@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from litellama.explain.scoring import TOKENS_AT_ONCE, Progress, Target
-from litellama.explain.tokenized_run import Reading
+from litellama.explain.tokenized_run import TokenizedRun
 from litellama.model import LiteLlama
 from litellama.quantize import is_kept
 
@@ -92,7 +92,7 @@ class Scored:
 @torch.inference_mode()
 def iter_scores(
     model: LiteLlama,
-    reading: Reading,
+    reading: TokenizedRun,
     target: Target,
     scales: Tensor,
     patch: Tensor | None = None,
@@ -121,7 +121,7 @@ def iter_scores(
         yield Scored(rows, *_score(logits, reading, target, LEAD if is_kept(model) else 0))
 
 
-def _score(logits: Tensor, reading: Reading, target: Target, lead: float) -> tuple[Tensor, Tensor]:
+def _score(logits: Tensor, reading: TokenizedRun, target: Target, lead: float) -> tuple[Tensor, Tensor]:
     """From the logits (N, answer, V) where the target's tokens are predicted: its scores, and whether it stays (N),
     each token by `lead` likelier than any other."""
     wanted = torch.tensor(reading.ids[target.start : target.end], device=logits.device)
@@ -136,7 +136,7 @@ def _score(logits: Tensor, reading: Reading, target: Target, lead: float) -> tup
 
 def scores_with_heads(
     model: LiteLlama,
-    reading: Reading,
+    reading: TokenizedRun,
     target: Target,
     scales: Tensor,
     patch: Tensor | None = None,
@@ -163,13 +163,13 @@ class HeadEffects:
 Work = Iterator[Progress | HeadEffects]
 
 
-def iter_switch_off_each(model: LiteLlama, reading: Reading, target: Target) -> Work:
+def iter_switch_off_each(model: LiteLlama, reading: TokenizedRun, target: Target) -> Work:
     """What the answer loses (below zero) or gains when each head alone is switched off. Close it to cancel."""
     one_each = _one_each(model)
     yield from _effects(model, one_each, iter_scores(model, reading, target, (~one_each).float()))
 
 
-def iter_patch_each(model: LiteLlama, reading: Reading, target: Target, other: Sequence[int]) -> Work:
+def iter_patch_each(model: LiteLlama, reading: TokenizedRun, target: Target, other: Sequence[int]) -> Work:
     """What becomes of the answer when each head alone says what it says of `other`, a text of as many tokens.
 
     Activation patching (Vig et al. 2020; Meng et al. 2022): with a text that differs in one word only, the heads that
@@ -183,12 +183,12 @@ def iter_patch_each(model: LiteLlama, reading: Reading, target: Target, other: S
     yield from _effects(model, patched, iter_scores(model, reading, target, torch.ones(patched.shape), patch, patched))
 
 
-def switch_off_each(model: LiteLlama, reading: Reading, target: Target) -> HeadEffects:
+def switch_off_each(model: LiteLlama, reading: TokenizedRun, target: Target) -> HeadEffects:
     """`iter_switch_off_each`, run to its end."""
     return _finished(iter_switch_off_each(model, reading, target))
 
 
-def patch_each(model: LiteLlama, reading: Reading, target: Target, other: Sequence[int]) -> HeadEffects:
+def patch_each(model: LiteLlama, reading: TokenizedRun, target: Target, other: Sequence[int]) -> HeadEffects:
     """`iter_patch_each`, run to its end."""
     return _finished(iter_patch_each(model, reading, target, other))
 
@@ -229,7 +229,7 @@ class HeadSearch:
     to_try: int
 
 
-def search_smallest_set(model: LiteLlama, reading: Reading, target: Target) -> Iterator[HeadSearch]:
+def search_smallest_set(model: LiteLlama, reading: TokenizedRun, target: Target) -> Iterator[HeadSearch]:
     """Switch off ever more heads while greedy decoding still gives the target; the last state's `left` is the set.
 
     In each round heads are switched off one at a time, and the one that the answer misses least goes. With more than
@@ -264,7 +264,7 @@ def search_smallest_set(model: LiteLlama, reading: Reading, target: Target) -> I
     yield HeadSearch(left, 0, 0)
 
 
-def smallest_set(model: LiteLlama, reading: Reading, target: Target) -> Iterator[Tensor]:
+def smallest_set(model: LiteLlama, reading: TokenizedRun, target: Target) -> Iterator[Tensor]:
     """The sets that `search_smallest_set` goes through, (L, H) of bool, beginning with all heads."""
     last = None
     for state in search_smallest_set(model, reading, target):
@@ -280,5 +280,5 @@ def _without(left: Tensor, groups: Tensor) -> Tensor:
     return scales
 
 
-def _stays(model: LiteLlama, reading: Reading, target: Target, scales: Tensor) -> bool:
+def _stays(model: LiteLlama, reading: TokenizedRun, target: Target, scales: Tensor) -> bool:
     return bool(scores_with_heads(model, reading, target, scales)[1].item())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from litellama.explain.tokenized_run import Reading, Unit
+from litellama.explain.tokenized_run import TokenizedRun, Unit
 from litellama.model import KVCache, LiteLlama
 
 DELETION_STEPS = 10
@@ -49,7 +49,7 @@ class Scorer:
     answer, or a prompt without a word.
     """
 
-    def __init__(self, model: LiteLlama, reading: Reading, target: Target, units: Sequence[Unit]) -> None:
+    def __init__(self, model: LiteLlama, reading: TokenizedRun, target: Target, units: Sequence[Unit]) -> None:
         _check(model, reading, target, units)
         self.model = model
         self.reading = reading
@@ -158,7 +158,7 @@ def rank_correlation(one: Tensor, other: Tensor) -> float:
     return float(ranks.prod(0).sum() / size) if size > 0 else 1.0
 
 
-def _check(model: LiteLlama, reading: Reading, target: Target, units: Sequence[Unit]) -> None:
+def _check(model: LiteLlama, reading: TokenizedRun, target: Target, units: Sequence[Unit]) -> None:
     if not reading.answer:
         raise ValueError("the model answered without a word; there is no answer to explain")
     if not reading.answer_start <= target.start < target.end <= len(reading.ids):

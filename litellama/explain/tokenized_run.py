@@ -4,7 +4,7 @@
     >>> reading.text_of(reading.answer)
     ' Tom is at home.'
 
-Every view of the lab takes a `Reading`, so that a head's map, an attribution and a layer's guess speak of the same run.
+Every view of the lab takes a `TokenizedRun`, so that a map, an attribution and a layer's prediction belong to one run.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from litellama.chat import Message, answer_steps, beginning_id, choose_form, prompt_ids, stop_ids
-from litellama.chat.format import Form
+from litellama.chat import Message, answer_steps, beginning_id, choose_format, prompt_ids, stop_ids
+from litellama.chat.format import ChatFormat
 from litellama.generate import Step, generate
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
@@ -30,7 +30,7 @@ _SENTENCE_END = re.compile(r"[.!?。]\s*$")
 
 
 @dataclass(frozen=True)
-class Reading:
+class TokenizedRun:
     """`ids` are prompt and answer; the answer begins at place `answer_start`. `tokens` are the ids' texts; `offsets`
     their (start, end) in `text`, empty for frame tokens, which have no text of their own. `goes_on`: the model would
     have written more. `frame`: positions of what a chat template wrote around the messages."""
@@ -97,26 +97,26 @@ def read_chat(
     *,
     answer: str | None = None,
     max_new_tokens: int = 60,
-    form: Form | None = None,
+    chat_format: ChatFormat | None = None,
     one_paragraph: bool = False,
-) -> Reading:
+) -> TokenizedRun:
     """The conversation with the model's likeliest answer, or with the `answer` given (what if it had said ...?). With
     `one_paragraph`, the answer's first one.
 
-    `form` is how the model is spoken to, by default as its tokenizer says.
+    `chat_format` is how the model is spoken to, by default as its tokenizer says.
     Raises `ValueError` if the conversation does not fit into what the model reads at once. An answer can be empty.
     """
-    form = choose_form(tokenizer, model.config) if form is None else form
+    chat_format = choose_format(tokenizer, model.config) if chat_format is None else chat_format
     length = model.config.max_position_embeddings
-    space = "" if form.kind == "template" else " "  # a template has written it, or its tokenizer does
+    space = "" if chat_format.kind == "template" else " "  # a template has written it, or its tokenizer does
     given = None if answer is None else tokenizer.encode(space + answer)
     reserve = min(max_new_tokens, length // 2) if given is None else len(given)
-    prompt = prompt_ids(messages, tokenizer, length, reserve, form=form).ids
-    reading = _read(model, tokenizer, prompt, given, max_new_tokens, form, one_paragraph)
+    prompt = prompt_ids(messages, tokenizer, length, reserve, chat_format=chat_format).ids
+    reading = _read(model, tokenizer, prompt, given, max_new_tokens, chat_format, one_paragraph)
     return replace(reading, frame=_frame(reading, messages))
 
 
-def _frame(reading: Reading, messages: Sequence[Message]) -> frozenset[int]:
+def _frame(reading: TokenizedRun, messages: Sequence[Message]) -> frozenset[int]:
     """Positions before the answer that show no message's text; none where a tokenizer writes messages otherwise."""
     end = reading.offsets[reading.answer_start - 1][1]
     said: set[int] = set()
@@ -130,7 +130,7 @@ def _frame(reading: Reading, messages: Sequence[Message]) -> frozenset[int]:
     return frozenset(range(reading.answer_start)) - said - reading.special if said else frozenset()
 
 
-def read_text(model: LiteLlama, tokenizer: Tokenizer, text: str, *, max_new_tokens: int = 20) -> Reading:
+def read_text(model: LiteLlama, tokenizer: Tokenizer, text: str, *, max_new_tokens: int = 20) -> TokenizedRun:
     """Plain text and how the model goes on with it: for base models, and for looking at any text as it is."""
     opening = beginning_id(model, tokenizer)
     prompt = ([] if opening is None else [opening]) + tokenizer.encode(text)
@@ -145,25 +145,25 @@ def read_text(model: LiteLlama, tokenizer: Tokenizer, text: str, *, max_new_toke
 
 def _read(
     model: LiteLlama, tokenizer: Tokenizer, prompt: list[int], given: list[int] | None, max_new_tokens: int,
-    form: Form | None = None, one_paragraph: bool = False,
-) -> Reading:  # fmt: skip
+    chat_format: ChatFormat | None = None, one_paragraph: bool = False,
+) -> TokenizedRun:  # fmt: skip
     goes_on = False
     if given is None:
         steps = generate(
             model, prompt, sampling=Sampling(temperature=0), max_new_tokens=max_new_tokens, seed=0,
-            stop_ids=stop_ids(model, tokenizer, form),
+            stop_ids=stop_ids(model, tokenizer, chat_format),
         )  # fmt: skip
         written: list[int] = []
         steps = _noted(steps, written)
         if one_paragraph:
             steps = first_paragraph(steps, tokenizer)
-        given = [step.id for step in (answer_steps(steps, tokenizer, form) if form else steps)]
+        given = [step.id for step in (answer_steps(steps, tokenizer, chat_format) if chat_format else steps)]
         cut = one_paragraph and EMPTY_LINE in tokenizer.decode(written).lstrip()
         goes_on = cut or len(written) >= max_new_tokens
     ids = prompt + given
     offsets, text = _offsets(ids, tokenizer)
     special = frozenset(place for place, id in enumerate(ids) if tokenizer.is_special(id))
-    return Reading(tuple(ids), len(prompt), tuple(map(tokenizer.token_text, ids)), offsets, text, special, goes_on)
+    return TokenizedRun(tuple(ids), len(prompt), tuple(map(tokenizer.token_text, ids)), offsets, text, special, goes_on)
 
 
 def _noted(steps: Iterator[Step], ids: list[int]) -> Iterator[Step]:

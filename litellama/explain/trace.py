@@ -3,7 +3,7 @@
     walk = walk_through(model, reading.ids, place=12, layer=0, head=3)
     walk.query_turned @ walk.keys_turned.T / math.sqrt(head_dim)  # the scores, as in attend_explicitly
 
-`STATIONS` names the steps in their order, each with its formula and the line of code that does it, so that the
+`STAGES` names the steps in their order, each with its formula and the line of code that does it, so that the
 numbers, the formula and the code can be read side by side.
 """
 
@@ -26,7 +26,7 @@ from litellama.sampling import Sampling
 
 
 @dataclass(frozen=True)
-class Station:
+class Stage:
     """One step: its name, its formula, and the code: a part of the line in `where` that does it."""
 
     name: str
@@ -40,30 +40,30 @@ class Station:
         for number, text in enumerate(lines, first):
             if self.code in text:
                 return Path(inspect.getfile(self.where)).name, number, text.strip()
-        raise LookupError(f"{self.where.__qualname__} has no line with {self.code!r}; `STATIONS` is out of date")
+        raise LookupError(f"{self.where.__qualname__} has no line with {self.code!r}; `STAGES` is out of date")
 
 
-STATIONS = (
-    Station("embedding", "x = E[id]", architecture.Decoder.forward, "self.embed_tokens(input_ids)"),
-    Station("norm", "y = x / √(mean(x²) + ε) · weight", architecture.RMSNorm.forward, "torch.rsqrt"),
-    Station("projections", "q = W_Q y,  k = W_K y,  v = W_V y", architecture.Attention.forward, "projection(x)"),
-    Station(
+STAGES = (
+    Stage("embedding", "x = E[id]", architecture.Decoder.forward, "self.embed_tokens(input_ids)"),
+    Stage("norm", "y = x / √(mean(x²) + ε) · weight", architecture.RMSNorm.forward, "torch.rsqrt"),
+    Stage("projections", "q = W_Q y,  k = W_K y,  v = W_V y", architecture.Attention.forward, "projection(x)"),
+    Stage(
         "rotary", "(a, b) → (a cos φ − b sin φ,  b cos φ + a sin φ),  φ = position · θ^(−2i/D)",
         architecture.rotate, "return x * cos",
     ),
-    Station("scores", "score_s = q · k_s / √D", architecture.attend_explicitly, "key.transpose(-2, -1)"),
-    Station("softmax", "weight_s = exp(score_s) / Σ exp(score)", architecture.attend_explicitly, "softmax"),
-    Station("values", "z = Σ weight_s v_s", architecture.attend_explicitly, "@ value"),
-    Station("output", "h = x + W_O [z of every head]", architecture.Block.forward, "h = x + mixed"),
-    Station("feed_forward", "W_down (silu(W_gate y) ⊙ W_up y)", architecture.FeedForward.forward, "F.silu"),
-    Station("residual", "x' = h + feed-forward", architecture.Block.forward, "return h + self.mlp"),
-    Station("logits", "logits = W_head · norm(x)", architecture.LiteLlama.forward, "self.lm_head("),
-    Station("sampling", "p = softmax(logits / temperature)", Sampling.probabilities, "/ self.temperature"),
+    Stage("scores", "score_s = q · k_s / √D", architecture.attend_explicitly, "key.transpose(-2, -1)"),
+    Stage("softmax", "weight_s = exp(score_s) / Σ exp(score)", architecture.attend_explicitly, "softmax"),
+    Stage("values", "z = Σ weight_s v_s", architecture.attend_explicitly, "@ value"),
+    Stage("output", "h = x + W_O [z of every head]", architecture.Block.forward, "h = x + mixed"),
+    Stage("feed_forward", "W_down (silu(W_gate y) ⊙ W_up y)", architecture.FeedForward.forward, "F.silu"),
+    Stage("residual", "x' = h + feed-forward", architecture.Block.forward, "return h + self.mlp"),
+    Stage("logits", "logits = W_head · norm(x)", architecture.LiteLlama.forward, "self.lm_head("),
+    Stage("sampling", "p = softmax(logits / temperature)", Sampling.probabilities, "/ self.temperature"),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Walk:
+class Trace:
     """The numbers of one place, at one layer and one of its heads, all on the CPU in float32.
 
     (E): `embedding`; `entering` the layer; `normed`; `attended`, what all heads write; `between` attention and
@@ -109,7 +109,7 @@ class Walk:
 
 
 @torch.inference_mode()
-def walk_through(model: LiteLlama, ids: Sequence[int], *, place: int, layer: int, head: int) -> Walk:
+def trace_step(model: LiteLlama, ids: Sequence[int], *, place: int, layer: int, head: int) -> Trace:
     """Run the model on `ids` and keep what passes `place`, at `layer` and `head` (both from 0).
 
     Raises `ValueError` for an empty or too long text, or a place, layer or head that is not there.
@@ -167,9 +167,9 @@ def walk_through(model: LiteLlama, ids: Sequence[int], *, place: int, layer: int
         "feed_forward_size": torch.stack([found[f"feed-forward {number}"][0, -1].float().norm() for number in layers]),
         "final": found["final"][0, -1], "logits": output.logits[0, -1, : config.sampled_vocab_size],
     }  # fmt: skip
-    return Walk(place, layer, head, group, **{name: value.float().cpu() for name, value in numbers.items()})
+    return Trace(place, layer, head, group, **{name: value.float().cpu() for name, value in numbers.items()})
 
 
-def vectors(walk: Walk) -> dict[str, Tensor]:
+def vectors(walk: Trace) -> dict[str, Tensor]:
     """All of a walk's numbers by name, to save or to draw."""
     return {field.name: value for field in fields(walk) if isinstance(value := getattr(walk, field.name), Tensor)}

@@ -27,7 +27,7 @@ from litellama.checkpoint import checkpoints_folder, open_checkpoint
 from litellama.config import PRESETS, preset
 from litellama.explain.attribution import attribute, finished
 from litellama.explain.scoring import Scorer, Target
-from litellama.explain.tokenized_run import Reading, read_chat
+from litellama.explain.tokenized_run import TokenizedRun, read_chat
 from litellama.footprint.machine import SMALL
 from litellama.model import LiteLlama, Output
 
@@ -56,7 +56,7 @@ class AsCaptumWants(nn.Module):
 class ReadAlready:
     """A tokenizer, as far as Captum asks, of the one prompt that was read."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: TokenizedRun) -> None:
         self.reading = reading
 
     def encode(self, text: str, **options: object) -> Tensor:

@@ -44,7 +44,7 @@ def first_message(opened: Opened, number: int) -> str:
 
 def length(opened: Opened, messages: list[Message]) -> int:
     """Tokens of a conversation as the model reads it."""
-    return len(prompt_ids(messages, opened.tokenizer, 10**6, REPLY, form=opened.form).ids)
+    return len(prompt_ids(messages, opened.tokenizer, 10**6, REPLY, chat_format=opened.chat_format).ids)
 
 
 def ask(session: Session, key: str, question: str, settings: Settings) -> tuple[float, float]:

@@ -176,7 +176,7 @@ def together(opened: Opened, sizes: Sizes) -> list[list[int]]:
 def explained(here: Opened, there: Opened, sizes: Sizes) -> dict[str, float]:
     """How alike the orders are in which a method puts the words on both devices."""
     question = [Message("user", "Tom has a red kite. Mia has a blue ball. Who has the red kite?")]
-    reading = read_chat(here.model, here.tokenizer, question, max_new_tokens=12, form=here.form)
+    reading = read_chat(here.model, here.tokenizer, question, max_new_tokens=12, chat_format=here.chat_format)
     target = Target(reading.answer_start, len(reading.ids))
     return {
         method: rank_correlation(*(finished(attribute(one.model, reading, target, method)).scores

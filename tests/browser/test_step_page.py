@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from app.common.strings import all_words
 from litellama.config import preset
-from litellama.explain.trace import STATIONS
+from litellama.explain.trace import STAGES
 
 pytestmark = pytest.mark.browser
 EN, DE = all_words()["en"], all_words()["de"]
@@ -24,14 +24,14 @@ def test_the_walk(page: Page) -> None:
     page.locator("#step-text").fill("Tom has a kite. Where is it?")
     page.keyboard.press("Enter")
     stations = page.locator(".lab-step-rail button")
-    expect(stations).to_have_count(len(STATIONS), timeout=30_000)
+    expect(stations).to_have_count(len(STAGES), timeout=30_000)
     title, picture = page.locator(".lab-step-title"), page.locator(".lab-step-picture")
-    for station in STATIONS:  # each draws something and names its line of code
+    for station in STAGES:  # each draws something and names its line of code
         expect(title).to_have_text(EN[f"step.{station.name}"])
         expect(page.locator(".lab-step-formula")).to_have_text(station.formula)
         expect(page.locator(".lab-step-code")).to_contain_text(station.code)
         expect(picture.locator("canvas, table, svg").first).to_be_visible()
-        if station is not STATIONS[-1]:
+        if station is not STAGES[-1]:
             page.locator(".lab-step-next").click()
     expect(page.locator(".lab-step-next")).to_be_disabled()
 

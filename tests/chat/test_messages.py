@@ -19,7 +19,7 @@ from litellama.chat import (
     Piece,
     answer_steps,
     beginning_id,
-    choose_form,
+    choose_format,
     encode_document,
     is_chat_tokenizer,
     prompt_ids,
@@ -132,11 +132,13 @@ def test_litellama_reads_the_question_of_its_own_card() -> None:
     """The ids that GPT-2's tokenizer gives "Q: What is the largest bird?\\nA:", as the card's example asks it."""
     tokenizer = Tokenizer.load(GPT2)
     asked = [Message("user", "What is the largest bird?")]
-    form = choose_form(tokenizer, LITELLAMA_460M)
+    chat_format = choose_format(tokenizer, LITELLAMA_460M)
     expected = [48, 25, 1867, 318, 262, 4387, 6512, 30, 198, 32, 25]
-    assert prompt_ids(asked, tokenizer, 1024, 0, form=form).ids == expected
+    assert prompt_ids(asked, tokenizer, 1024, 0, chat_format=chat_format).ids == expected
     told_right = replace(LITELLAMA_460M, bos_token_id=50256, eos_token_ids=(50256,))
-    assert choose_form(tokenizer, told_right) == form, "the mark that ends texts was never shown before a prompt"
+    assert choose_format(tokenizer, told_right) == chat_format, (
+        "the mark that ends texts was never shown before a prompt"
+    )
 
 
 def test_turns_are_one_text_to_a_base_model() -> None:
@@ -148,8 +150,8 @@ def test_turns_are_one_text_to_a_base_model() -> None:
 
 def test_a_foreign_base_models_prompt_opens_with_its_beginning() -> None:
     tokenizer = llama_tokenizer("metaspace")
-    form = choose_form(tokenizer, replace(TINY, bos_token_id=1, eos_token_ids=(2,)))
-    ids = prompt_ids(TALK, tokenizer, 500, 0, form=form).ids
+    chat_format = choose_format(tokenizer, replace(TINY, bos_token_id=1, eos_token_ids=(2,)))
+    ids = prompt_ids(TALK, tokenizer, 500, 0, chat_format=chat_format).ids
     whole = tokenizers.Tokenizer.from_str(llama_json("metaspace"))
     text = "<s>Q: Where is Tom?\nA: In the park.\nQ: Why?\nA:"
     assert ids == whole.encode(text, add_special_tokens=False).ids
@@ -170,7 +172,7 @@ def test_where_a_base_models_answer_ends(written: str, said: str) -> None:
     for tokenizer in (base_model_tokenizer(), Tokenizer.load(GPT2), llama_tokenizer("legacy")):
         pieces = list(spoken(steps_of(tokenizer, written), tokenizer, QUESTION_STOPS))
         assert "".join(piece.text for piece in pieces) == said
-        kept = answer_steps(steps_of(tokenizer, written), tokenizer, choose_form(tokenizer, TINY))
+        kept = answer_steps(steps_of(tokenizer, written), tokenizer, choose_format(tokenizer, TINY))
         assert tokenizer.decode([step.id for step in kept]).strip() == said.strip()
 
 
@@ -266,8 +268,8 @@ def test_who_closes_a_reply_or_reads_its_end_closes_its_steps(tiny_model: LiteLl
         held.append(steps())
         return held[-1]
 
-    form = choose_form(base_model_tokenizer(), TINY)  # its replies end before the next "Q:"
-    pieces = reply(tiny_model, TOKENIZER, TALK, Sampling(), 20, 3, form=form, generate=endless)
+    chat_format = choose_format(base_model_tokenizer(), TINY)  # its replies end before the next "Q:"
+    pieces = reply(tiny_model, TOKENIZER, TALK, Sampling(), 20, 3, chat_format=chat_format, generate=endless)
     if "Q:" in text:
         assert "".join(piece.text for piece in pieces) == "so."
     else:

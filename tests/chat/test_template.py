@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken
 from transformers import PreTrainedTokenizerFast
 
-from app.chat.responders import LocalSpeaker
+from app.chat.responders import LocalResponder
 from app.common.settings import read_settings
 from app.intervene.service import answer_with
 from app.session import Session
 from litellama.__main__ import main
-from litellama.chat import Message, choose_form, prompt_ids, reply, spoken, stop_ids
-from litellama.chat.format import Form, Gap
+from litellama.chat import Message, choose_format, prompt_ids, reply, spoken, stop_ids
+from litellama.chat.format import ChatFormat, Separator
 from litellama.chat.template import LONGEST_TEMPLATE, ChatTemplateError, read_template
 from litellama.checkpoint import Opened, open_checkpoint, save_checkpoint
 from litellama.explain.tokenized_run import read_chat
@@ -65,14 +65,14 @@ class Folder:
     def __init__(self, name: str) -> None:
         self.template, text, bos, eos = FOLDERS[name]
         self.tokenizer = Tokenizer(tokenizers.Tokenizer.from_str(text))
-        self.form = read_template(self.template, self.tokenizer, bos, eos)
+        self.chat_format = read_template(self.template, self.tokenizer, bos, eos)
         self.theirs = PreTrainedTokenizerFast(
             tokenizer_object=tokenizers.Tokenizer.from_str(text), bos_token=bos or None, eos_token=eos,
             chat_template=self.template,
         )  # fmt: skip
 
     def ours(self, talk: list[Message], system: str | None = None) -> list[int]:
-        return prompt_ids(talk, self.tokenizer, 100_000, 0, form=self.form, system=system).ids
+        return prompt_ids(talk, self.tokenizer, 100_000, 0, chat_format=self.chat_format, system=system).ids
 
     def expected(self, talk: list[Message], system: str | None = None) -> list[int]:
         told = [] if system is None else [{"role": "system", "content": system}]
@@ -131,13 +131,13 @@ def test_any_text_is_read_as_transformers_reads_it(folders: dict[str, Folder], f
 
 def test_worked_example(folders: dict[str, Folder]) -> None:
     one = folders["llama2, legacy"]
-    assert one.form.gaps == {
-        ("begin", "user"): Gap((1, "[INST] "), strips_next=True),
-        ("user", "assistant"): Gap((" [/INST] ",), strips_last=True, strips_next=True),
-        ("assistant", "user"): Gap((" ", 2, 1, "[INST] "), strips_last=True, strips_next=True),
-        ("user", "end"): Gap((" [/INST]",), strips_last=True),
-        ("begin", "system"): Gap((1, "[INST] <<SYS>>\n")),
-        ("system", "user"): Gap(("\n<</SYS>>\n\n",)),
+    assert one.chat_format.separators == {
+        ("begin", "user"): Separator((1, "[INST] "), strips_next=True),
+        ("user", "assistant"): Separator((" [/INST] ",), strips_last=True, strips_next=True),
+        ("assistant", "user"): Separator((" ", 2, 1, "[INST] "), strips_last=True, strips_next=True),
+        ("user", "end"): Separator((" [/INST]",), strips_last=True),
+        ("begin", "system"): Separator((1, "[INST] <<SYS>>\n")),
+        ("system", "user"): Separator(("\n<</SYS>>\n\n",)),
     }
     ids = one.ours(talk_of("Hi", "Yes", "Hi"))
     pieces = [1, "[INST] Hi [/INST] Yes ", 2, 1, "[INST] Hi [/INST]"]
@@ -185,12 +185,12 @@ def test_the_end_of_a_reply_is_what_the_template_writes_behind_one(folders: dict
     def mark(folder: str, name: str) -> frozenset[int | None]:
         return frozenset({folders[folder].tokenizer.special(name)})
 
-    assert folders["llama2, legacy"].form.stop_ids == mark("llama2, legacy", "</s>") == {2}
-    assert folders["tinyllama, metaspace"].form.stop_ids == {2}
-    assert folders["llama3"].form.stop_ids == mark("llama3", "<|eot_id|>")
-    assert folders["chatml"].form.stop_ids == mark("chatml", "<|im_end|>")
-    assert folders["alpaca"].form.stops == ("\n\n### Instruction:",)
-    assert [one.form.stops for name, one in folders.items() if name != "alpaca"] == [()] * (len(FOLDERS) - 1)
+    assert folders["llama2, legacy"].chat_format.stop_ids == mark("llama2, legacy", "</s>") == {2}
+    assert folders["tinyllama, metaspace"].chat_format.stop_ids == {2}
+    assert folders["llama3"].chat_format.stop_ids == mark("llama3", "<|eot_id|>")
+    assert folders["chatml"].chat_format.stop_ids == mark("chatml", "<|im_end|>")
+    assert folders["alpaca"].chat_format.stops == ("\n\n### Instruction:",)
+    assert [one.chat_format.stops for name, one in folders.items() if name != "alpaca"] == [()] * (len(FOLDERS) - 1)
 
 
 def test_a_form_without_a_place_for_a_system_prompt_says_so(folders: dict[str, Folder]) -> None:
@@ -206,17 +206,17 @@ def test_a_form_whose_turns_alternate_says_so(folders: dict[str, Folder]) -> Non
 
 def test_the_template_decides_unless_the_model_is_the_labs_own(tokenizer: Tokenizer) -> None:
     foreign, config = llama_tokenizer("legacy"), replace(TINY, bos_token_id=1, eos_token_ids=(2,))
-    assert choose_form(foreign, config, LLAMA2).kind == "template"
-    assert choose_form(foreign, config).kind == "questions"
-    assert choose_form(tokenizer, TINY, LLAMA2) == choose_form(tokenizer, TINY)
-    assert choose_form(tokenizer, TINY).kind == "chat"
+    assert choose_format(foreign, config, LLAMA2).kind == "template"
+    assert choose_format(foreign, config).kind == "questions"
+    assert choose_format(tokenizer, TINY, LLAMA2) == choose_format(tokenizer, TINY)
+    assert choose_format(tokenizer, TINY).kind == "chat"
 
 
 def test_a_template_that_cannot_be_followed_is_told_of_and_not_used() -> None:
     foreign, config = llama_tokenizer("legacy"), replace(TINY, bos_token_id=1, eos_token_ids=(2,))
-    form = choose_form(foreign, config, "{{ raise_exception('not for you') }}")
-    assert (form.kind, form.trouble) == ("questions", "it fails: not for you")
-    assert replace(form, trouble="") == choose_form(foreign, config)
+    chat_format = choose_format(foreign, config, "{{ raise_exception('not for you') }}")
+    assert (chat_format.kind, chat_format.trouble) == ("questions", "it fails: not for you")
+    assert replace(chat_format, trouble="") == choose_format(foreign, config)
 
 
 # --- A template is a stranger's program -------------------------------------------------------------------------------
@@ -279,9 +279,9 @@ def test_what_a_template_may_use() -> None:
         "{% for m in messages %}{% if loop.index > 9 %}{% break %}{% endif %}{{ m['role'] | tojson }}"
         "{{ m['content'] }}</s>{% endfor %}{{ strftime_now('%Y')[:2] }}"
     )
-    form = read_template(template, llama_tokenizer("legacy"), "<s>", "</s>")
-    assert form.gaps["assistant", "user"] == Gap((2, '"user"'))
-    assert form.gaps["user", "end"] == Gap((2, "20"))
+    chat_format = read_template(template, llama_tokenizer("legacy"), "<s>", "</s>")
+    assert chat_format.separators["assistant", "user"] == Separator((2, '"user"'))
+    assert chat_format.separators["user", "end"] == Separator((2, "20"))
 
 
 # --- From the folder to the views -----------------------------------------------------------------------------------
@@ -303,8 +303,8 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Opened:
 
 def test_the_template_is_read_from_the_folder(opened: Opened) -> None:
     assert opened.chat_template == LLAMA2
-    assert opened.form == read_template(LLAMA2, opened.tokenizer, "<s>", "</s>")
-    assert opened.form is opened.form, "read once"
+    assert opened.chat_format == read_template(LLAMA2, opened.tokenizer, "<s>", "</s>")
+    assert opened.chat_format is opened.chat_format, "read once"
 
 
 @pytest.mark.parametrize("told", ["[]", '{"chat_template": ["x"]}', "{}"])
@@ -316,7 +316,7 @@ def test_a_folder_without_a_usable_template_has_none(opened: Opened, tmp_path: P
         with pytest.raises(ValueError, match="not an object"):
             open_checkpoint(tmp_path)
     else:
-        assert open_checkpoint(tmp_path).form.kind == "questions"
+        assert open_checkpoint(tmp_path).chat_format.kind == "questions"
 
 
 def test_a_template_slipped_into_a_verified_folder_is_noticed(tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -328,9 +328,9 @@ def test_a_template_slipped_into_a_verified_folder_is_noticed(tiny_checkpoint: P
 
 def test_chat_and_views_show_the_model_the_same_prompt(opened: Opened) -> None:
     asked = [Message("user", "Where is the kite?")]
-    prompt = prompt_ids(asked, opened.tokenizer, 128, 0, form=opened.form).ids
+    prompt = prompt_ids(asked, opened.tokenizer, 128, 0, chat_format=opened.chat_format).ids
     assert prompt[0] == 1
-    read = read_chat(opened.model, opened.tokenizer, asked, max_new_tokens=5, form=opened.form)
+    read = read_chat(opened.model, opened.tokenizer, asked, max_new_tokens=5, chat_format=opened.chat_format)
     assert list(read.ids[: read.answer_start]) == prompt
     assert read.text.startswith("[INST] Where is the kite? [/INST]")
     session = Session(opened)
@@ -341,7 +341,7 @@ def test_chat_and_views_show_the_model_the_same_prompt(opened: Opened) -> None:
     assert texts == looked["tokens"][: len(texts)]
     sent = {"temperature": 0, "top_p": 1, "top_k": 0, "max_tokens": 5, "seed": 3}
     *_, last = session.ask("page", "Where is the kite?", read_settings(sent))
-    said = reply(opened.model, opened.tokenizer, asked, Sampling(0), 5, 3, form=opened.form)
+    said = reply(opened.model, opened.tokenizer, asked, Sampling(0), 5, 3, chat_format=opened.chat_format)
     assert [text for text, _ in last.to_json()["tokens"]] == [piece.text for piece in said if piece.step]
     rows = session.alternatives("page", 0, 0)["rows"]
     assert all(row["ends"] == (row["text"] == "</s>") for row in rows)
@@ -349,31 +349,35 @@ def test_chat_and_views_show_the_model_the_same_prompt(opened: Opened) -> None:
 
 def test_a_given_answer_is_read_as_the_template_has_it(opened: Opened) -> None:
     asked = [Message("user", "Where is the kite?")]
-    read = read_chat(opened.model, opened.tokenizer, asked, answer="In the park.", form=opened.form)
+    read = read_chat(opened.model, opened.tokenizer, asked, answer="In the park.", chat_format=opened.chat_format)
     whole = prompt_ids(
-        [*asked, Message("assistant", "In the park."), Message("user", "?")], opened.tokenizer, 128, 0, form=opened.form
+        [*asked, Message("assistant", "In the park."), Message("user", "?")],
+        opened.tokenizer,
+        128,
+        0,
+        chat_format=opened.chat_format,
     )
     assert list(read.ids) == whole.ids[: len(read.ids)]
 
 
 def test_a_reply_ends_with_the_templates_mark(opened: Opened) -> None:
-    assert stop_ids(opened.model, opened.tokenizer, opened.form) == {2}
-    other = Form("template", opened.form.gaps, stop_ids=frozenset({17}))
+    assert stop_ids(opened.model, opened.tokenizer, opened.chat_format) == {2}
+    other = ChatFormat("template", opened.chat_format.separators, stop_ids=frozenset({17}))
     assert stop_ids(opened.model, opened.tokenizer, other) == {2, 17}
 
 
 def test_chat_and_views_end_where_the_form_does(opened: Opened) -> None:
     asked = [Message("user", "Where is the kite?")]
-    read = read_chat(opened.model, opened.tokenizer, asked, max_new_tokens=8, form=opened.form)
+    read = read_chat(opened.model, opened.tokenizer, asked, max_new_tokens=8, chat_format=opened.chat_format)
     answer = [read.ids[place] for place in read.answer]
     fourth = next(id for number, id in enumerate(answer) if number >= 3 and id not in answer[:number])
     before = answer[: answer.index(fourth)]
-    form = replace(opened.form, stop_ids=frozenset({fourth}))
-    said = reply(opened.model, opened.tokenizer, asked, Sampling(0), 8, 3, form=form)
+    chat_format = replace(opened.chat_format, stop_ids=frozenset({fourth}))
+    said = reply(opened.model, opened.tokenizer, asked, Sampling(0), 8, 3, chat_format=chat_format)
     assert [piece.step.id for piece in said if piece.step] == before
-    shorter = read_chat(opened.model, opened.tokenizer, asked, max_new_tokens=8, form=form)
+    shorter = read_chat(opened.model, opened.tokenizer, asked, max_new_tokens=8, chat_format=chat_format)
     assert [shorter.ids[place] for place in shorter.answer] == before
-    now = answer_with(opened.model, opened.tokenizer, read, [], form=form)["now"]
+    now = answer_with(opened.model, opened.tokenizer, read, [], chat_format=chat_format)["now"]
     assert [text for text, _ in now] == [opened.tokenizer.token_text(id) for id in before]
 
 
@@ -381,7 +385,7 @@ def test_the_mark_that_would_end_a_reply_is_shown_as_its_end(opened: Opened, fol
     one = folders["chatml"]
     chatml = replace(opened, tokenizer=one.tokenizer, chat_template=CHATML)
     steps = {text: Step(one.tokenizer.special(text) or 0, 0.5, ()) for text in CHATML_MARKS}
-    ends = {text for text, step in steps.items() if LocalSpeaker(chatml).alternatives(step)["chosen"]["ends"]}
+    ends = {text for text, step in steps.items() if LocalResponder(chatml).alternatives(step)["chosen"]["ends"]}
     assert ends == {"<|im_end|>"}
 
 
@@ -394,13 +398,15 @@ def test_the_command_line_speaks_by_the_template(
         return capsys.readouterr().out
 
     asked = [Message("user", "Where is the kite?")]
-    expected = prompt_ids(asked, opened.tokenizer, 128, 1, form=opened.form).ids
+    expected = prompt_ids(asked, opened.tokenizer, 128, 1, chat_format=opened.chat_format).ids
     assert json.loads(printed("generate", "--prompt", asked[0].content, "--json"))["prompt_ids"] == expected
     outputs = []
     for options, system in (([], None), (["--system", "Be brief."], "Be brief.")):
         monkeypatch.setattr(sys, "stdin", io.StringIO(asked[0].content + "\n"))
         outputs.append(printed("chat", "--temperature", "0", *options))
-        said = reply(opened.model, opened.tokenizer, asked, Sampling(0), 8, 0, form=opened.form, system=system)
+        said = reply(
+            opened.model, opened.tokenizer, asked, Sampling(0), 8, 0, chat_format=opened.chat_format, system=system
+        )
         assert outputs[-1] == "".join(piece.text for piece in said) + "\n"
     assert outputs[0] != outputs[1]
 

@@ -68,7 +68,7 @@ def logits(model: LiteLlama, ids: list[int]) -> torch.Tensor:
 def test_what_was_exported_comes_back_exactly(town: Path) -> None:
     ours, back = open_checkpoint(TINYTOWN), open_checkpoint(town)
     assert back.config == ours.config
-    assert (back.verified, back.card, back.form.kind) == (False, None, "chat")
+    assert (back.verified, back.card, back.chat_format.kind) == (False, None, "chat")
     for (name, weight), (_, again) in zip(ours.model.named_parameters(), back.model.named_parameters(), strict=True):
         assert torch.equal(weight, again), name
     text = "Tom hid a red ball under the bed. Where is the ball? <|end|> Größe 😀"

@@ -18,7 +18,7 @@ from litellama.explain.heads import scores_with_heads
 from litellama.explain.lens import logit_lens
 from litellama.explain.scoring import Scorer, Target
 from litellama.explain.tokenized_run import read_text
-from litellama.explain.trace import walk_through
+from litellama.explain.trace import trace_step
 from litellama.generate import generate
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
@@ -182,7 +182,7 @@ def test_rows_without_a_token_are_never_sampled_and_never_shown(lite: Path) -> N
     table = logit_lens(model, [5, 6], top=60_000)
     assert table.ids.max() == 50256
     torch.testing.assert_close(table.probabilities.sum(-1), torch.ones(2, 2), atol=1e-3, rtol=0)
-    assert len(walk_through(model, [5, 6], place=1, layer=0, head=0).logits) == 50257
+    assert len(trace_step(model, [5, 6], place=1, layer=0, head=0).logits) == 50257
 
 
 def test_explanations_score_an_answer_as_it_was_drawn(lite: Path) -> None:

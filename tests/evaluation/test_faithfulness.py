@@ -11,7 +11,7 @@ import torch
 
 from litellama.checkpoint import checkpoints_folder, open_checkpoint
 from litellama.cli.faithfulness import trust as trust_command
-from litellama.evaluation.faithfulness import Case, Trust, cases, judge, trust
+from litellama.evaluation.faithfulness import Case, Faithfulness, cases, judge, trust
 from litellama.explain.attribution import METHODS
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
@@ -65,8 +65,8 @@ def test_the_table_is_complete_and_repeats_itself(tmp_path: Path, capsys: pytest
     opened = open_checkpoint(EMBEDDED)
     *_, first = trust(opened.model, opened.tokenizer, 4, methods=("ablation", "random"))
     *_, again = trust(opened.model, opened.tokenizer, 4, methods=("ablation", "random"))
-    assert isinstance(first, Trust)
-    assert isinstance(again, Trust)
+    assert isinstance(first, Faithfulness)
+    assert isinstance(again, Faithfulness)
     for name, method in first.methods.items():
         assert (method.pointing, method.deletion_auc) == (
             again.methods[name].pointing,

@@ -34,7 +34,7 @@ from litellama.explain.attribution import (
 )
 from litellama.explain.lens import logit_lens
 from litellama.explain.scoring import Scorer, Target, deletion_curve, rank_correlation, sufficiency_curve
-from litellama.explain.tokenized_run import Reading, read_chat, read_text
+from litellama.explain.tokenized_run import TokenizedRun, read_chat, read_text
 from litellama.model import LiteLlama, rotary_frequencies
 from litellama.tokenizer import Tokenizer
 from tests.conftest import random_model
@@ -43,18 +43,18 @@ QUESTION = [Message("user", "Tom found a red kite near the old tree. Where is th
 
 
 @pytest.fixture
-def reading(tiny_model: LiteLlama, tokenizer: Tokenizer) -> Reading:
+def reading(tiny_model: LiteLlama, tokenizer: Tokenizer) -> TokenizedRun:
     return read_chat(tiny_model, tokenizer, QUESTION, answer="The kite is near the tree.")
 
 
-def whole_answer(reading: Reading) -> Target:
+def whole_answer(reading: TokenizedRun) -> Target:
     return Target(reading.answer_start, len(reading.ids))
 
 
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_reading_knows_its_words(reading: Reading) -> None:
+def test_a_reading_knows_its_words(reading: TokenizedRun) -> None:
     words = [reading.text_of(unit).strip() for unit in reading.units("word")]
     assert words == "Tom found a red kite near the old tree . Where is the kite ?".split()
     sentences = [reading.text_of(unit).strip() for unit in reading.units("sentence")]
@@ -64,7 +64,7 @@ def test_a_reading_knows_its_words(reading: Reading) -> None:
     assert all(not reading.tokens[place].startswith("<|") for place in reading.prompt)
 
 
-def test_characters_are_found_in_tokens(reading: Reading) -> None:
+def test_characters_are_found_in_tokens(reading: TokenizedRun) -> None:
     start = reading.text.index("red kite")
     places = reading.places_in(start, start + len("red kite"))
     assert reading.text_of(places).strip() == "red kite"
@@ -86,7 +86,7 @@ def test_an_answer_is_the_models_own(tiny_model: LiteLlama, tokenizer: Tokenizer
         assert logits[place - 1].argmax() == reading.ids[place]
 
 
-def test_bad_texts_get_a_sentence(tiny_model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> None:
+def test_bad_texts_get_a_sentence(tiny_model: LiteLlama, tokenizer: Tokenizer, reading: TokenizedRun) -> None:
     long = "the tree " * 10_000
     with pytest.raises(ValueError, match="shorten it"):
         read_chat(tiny_model, tokenizer, [Message("user", long)])
@@ -131,7 +131,7 @@ def test_maps_equal_transformers_on_a_460m_layout() -> None:
     torch.testing.assert_close(window.weights, expected[:, :, 40:70, :70], atol=1e-5, rtol=1e-4)
 
 
-def test_thumbnails_keep_the_largest_weight(tiny_model: LiteLlama, reading: Reading) -> None:
+def test_thumbnails_keep_the_largest_weight(tiny_model: LiteLlama, reading: TokenizedRun) -> None:
     maps = attention_maps(tiny_model, reading.ids)
     small = maps.thumbnails(7)
     assert small.shape == (2, 4, 7, 7)
@@ -210,7 +210,7 @@ def test_hand_made_heads_get_their_roles() -> None:
     assert not lost.isnan().any()
 
 
-def test_roles_of_a_model_and_of_a_text(tiny_model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> None:
+def test_roles_of_a_model_and_of_a_text(tiny_model: LiteLlama, tokenizer: Tokenizer, reading: TokenizedRun) -> None:
     roles = head_roles(tiny_model, tokenizer)
     assert all(score.shape == (2, 4) for score in roles.scores.values())
     assert all(0 <= share <= 1 for score in roles.scores.values() for share in score.flatten().tolist())
@@ -224,7 +224,7 @@ def test_roles_of_a_model_and_of_a_text(tiny_model: LiteLlama, tokenizer: Tokeni
 
 
 @torch.no_grad()
-def test_the_lens_ends_at_the_logits(tiny_model: LiteLlama, reading: Reading) -> None:
+def test_the_lens_ends_at_the_logits(tiny_model: LiteLlama, reading: TokenizedRun) -> None:
     table = logit_lens(tiny_model, reading.ids, top=3)
     probabilities = tiny_model(torch.tensor([reading.ids])).logits[0].softmax(-1)
     values, ids = probabilities.topk(3)
@@ -257,7 +257,7 @@ def by_unit(scores: Tensor, units: Sequence[tuple[int, ...]]) -> Tensor:
     return torch.stack([scores[0, list(unit)].sum() for unit in units])
 
 
-def test_integrated_gradients_equal_captums(tiny_model: LiteLlama, reading: Reading) -> None:
+def test_integrated_gradients_equal_captums(tiny_model: LiteLlama, reading: TokenizedRun) -> None:
     scorer = Scorer(tiny_model, reading, whole_answer(reading), reading.units("word"))
     *_, ours = integrated_gradients(scorer, 40)
     theirs = IntegratedGradients(scorer.score).attribute(
@@ -268,7 +268,7 @@ def test_integrated_gradients_equal_captums(tiny_model: LiteLlama, reading: Read
     torch.testing.assert_close(ours, by_unit(theirs.detach().sum(-1), scorer.units), atol=1e-4, rtol=1e-4)
 
 
-def test_ablation_equals_captums(tiny_model: LiteLlama, reading: Reading) -> None:
+def test_ablation_equals_captums(tiny_model: LiteLlama, reading: TokenizedRun) -> None:
     scorer = Scorer(tiny_model, reading, whole_answer(reading), reading.units("word"))
     ours = finished(attribute(tiny_model, reading, whole_answer(reading), "ablation"))
     with torch.no_grad():
@@ -280,7 +280,7 @@ def test_ablation_equals_captums(tiny_model: LiteLlama, reading: Reading) -> Non
 
 
 @torch.no_grad()
-def test_the_shared_beginning_changes_nothing(tiny_model: LiteLlama, reading: Reading) -> None:
+def test_the_shared_beginning_changes_nothing(tiny_model: LiteLlama, reading: TokenizedRun) -> None:
     scorer = Scorer(tiny_model, reading, whole_answer(reading), reading.units("word"))
     kept = torch.rand(40, len(scorer.units), generator=torch.Generator().manual_seed(1)) > 0.3
     kept[0] = True
@@ -299,7 +299,7 @@ def test_the_shared_beginning_changes_nothing(tiny_model: LiteLlama, reading: Re
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["word", "sentence"])
 def test_every_method_ends_with_a_number_for_every_unit(
-    tiny_model: LiteLlama, reading: Reading, method: str, name: str
+    tiny_model: LiteLlama, reading: TokenizedRun, method: str, name: str
 ) -> None:
     units = reading.units(name)  # type: ignore[arg-type]
     news = list(attribute(tiny_model, reading, whole_answer(reading), method, units))
@@ -317,7 +317,7 @@ def test_every_method_ends_with_a_number_for_every_unit(
         )
 
 
-def test_why_this_rather_than_that(tiny_model: LiteLlama, reading: Reading) -> None:
+def test_why_this_rather_than_that(tiny_model: LiteLlama, reading: TokenizedRun) -> None:
     place = reading.answer_start
     logits = tiny_model(torch.tensor([reading.ids])).logits[0, place - 1]
     other = int(logits.argmax()) if int(logits.argmax()) != reading.ids[place] else int(logits.argmin())
@@ -325,7 +325,7 @@ def test_why_this_rather_than_that(tiny_model: LiteLlama, reading: Reading) -> N
     assert result.score == pytest.approx((logits[reading.ids[place]] - logits[other]).item(), abs=1e-4)
 
 
-def test_impossible_targets_get_a_sentence(tiny_model: LiteLlama, tokenizer: Tokenizer, reading: Reading) -> None:
+def test_impossible_targets_get_a_sentence(tiny_model: LiteLlama, tokenizer: Tokenizer, reading: TokenizedRun) -> None:
     def refuse(target: Target, sentence: str, method: str = "ablation", **changes: object) -> None:
         with pytest.raises(ValueError, match=sentence):
             attribute(tiny_model, replace(reading, **changes), target, method)  # type: ignore[arg-type]
@@ -340,7 +340,7 @@ def test_impossible_targets_get_a_sentence(tiny_model: LiteLlama, tokenizer: Tok
         attribute(tiny_model, reading, whole_answer(reading), "ablation", units=())
 
 
-def test_deleting_everything_ends_at_the_blank_text(tiny_model: LiteLlama, reading: Reading) -> None:
+def test_deleting_everything_ends_at_the_blank_text(tiny_model: LiteLlama, reading: TokenizedRun) -> None:
     scorer = Scorer(tiny_model, reading, whole_answer(reading), reading.units("word"))
     curve = deletion_curve(scorer, torch.arange(len(scorer.units)))
     whole, blank = scorer.ends()

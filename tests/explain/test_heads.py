@@ -19,7 +19,7 @@ from litellama.explain.heads import (
     with_heads,
 )
 from litellama.explain.scoring import Scorer, Target
-from litellama.explain.tokenized_run import Reading, read_chat
+from litellama.explain.tokenized_run import TokenizedRun, read_chat
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 from tests.explain.test_explain import BEGIN, KINDS, hand_made_model
@@ -28,16 +28,16 @@ ALL = torch.ones(1, 2, 4)
 
 
 @pytest.fixture
-def reading(tiny_model: LiteLlama, tokenizer: Tokenizer) -> Reading:
+def reading(tiny_model: LiteLlama, tokenizer: Tokenizer) -> TokenizedRun:
     return read_chat(tiny_model, tokenizer, [Message("user", "Tom found a red kite. Where is it?")], max_new_tokens=6)
 
 
-def target(reading: Reading) -> Target:
+def target(reading: TokenizedRun) -> Target:
     return Target(reading.answer_start, len(reading.ids))
 
 
 @torch.no_grad()
-def test_all_heads_on_is_the_model_itself(tiny_model: LiteLlama, reading: Reading) -> None:
+def test_all_heads_on_is_the_model_itself(tiny_model: LiteLlama, reading: TokenizedRun) -> None:
     ids = torch.tensor([reading.ids])
     expected = tiny_model(ids).logits
     torch.testing.assert_close(with_heads(tiny_model, ALL)(ids).logits, expected, atol=1e-5, rtol=1e-5)
@@ -50,7 +50,7 @@ def test_all_heads_on_is_the_model_itself(tiny_model: LiteLlama, reading: Readin
 
 
 @torch.no_grad()
-def test_a_head_switched_off_is_one_whose_output_weights_are_zero(tiny_model: LiteLlama, reading: Reading) -> None:
+def test_a_head_switched_off_is_one_whose_output_weights_are_zero(tiny_model: LiteLlama, reading: TokenizedRun) -> None:
     effects = switch_off_each(tiny_model, reading, target(reading))
     score = Scorer(tiny_model, reading, target(reading), reading.units("word")).score
     embeddings = tiny_model.model.embed_tokens(torch.tensor(reading.ids[:-1]))[None]
@@ -66,7 +66,7 @@ def test_a_head_switched_off_is_one_whose_output_weights_are_zero(tiny_model: Li
 
 
 @torch.no_grad()
-def test_patching_from_the_same_text_changes_nothing(tiny_model: LiteLlama, reading: Reading) -> None:
+def test_patching_from_the_same_text_changes_nothing(tiny_model: LiteLlama, reading: TokenizedRun) -> None:
     same = patch_each(tiny_model, reading, target(reading), reading.ids)
     torch.testing.assert_close(same.effects, torch.zeros(2, 4), atol=1e-4, rtol=0)
     other = [*reading.ids[:5], 7, *reading.ids[6:]]
@@ -89,7 +89,7 @@ def test_the_two_heads_that_carry_induction_are_found() -> None:
         model.lm_head.weight[:KINDS, :KINDS] = torch.eye(KINDS)
     ids = (BEGIN, 3, 1, 4, 0, 5, 9, 2, 6, 3, 1, 4, 0, 5)
     offsets = tuple((place, place + 1) for place in range(len(ids)))
-    reading = Reading(ids, 10, ("x",) * len(ids), offsets, "x" * len(ids), frozenset())
+    reading = TokenizedRun(ids, 10, ("x",) * len(ids), offsets, "x" * len(ids), frozenset())
     assert scores_with_heads(model, reading, target(reading), ALL)[1].item(), "it goes on with the pattern"
     *_, left = smallest_set(model, reading, target(reading))
     assert left.nonzero().tolist() == [[0, 0], [1, 0]]
@@ -97,7 +97,7 @@ def test_the_two_heads_that_carry_induction_are_found() -> None:
 
 @pytest.mark.parametrize("singly", [0, 3, 5])
 def test_no_head_of_the_set_can_be_left_out_however_it_was_found(
-    tiny_model: LiteLlama, reading: Reading, monkeypatch: pytest.MonkeyPatch, singly: int
+    tiny_model: LiteLlama, reading: TokenizedRun, monkeypatch: pytest.MonkeyPatch, singly: int
 ) -> None:
     monkeypatch.setattr(heads, "SINGLY", singly)
     *states, last = search_smallest_set(tiny_model, reading, target(reading))
@@ -112,7 +112,9 @@ def test_no_head_of_the_set_can_be_left_out_however_it_was_found(
 
 
 @torch.no_grad()
-def test_versions_begin_where_they_change_and_are_the_whole_models(tiny_model: LiteLlama, reading: Reading) -> None:
+def test_versions_begin_where_they_change_and_are_the_whole_models(
+    tiny_model: LiteLlama, reading: TokenizedRun
+) -> None:
     """Batches that begin in different layers, against every version run from the embedding on."""
     generator = torch.Generator().manual_seed(1)
     scales = torch.ones(9, 2, 4)
@@ -128,7 +130,7 @@ def test_versions_begin_where_they_change_and_are_the_whole_models(tiny_model: L
     torch.testing.assert_close(scores, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_a_smallest_set_still_answers(tiny_model: LiteLlama, reading: Reading) -> None:
+def test_a_smallest_set_still_answers(tiny_model: LiteLlama, reading: TokenizedRun) -> None:
     sets = list(smallest_set(tiny_model, reading, target(reading)))
     assert [int(one.sum()) for one in sets] == list(range(8, 8 - len(sets), -1))
     _, kept = scores_with_heads(tiny_model, reading, target(reading), sets[-1][None].float())

@@ -90,7 +90,9 @@ def test_a_lesson_has_all_its_parts(source: Source) -> None:
 
 def test_each_tab_of_the_app_names_its_lessons_and_they_name_it() -> None:
     for language in LANGUAGES:
-        words = json.loads((LESSONS.parent / "app" / "strings" / f"{language}.json").read_text(encoding="utf-8"))
+        words = json.loads(
+            (LESSONS.parent / "app" / "common" / "strings" / f"{language}.json").read_text(encoding="utf-8")
+        )
         named = {
             key.removesuffix(".lesson"): set(re.findall(r"\d+", text))
             for key, text in words.items() if key.endswith(".lesson")

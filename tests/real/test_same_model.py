@@ -54,7 +54,7 @@ def logits(opened: Opened, ids: list[int]) -> torch.Tensor:
 
 
 def asked(opened: Opened, question: str) -> list[int]:
-    return prompt_ids([Message("user", question)], opened.tokenizer, 2048, 64, form=opened.form).ids
+    return prompt_ids([Message("user", question)], opened.tokenizer, 2048, 64, chat_format=opened.chat_format).ids
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_the_folder_is_the_file(smollm2: Opened, smollm2_folder: Path) -> None:
     folder = open_checkpoint(smollm2_folder)
     assert folder.verified
     assert folder.config == smollm2.config
-    assert folder.form == smollm2.form
+    assert folder.chat_format == smollm2.chat_format
     for text in TEXTS:
         assert folder.tokenizer.encode(text) == smollm2.tokenizer.encode(text)
     for (name, ours), (_, stored) in zip(

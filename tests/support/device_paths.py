@@ -31,7 +31,7 @@ from litellama.data.batches import TinyTownBatches
 from litellama.device import logit_difference
 from litellama.evaluation.calibration import examine_calibration, next_token_reliability
 from litellama.evaluation.exact_match import evaluate, held_out_batches
-from litellama.evaluation.faithfulness import Trust, trust
+from litellama.evaluation.faithfulness import Faithfulness, trust
 from litellama.evaluation.memorisation import memorised, text_ids
 from litellama.evaluation.paired_prompts import compare_pairs
 from litellama.evaluation.perplexity import held_out_loss
@@ -41,8 +41,8 @@ from litellama.explain.attribution import METHODS, attribute, finished
 from litellama.explain.heads import patch_each, smallest_set, switch_off_each, with_heads
 from litellama.explain.lens import logit_lens
 from litellama.explain.scoring import Scorer, Target, deletion_curve, rank_correlation, sufficiency_curve
-from litellama.explain.tokenized_run import Reading, read_chat
-from litellama.explain.trace import vectors, walk_through
+from litellama.explain.tokenized_run import TokenizedRun, read_chat
+from litellama.explain.trace import trace_step, vectors
 from litellama.export.run import export
 from litellama.footprint.bench import Work, cost_by_layers, scaling_error
 from litellama.footprint.machine import machine, peak, peak_memory
@@ -71,9 +71,9 @@ def path(function: Path_) -> Path_:
     return function
 
 
-def reading_of(opened: Opened) -> tuple[Reading, Target]:
+def reading_of(opened: Opened) -> tuple[TokenizedRun, Target]:
     asked = [Message("user", QUESTION)]
-    reading = read_chat(opened.model, opened.tokenizer, asked, max_new_tokens=8, form=opened.form)
+    reading = read_chat(opened.model, opened.tokenizer, asked, max_new_tokens=8, chat_format=opened.chat_format)
     return reading, Target(reading.answer_start, len(reading.ids))
 
 
@@ -93,7 +93,7 @@ def steps_of(steps: Iterable[Step]) -> list[Any]:
 def chat(opened: Opened) -> Any:
     said = reply(
         opened.model, opened.tokenizer, [Message("user", QUESTION)], Sampling(repetition_penalty=1.2), 12, 3,
-        form=opened.form,
+        chat_format=opened.chat_format,
     )  # fmt: skip
     return [ord(letter) for piece in said for letter in piece.text]
 
@@ -180,7 +180,7 @@ def lens(opened: Opened) -> Any:
 @path
 def step_by_step(opened: Opened) -> Any:
     ids = opened.tokenizer.encode(TEXT)
-    return list(vectors(walk_through(opened.model, ids, place=6, layer=1, head=2)).values())
+    return list(vectors(trace_step(opened.model, ids, place=6, layer=1, head=2)).values())
 
 
 @path
@@ -231,7 +231,7 @@ def attribution_tests(opened: Opened) -> Any:
 @path
 def faithfulness(opened: Opened) -> Any:
     found = last(trust(opened.model, opened.tokenizer, 2, methods=("ablation", "attention", "random")))
-    assert isinstance(found, Trust)
+    assert isinstance(found, Faithfulness)
     return found.chance, [(one.pointing, one.deletion_auc) for one in found.methods.values()]
 
 
@@ -241,7 +241,10 @@ def faithfulness(opened: Opened) -> Any:
 @path
 def probes(opened: Opened) -> Any:
     probe = tinytown_probes()["moods"]
-    return [one.raw for one in last(compare_pairs(opened.model, opened.tokenizer, probe, form=opened.form)).values]
+    return [
+        one.raw
+        for one in last(compare_pairs(opened.model, opened.tokenizer, probe, chat_format=opened.chat_format)).values
+    ]
 
 
 @path

@@ -20,7 +20,7 @@ from litellama.checkpoint import checkpoints_folder, open_checkpoint, save_check
 from litellama.config import ModelConfig, preset
 from litellama.data.batches import Batch, collate, encode_row
 from litellama.explain.heads import head_outputs, with_heads
-from litellama.explain.trace import walk_through
+from litellama.explain.trace import trace_step
 from litellama.generate import generate
 from litellama.model import LiteLlama, empty_model
 from litellama.sampling import Sampling
@@ -273,7 +273,7 @@ def test_explanations_look_into_it_as_into_the_merged_one(tiny_model: LiteLlama)
     scales[0, 1, 2] = 0
 
     def seen() -> list[Tensor]:
-        found = walk_through(tiny_model, ids, place=9, layer=1, head=3)
+        found = trace_step(tiny_model, ids, place=9, layer=1, head=3)
         with torch.no_grad():
             switched = with_heads(tiny_model, scales)(IDS[:1]).logits
         return [found.head_written, found.attended, found.logits, head_outputs(tiny_model, ids), switched]

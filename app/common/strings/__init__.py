@@ -1,4 +1,4 @@
-"""Every visible word, from `strings/<language>.json`: flat files of key -> text; {name} marks what is filled in."""
+"""Every visible word, one file per language: flat files of key -> text; {name} marks what is filled in."""
 
 from __future__ import annotations
 

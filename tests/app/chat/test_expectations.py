@@ -81,8 +81,8 @@ def test_what_is_said_of_litellama_is_published() -> None:
         (opened(TINY, Tokenizer.train(["a b"], 300, ["<|begin|>", "<|end|>"])), "text", ["goes on with what it reads"]),
     ],
 )
-def test_the_command_line_says_what_to_expect(one: Opened, form: str, says: list[str]) -> None:
-    assert page_json(one)["form"] == one.form.kind == form
+def test_the_command_line_says_what_to_expect(one: Opened, chat_format: str, says: list[str]) -> None:
+    assert page_json(one)["form"] == one.chat_format.kind == chat_format
     sentences = _what_to_expect(one)
     assert len(sentences) == len(says)
     assert all(part in sentence for part, sentence in zip(says, sentences, strict=True))

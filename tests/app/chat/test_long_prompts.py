@@ -13,9 +13,9 @@ import torch
 
 import app.session as session_module
 import litellama.serving.batch
-from app.chat.blind_test import read_wish
-from app.chat.conversation import Pen
-from app.chat.responders import LocalSpeaker, Speech
+from app.chat.blind_test import read_pair_request
+from app.chat.conversation import ExclusiveLock
+from app.chat.responders import LocalResponder, ReplyStream
 from app.classroom.classroom import Classroom
 from app.common.settings import MOST_TOKENS_IN_CLASS, Settings, read_settings
 from app.common.strings import Problem
@@ -103,7 +103,7 @@ def test_what_is_stored_is_erased_with_the_conversation(session: Session, how: s
 
 def test_what_is_stored_of_two_side_by_side_is_erased_with_them(session: Session) -> None:
     name = session.models.first.name
-    wish = read_wish(name, SENT, {"model": name, "temperature": 0, "blind": False, "in_turn": False})
+    wish = read_pair_request(name, SENT, {"model": name, "temperature": 0, "blind": False, "in_turn": False})
     for erase in (session.beside.clear, session.beside.leave):
         list(session.beside.ask("page", LONG, wish))
         assert stored(session) > 0
@@ -187,13 +187,13 @@ def test_a_reply_may_take_its_time_but_not_in_a_class(session: Session, monkeypa
 
 def test_in_a_class_a_reply_has_fewer_tokens(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    reply = LocalSpeaker.reply
+    reply = LocalResponder.reply
 
-    def noted(self: LocalSpeaker, messages: Any, settings: Settings) -> Speech:
+    def noted(self: LocalResponder, messages: Any, settings: Settings) -> ReplyStream:
         asked.append(settings.max_tokens)
         return reply(self, messages, settings)
 
-    monkeypatch.setattr(LocalSpeaker, "reply", noted)
+    monkeypatch.setattr(LocalResponder, "reply", noted)
     list(session.ask("page", "hello", settings(max_tokens=2000)))
     session.room = Classroom(*PASSWORDS)
     list(session.ask("page", "hello", settings(max_tokens=2000)))
@@ -201,7 +201,7 @@ def test_in_a_class_a_reply_has_fewer_tokens(session: Session, monkeypatch: pyte
 
 
 def test_a_pen_is_held_for_as_long_as_somebody_says_so() -> None:
-    pen = Pen()
+    pen = ExclusiveLock()
     with pen.held(0.2) as hold_on:
         for _ in range(4):
             time.sleep(0.1)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.chat.conversation import Voice
-from app.chat.recently_closed import MOST_KEPT, Aside
+from app.chat.recently_closed import MOST_KEPT, RecentlyClosed
 from app.common.settings import read_settings
 from app.session import Session
 from litellama.checkpoint import open_checkpoint
@@ -89,7 +89,7 @@ def test_another_model_does_not_go_on_with_it(tiny_checkpoint: Path) -> None:
 
 
 def test_it_is_erased_after_a_while_whether_asked_for_or_not() -> None:
-    aside, voice = Aside(seconds=0.1), Voice("tiny")
+    aside, voice = RecentlyClosed(seconds=0.1), Voice("tiny")
     gone = weakref.ref(voice)
     aside.put("a", voice)
     aside.seconds = 60
@@ -106,14 +106,14 @@ def test_it_is_erased_after_a_while_whether_asked_for_or_not() -> None:
 
 
 def test_the_next_ones_are_erased_as_well() -> None:
-    aside = Aside(seconds=0.1)
+    aside = RecentlyClosed(seconds=0.1)
     for key in "abc":
         aside.put(key, Voice("tiny"))
         wait_until(lambda: not aside._left)
 
 
 def test_only_so_many_are_kept() -> None:
-    aside = Aside()
+    aside = RecentlyClosed()
     for number in range(MOST_KEPT + 1):
         aside.put(str(number), Voice("tiny"))
     assert aside.take("0") is None

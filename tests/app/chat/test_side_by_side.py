@@ -20,9 +20,9 @@ import pytest
 import torch
 
 from app.chat import side_by_side as beside_module
-from app.chat.blind_test import VOTES, Wish, read_wish
+from app.chat.blind_test import VOTES, PairRequest, read_pair_request
 from app.chat.conversation import Update, Voice
-from app.chat.side_by_side import Beside
+from app.chat.side_by_side import SideBySide
 from app.common.settings import Settings, read_settings
 from app.common.strings import Problem
 from app.models import registry as models_module
@@ -66,12 +66,12 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 def wish(
     first: str = "alpha", second: str = "beta", *, blind: bool = False, in_turn: bool = False,
     heat: float = 0, **settings: object,
-) -> Wish:  # fmt: skip
+) -> PairRequest:  # fmt: skip
     sent = {"model": second, "temperature": heat, "blind": blind, "in_turn": in_turn}
-    return read_wish(first, SENT | settings, sent)
+    return read_pair_request(first, SENT | settings, sent)
 
 
-def ask(session: Session, wished: Wish, question: str = QUESTIONS[0]) -> dict[str, Any]:
+def ask(session: Session, wished: PairRequest, question: str = QUESTIONS[0]) -> dict[str, Any]:
     return list(session.beside.ask("page", question, wished))[-1]
 
 
@@ -145,7 +145,7 @@ def test_five_updates_a_second(session: Session, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(beside_module, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
     monkeypatch.setattr(beside_module, "SECONDS_BETWEEN_UPDATES", 0.2)
-    running = Beside(session.models, said.answer).ask("page", "Hello", wish())
+    running = SideBySide(session.models, said.answer).ask("page", "Hello", wish())
     told = [(next(running), now[0])[1] for _ in range(6)]
     running.close()  # type: ignore[attr-defined]
     assert told == pytest.approx([100.0, 100.2, 100.4, 100.6, 100.8, 101.0])
@@ -275,11 +275,11 @@ def talkers() -> Talkers:
 
 
 @pytest.fixture
-def endless(session: Session, talkers: Talkers) -> Beside:
-    return Beside(session.models, talkers.answer)
+def endless(session: Session, talkers: Talkers) -> SideBySide:
+    return SideBySide(session.models, talkers.answer)
 
 
-def begin(beside: Beside, wished: Wish) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
+def begin(beside: SideBySide, wished: PairRequest) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
     """Until both, or with one after the other the first, have said something."""
     running = beside.ask("page", QUESTIONS[0], wished)
     given_up = time.monotonic() + PATIENCE
@@ -291,7 +291,7 @@ def begin(beside: Beside, wished: Wish) -> tuple[Iterator[dict[str, Any]], dict[
     raise AssertionError("that never came")
 
 
-def test_stop_stops_both(endless: Beside) -> None:
+def test_stop_stops_both(endless: SideBySide) -> None:
     running, _ = begin(endless, wish())
     endless.stop("page")
     update = list(running)[-1]
@@ -307,7 +307,7 @@ def test_stop_is_heard_while_the_models_are_opened(session: Session, talkers: Ta
         assert opened.wait(PATIENCE)
         yield from talkers.answer(voice, question, settings)
 
-    beside = Beside(session.models, answer)
+    beside = SideBySide(session.models, answer)
     told: list[dict[str, Any]] = []
     asking = threading.Thread(target=lambda: told.extend(beside.ask("page", "Hello", wish())), daemon=True)
     asking.start()
@@ -318,7 +318,7 @@ def test_stop_is_heard_while_the_models_are_opened(session: Session, talkers: Ta
     assert states(told[-1]) == ["stopped", "stopped"]
 
 
-def test_a_page_that_is_left_stops_both(endless: Beside, talkers: Talkers) -> None:
+def test_a_page_that_is_left_stops_both(endless: SideBySide, talkers: Talkers) -> None:
     running, _ = begin(endless, wish())
     running.close()  # type: ignore[attr-defined]
     _wait_for(lambda: sorted(talkers.ended) == ["alpha", "beta"])
@@ -341,7 +341,7 @@ def _wait_for(condition: Callable[[], bool]) -> None:
     raise AssertionError("it never came about")
 
 
-def test_one_after_the_other(endless: Beside, talkers: Talkers) -> None:
+def test_one_after_the_other(endless: SideBySide, talkers: Talkers) -> None:
     running, update = begin(endless, wish(in_turn=True))
     assert update["turns"][0]["note"] == "beside.in_turn_note"
     assert talkers.begun == ["alpha"]
@@ -356,7 +356,7 @@ def test_one_after_the_other(endless: Beside, talkers: Talkers) -> None:
     assert talkers.ended[1:] == ["alpha", "beta"]
 
 
-def test_one_pair_at_a_time(endless: Beside) -> None:
+def test_one_pair_at_a_time(endless: SideBySide) -> None:
     running, update = begin(endless, wish())
     with pytest.raises(Problem, match="still being written"):
         next(endless.ask("page", "me too", wish()))
@@ -371,7 +371,7 @@ def test_one_pair_at_a_time(endless: Beside) -> None:
     newer.close()  # type: ignore[attr-defined]
 
 
-def test_a_silent_model_is_waited_for(endless: Beside, talkers: Talkers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_model_is_waited_for(endless: SideBySide, talkers: Talkers, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page takes the server for lost when nothing comes."""
     monkeypatch.setattr(beside_module, "SECONDS_OF_SILENCE", 0.01)
     talkers.go_on.clear()
@@ -425,7 +425,7 @@ def test_a_fault_of_the_lab_is_a_sentence_too(session: Session, caplog: pytest.L
         raise RuntimeError("a secret of the server's")
         yield
 
-    update = list(Beside(session.models, answer).ask("page", "Hello", wish()))[-1]
+    update = list(SideBySide(session.models, answer).ask("page", "Hello", wish()))[-1]
     assert "secret" not in json.dumps(update)
     assert {side["problem"]["key"] for side in update["turns"][0]["sides"]} == {"problem.unexpected"}
 
@@ -531,7 +531,7 @@ def test_what_a_blind_page_is_told_is_the_same_either_way(
                     yield update
 
         dice(side)
-        updates = list(Beside(session.models, answer).ask("page", "Hello", wish(blind=True, in_turn=in_turn)))
+        updates = list(SideBySide(session.models, answer).ask("page", "Hello", wish(blind=True, in_turn=in_turn)))
         told.append({json.dumps({key: update[key] for key in update if key != "beat"}) for update in updates})
     assert told[0] == told[1]
 
@@ -554,7 +554,9 @@ def test_before_the_vote_no_token_is_explained(session: Session) -> None:
     assert session.beside.voice("page", update["round"], 0).model in LAYERS
 
 
-def test_before_the_vote_the_temperatures_stay(endless: Beside, talkers: Talkers, dice: Callable[[int], None]) -> None:
+def test_before_the_vote_the_temperatures_stay(
+    endless: SideBySide, talkers: Talkers, dice: Callable[[int], None]
+) -> None:
     talkers.last = 3
     dice(1)
     ask_ = lambda heat: list(endless.ask("page", "Hello", wish(blind=True, heat=heat, temperature=0.5)))[-1]  # noqa: E731
@@ -614,7 +616,7 @@ def test_a_vote_counts_once(session: Session) -> None:
         session.beside.vote("page", number, "a")
 
 
-def test_no_vote_while_they_write(endless: Beside, talkers: Talkers) -> None:
+def test_no_vote_while_they_write(endless: SideBySide, talkers: Talkers) -> None:
     running = endless.ask("page", "Hello", wish(blind=True))
     number = next(running)["round"]
     with pytest.raises(Problem, match="still being written"):
@@ -658,7 +660,7 @@ def test_no_vote_on_a_side_that_failed(session: Session) -> None:
     assert session.beside._comparisons["page"].tally_json() == {"wins": [], "tie": 0, "bad": 0}
 
 
-def test_what_is_stopped_may_be_voted_on(endless: Beside) -> None:
+def test_what_is_stopped_may_be_voted_on(endless: SideBySide) -> None:
     running = endless.ask("page", "Hello", wish(blind=True))
     _wait_for(lambda: next(running)["beat"] > 2)
     endless.stop("page")
@@ -674,13 +676,15 @@ GOOD = {"model": "beta", "temperature": 0.5, "blind": False, "in_turn": True}
 
 
 def test_a_wish_is_read() -> None:
-    read = read_wish("alpha", SENT | {"seed": None}, GOOD)
+    read = read_pair_request("alpha", SENT | {"seed": None}, GOOD)
     first, second = read.settings
     assert read.models == ("alpha", "beta")
     assert (read.blind, read.in_turn) == (False, True)
     assert (first.temperature, second.temperature) == (0, 0.5)
     assert replace(first, temperature=0.5) == second, "the same dice for both"
-    first, second = read_wish("alpha", SENT | {"repetition_penalty": 1.2}, GOOD | {"repetition_penalty": 1}).settings
+    first, second = read_pair_request(
+        "alpha", SENT | {"repetition_penalty": 1.2}, GOOD | {"repetition_penalty": 1}
+    ).settings
     assert (first.repetition_penalty, second.repetition_penalty) == (1.2, 1)
 
 
@@ -692,7 +696,7 @@ def test_a_wish_is_read() -> None:
 ])  # fmt: skip
 def test_wishes_of_any_shape(bad: object) -> None:
     with pytest.raises(Problem):
-        read_wish("alpha", SENT, bad)
+        read_pair_request("alpha", SENT, bad)
 
 
 def test_pages_make_room(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,13 +150,13 @@ def test_a_route_that_fails_says_so(tiny_checkpoint: Path, caplog: pytest.LogCap
     from starlette.routing import Route
     from starlette.testclient import TestClient
 
-    from app.server.request_filter import Doors
+    from app.server.request_filter import RequestFilter
 
     async def broken(request: Request) -> Response:
         raise ZeroDivisionError
 
     app = Starlette(routes=[Route("/facts.json", broken)])
-    app.add_middleware(Doors, hosts=("testserver",), uploads={})
+    app.add_middleware(RequestFilter, hosts=("testserver",), uploads={})
     answer = TestClient(app).get("/facts.json")
     assert answer.status_code == 500
     problem = answer.json()["problem"]

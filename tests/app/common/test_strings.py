@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.common.strings import Problem, all_words
-from litellama.explain.trace import STATIONS
+from litellama.explain.trace import STAGES
 
 APP = Path(__file__).parents[3] / "app"
 LANGUAGES = sorted(all_words())
@@ -47,7 +47,7 @@ def test_every_word_is_used_and_every_used_word_is_there() -> None:
         r"|train\.(state_\w+|figure_\w+)|fetch\.state_\w+"
         r"|responsibility\.((probe|group|kind|progress|column)_\w+|sentences|words|continuations)"
         r"|class\.((pupil|teacher)_\w+|energy(_estimated)?|here|writing|waiting|per_second|replies|tokens)"
-        r"|step\.(vector_\w+|" + "|".join(station.name for station in STATIONS) + ")(_why)?"
+        r"|step\.(vector_\w+|" + "|".join(station.name for station in STAGES) + ")(_why)?"
     )
     assert {key for key in keys - used if not made.fullmatch(key)} == set()
 

@@ -21,8 +21,8 @@ from app.models.downloads import PROBLEMS, Downloads, Job
 from app.models.sources import OFFERS, HubSource, offered
 from app.server.app import LOOPBACK
 from app.server.file_routes import UPLOADS, add_downloads, add_transfers
-from app.server.request_filter import Doors
-from app.train.upload_store import Shelf
+from app.server.request_filter import RequestFilter
+from app.train.upload_store import UploadStore
 from litellama.checkpoint import open_checkpoint
 from litellama.hub import fetch, stream
 from litellama.hub.client import HubError
@@ -269,9 +269,9 @@ def test_speed_is_that_of_what_came_just_now() -> None:
 @pytest.fixture
 def client(models: Path) -> Iterator[TestClient]:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    add_transfers(app, models, Shelf())
+    add_transfers(app, models, UploadStore())
     add_downloads(app, Downloads(models))
-    app.add_middleware(Doors, hosts=LOOPBACK, uploads=UPLOADS)
+    app.add_middleware(RequestFilter, hosts=LOOPBACK, uploads=UPLOADS)
     with TestClient(app, base_url=OWN) as client:
         yield client
 

@@ -454,7 +454,7 @@ def test_a_line_that_was_hung_up_is_not_connected() -> None:
 
 
 def test_two_minutes_are_the_most(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speakers_module.RemoteSpeaker, "seconds", 0.3)
+    monkeypatch.setattr(speakers_module.RemoteResponder, "seconds", 0.3)
     with loopback(silent(word("A", -0.1))) as server:
         update = ask(session_with(tiny_checkpoint, server))
         assert (text(update), update["state"]) == ("A", "late")

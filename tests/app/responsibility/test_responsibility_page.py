@@ -103,7 +103,7 @@ def test_the_ready_probes_pass_the_form_as_they_are() -> None:
 def test_the_page_is_told_what_the_library_measures(session: Session) -> None:
     told = last(session, "compare", **TYPED)
     opened = session.opened("a")
-    *_, result = compare_pairs(opened.model, opened.tokenizer, read_probe(TYPED), form=opened.form)
+    *_, result = compare_pairs(opened.model, opened.tokenizer, read_probe(TYPED), chat_format=opened.chat_format)
     assert not isinstance(result, int)
     assert told["groups"] == ["boys", "girls"]
     assert told["covered"] == result.covered

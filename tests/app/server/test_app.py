@@ -21,7 +21,7 @@ from torch import Tensor
 
 from app import __main__ as app_main
 from app.__main__ import main, open_socket
-from app.chat.responders import LocalSpeaker, Speech
+from app.chat.responders import LocalResponder, ReplyStream
 from app.common.settings import read_settings
 from app.common.strings import Problem
 from app.launch.options import first_checkpoints, parse_options
@@ -121,10 +121,10 @@ def test_pages_that_write_at_once_share_each_step(session: Session, monkeypatch:
 def test_who_no_longer_listens_leaves_the_batch(session: Session, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     """Whatever else still holds what it listened to."""
     steps: list[int] = []
-    held: list[Speech] = []
-    go_on, step, reply = threading.Semaphore(0), Decoding.step, LocalSpeaker.reply
+    held: list[ReplyStream] = []
+    go_on, step, reply = threading.Semaphore(0), Decoding.step, LocalResponder.reply
 
-    def kept(self: LocalSpeaker, *arguments: Any) -> Speech:
+    def kept(self: LocalResponder, *arguments: Any) -> ReplyStream:
         held.append(reply(self, *arguments))
         return held[-1]
 
@@ -134,7 +134,7 @@ def test_who_no_longer_listens_leaves_the_batch(session: Session, monkeypatch: p
         return step(self, ids)
 
     monkeypatch.setattr(Decoding, "step", slowly)
-    monkeypatch.setattr(LocalSpeaker, "reply", kept)
+    monkeypatch.setattr(LocalResponder, "reply", kept)
     engine = session.models.first.engine
     running = session.ask("a", "hello", settings(temperature=0, max_tokens=60))
     next(running)

@@ -23,8 +23,8 @@ from app.common.strings import Problem
 from app.server import file_routes as transfers
 from app.server.app import LOOPBACK
 from app.server.file_routes import SHOWN, UPLOADS, Turns, add_transfers
-from app.server.request_filter import FILE, LARGEST_BODY, Doors
-from app.train.upload_store import Shelf
+from app.server.request_filter import FILE, LARGEST_BODY, RequestFilter
+from app.train.upload_store import UploadStore
 from app.train.uploads import LARGEST_FILE, Upload
 from litellama.checkpoint import open_checkpoint
 from litellama.checkpoint.archive import pack
@@ -53,16 +53,16 @@ def models(tmp_path: Path, tiny_checkpoint: Path) -> Path:
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def shelf() -> UploadStore:
+    return UploadStore()
 
 
 @pytest.fixture
-def client(shelf: Shelf, models: Path) -> Iterator[TestClient]:
+def client(shelf: UploadStore, models: Path) -> Iterator[TestClient]:
     """The three routes behind the doors, without Gradio."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     add_transfers(app, models, shelf)
-    app.add_middleware(Doors, hosts=LOOPBACK, uploads=UPLOADS)
+    app.add_middleware(RequestFilter, hosts=LOOPBACK, uploads=UPLOADS)
     with TestClient(app, base_url=OWN) as client:
         yield client
 
@@ -85,7 +85,7 @@ def tree(folder: Path) -> list[str]:
 # --- What is asked for -----------------------------------------------------------------------------------------------
 
 
-def test_a_document_becomes_text(client: TestClient, shelf: Shelf) -> None:
+def test_a_document_becomes_text(client: TestClient, shelf: UploadStore) -> None:
     answer = client.post("/upload-text", content=b"Es war einmal\r\n", headers=headers())
     assert answer.status_code == 200
     told = answer.json()

@@ -18,7 +18,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from app.classroom.gate import COOKIE, ROUTES
-from app.server.request_filter import FILE, OPEN, OPEN_FOLDERS, Doors
+from app.server.request_filter import FILE, OPEN, OPEN_FOLDERS, RequestFilter
 from tests.support.arbitrary import anything, bodies, examples, nearly, texts, wire
 from tests.support.served import PASSWORD, TEACHER_PASSWORD, Served, served
 
@@ -301,6 +301,6 @@ def test_a_length_that_is_no_number_is_refused() -> None:
     for length in ("9" * 5000, "-1", "1e3", " "):
         scope = {"type": "http", "method": "POST", "path": "/model.json",
                  "headers": [(b"host", b"localhost"), (b"content-length", length.encode())]}  # fmt: skip
-        refusal = Doors(None, ["localhost"], {})._refusal(scope)  # type: ignore[arg-type]
+        refusal = RequestFilter(None, ["localhost"], {})._refusal(scope)  # type: ignore[arg-type]
         assert refusal is not None
         assert refusal.status_code == 413

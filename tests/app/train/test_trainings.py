@@ -14,7 +14,7 @@ import pytest
 from app.common.strings import Problem
 from app.train import service as trainings
 from app.train.service import MINUTES, POINTS, Curve, Trainings, sizes
-from app.train.upload_store import Shelf
+from app.train.upload_store import UploadStore
 from app.train.uploads import Upload
 from litellama.checkpoint import open_checkpoint
 from litellama.training.state import states
@@ -24,18 +24,18 @@ SECONDS = 120
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def shelf() -> UploadStore:
+    return UploadStore()
 
 
 @pytest.fixture
-def desk(tmp_path: Path, shelf: Shelf) -> Iterator[Trainings]:
+def desk(tmp_path: Path, shelf: UploadStore) -> Iterator[Trainings]:
     desk = Trainings(tmp_path, shelf)
     yield desk
     desk.close()
 
 
-def start(desk: Trainings, shelf: Shelf, **changes: object) -> dict[str, Any]:
+def start(desk: Trainings, shelf: UploadStore, **changes: object) -> dict[str, Any]:
     upload = shelf.put(Upload("text", TEXT, "utf-8"))
     sent = {"action": "start", "size": "litellama-300k", "corpus": "own", "upload": upload, "minutes": 0.25}
     return desk.act(sent | changes)
@@ -54,7 +54,7 @@ def wait(desk: Trainings, token: str, until: Callable[[dict[str, Any]], bool]) -
 
 
 @pytest.mark.slow
-def test_a_training_from_start_to_a_kept_model(desk: Trainings, shelf: Shelf, tmp_path: Path) -> None:
+def test_a_training_from_start_to_a_kept_model(desk: Trainings, shelf: UploadStore, tmp_path: Path) -> None:
     assert desk.act({"action": "see"}) == {"state": "none"}
     begun = start(desk, shelf)
     token = begun["token"]
@@ -102,7 +102,7 @@ def test_a_training_from_start_to_a_kept_model(desk: Trainings, shelf: Shelf, tm
 
 
 @pytest.mark.slow
-def test_a_server_that_ends_leaves_a_state(tmp_path: Path, shelf: Shelf) -> None:
+def test_a_server_that_ends_leaves_a_state(tmp_path: Path, shelf: UploadStore) -> None:
     desk = Trainings(tmp_path, shelf)
     token = start(desk, shelf)["token"]
     seen = wait(desk, token, lambda seen: seen["step"] >= 3)
@@ -113,7 +113,7 @@ def test_a_server_that_ends_leaves_a_state(tmp_path: Path, shelf: Shelf) -> None
 
 
 @pytest.mark.slow
-def test_what_fails_has_a_sentence(desk: Trainings, shelf: Shelf) -> None:
+def test_what_fails_has_a_sentence(desk: Trainings, shelf: UploadStore) -> None:
     bad = shelf.put(Upload("chat", '{"messages": "none"}\n' * 40, "utf-8"))
     token = start(desk, shelf, upload=bad)["token"]
     began = time.monotonic()
@@ -129,7 +129,7 @@ def test_what_fails_has_a_sentence(desk: Trainings, shelf: Shelf) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there, nothing ends by a signal")
 def test_a_killed_training_is_told_with_the_logs_number_and_goes_on(
-    desk: Trainings, shelf: Shelf, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    desk: Trainings, shelf: UploadStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = start(desk, shelf)["token"]
     state = tmp_path / ".trainings" / "00001" / "model-training"
@@ -153,7 +153,7 @@ def test_a_killed_training_is_told_with_the_logs_number_and_goes_on(
     ],
 )  # fmt: skip
 def test_orders_that_are_refused(
-    desk: Trainings, shelf: Shelf, tmp_path: Path, changes: dict[str, Any], sentence: str
+    desk: Trainings, shelf: UploadStore, tmp_path: Path, changes: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(Problem, match=sentence):
         start(desk, shelf, **changes)
@@ -161,7 +161,7 @@ def test_orders_that_are_refused(
     assert list(tmp_path.iterdir()) == [], "nothing was begun"
 
 
-def test_a_short_text_is_refused(desk: Trainings, shelf: Shelf) -> None:
+def test_a_short_text_is_refused(desk: Trainings, shelf: UploadStore) -> None:
     with pytest.raises(Problem, match="has 4 characters"):
         start(desk, shelf, upload=shelf.put(Upload("text", "kite", "utf-8")))
 
@@ -173,7 +173,7 @@ def test_requests_that_make_no_sense(desk: Trainings, sent: object) -> None:
 
 
 def test_a_training_whose_page_is_gone_obeys_any(
-    desk: Trainings, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    desk: Trainings, shelf: UploadStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start(desk, shelf)
     monkeypatch.setattr(trainings, "SECONDS_UNSEEN", -1)
@@ -191,7 +191,7 @@ def test_the_curve_stays_short_and_true() -> None:
 
 
 def test_a_shelf_forgets_the_oldest() -> None:
-    shelf = Shelf()
+    shelf = UploadStore()
     names = [shelf.put(Upload("text", str(number), "utf-8")) for number in range(50)]
     assert shelf.get(names[-1]).text == "49"
     with pytest.raises(Problem):
