@@ -353,7 +353,7 @@ class Session:
     def _page(self, key: str) -> Voice:
         """What is known of a page; the least recently used make room for new ones."""
         with self._lock:
-            page = self._pages.setdefault(key, Voice(self.models.first.name))
+            page = self._pages.setdefault(key, Voice(self.models.first.name))  # guard: own-page
             self._pages.move_to_end(key)
             oldest = next(iter(self._pages)) if len(self._pages) > MOST_CONVERSATIONS else None
         if oldest is not None:
@@ -369,7 +369,7 @@ class Session:
         turn = conversation.begin(question)
         try:
             yield from self._stream(speaker, conversation, turn, settings, hold_on)
-        except Exception as error:  # one user's failure: a sentence for that user
+        except Exception as error:  # one user's failure: a sentence for that user; guard: failing-model
             conversation.turns.remove(turn)
             raise as_problem(error, "a reply") from error
 
@@ -396,7 +396,7 @@ class Session:
             """Why the reply must end now, if it must."""
             if conversation.stop.is_set():
                 return "stopped"
-            if time.monotonic() - start > most_seconds:
+            if time.monotonic() - start > most_seconds:  # guard: reply-time
                 return "time" if speaker.where is None else "late"
             return None
 
@@ -438,6 +438,7 @@ def read_message(text: object) -> str:
         raise Problem("problem.request")
     if not text.strip():
         raise Problem("problem.empty")
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > MOST_CHARACTERS:  # guard: message-length
         raise Problem("problem.too_long", length=len(text), limit=MOST_CHARACTERS)
-    return text.strip().encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    text = text.strip()  # guard: exact-text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # guard: whole-characters

@@ -38,7 +38,7 @@ def replace_surrogates(text: str) -> str:
 
 def read_limited(path: Path) -> str:
     """A text file of a tokenizer. Raises `ValueError` if it is too large to be one, or no text."""
-    if (size := path.stat().st_size) > LARGEST_FILE:
+    if (size := path.stat().st_size) > LARGEST_FILE:  # guard: tokenizer-size
         raise ValueError(f"{path.name} is {size:,} bytes long; at most {LARGEST_FILE:,} can be right")
     try:
         return path.read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ class Tokenizer:
 
     def __init__(self, inner: tokenizers.Tokenizer) -> None:
         # Otherwise a user who types "<|end|>" would end their own turn.
-        inner.encode_special_tokens = True
+        inner.encode_special_tokens = True  # guard: typed-markers
         # A foreign file may ask for cutting or padding; we want the whole text and nothing else.
         inner.no_truncation()
         inner.no_padding()
@@ -87,7 +87,7 @@ class Tokenizer:
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size,
             special_tokens=list(special_tokens),
-            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),  # guard: every-byte
             show_progress=False,
         )
         inner.train_from_iterator((replace_surrogates(text) for text in texts), trainer)
@@ -220,7 +220,7 @@ class StreamDecoder:
             return ""
         self._open.append(id)
         text = self._open_text()
-        certain = text.rstrip(REPLACEMENT)  # an unfinished character decodes to U+FFFD at the end
+        certain = text.rstrip(REPLACEMENT)  # an unfinished character decodes to U+FFFD; guard: held-back
         piece = certain[self._given :]
         self._given = max(self._given, len(certain))
         if text and certain == text:
@@ -229,7 +229,7 @@ class StreamDecoder:
 
     def flush(self) -> str:
         """What is still held back, at the end of the ids: bytes that never became a character, as U+FFFD."""
-        piece = self._open_text()[self._given :]
+        piece = self._open_text()[self._given :]  # guard: last-bytes
         self._before, self._open, self._given = [], [], 0
         return piece
 

@@ -46,6 +46,14 @@ settings.register_profile("lab", deadline=None)  # how long an example takes dep
 settings.load_profile("lab")
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A page in Chromium takes seconds, whatever is tested on it."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker("slow")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     """Tiny tensors gain nothing from more threads and lose much when cores are busy."""

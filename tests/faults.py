@@ -3,8 +3,9 @@
     python -m tests.faults            # every fault: its tests pass, and fail as soon as a guard is taken away
     python -m tests.faults 4 15 24    # only these
 
-A test that proves the answer to a fault bears its number: `@pytest.mark.fault(4)`. A guard is a piece of the source;
-what stands `instead` of it lets the fault through. `tests/test_faults.py` holds that no fault lacks a test or a guard.
+A test that proves the answer to a fault bears its number: `@pytest.mark.fault(4)`. A guard is a piece of the source
+with its name in a comment, as `tests/guards.py` tells; what stands `instead` of it lets the fault through.
+`tests/test_faults.py` holds that no fault lacks a test or a guard.
 """
 
 from __future__ import annotations
@@ -20,20 +21,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+from tests.guards import Guard, find_marks, without
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 900  # for the tests of one fault; a guard may be all that keeps them from going on for ever
 PUPIL, NETWORK, FILE, POWER = "a playful pupil", "a broken network", "a hostile file", "a power cut"
-
-
-@dataclass(frozen=True)
-class Guard:
-    """What protects, word for word in `file`, and what would not."""
-
-    file: str
-    text: str
-    instead: str
 
 
 @dataclass(frozen=True)
@@ -47,142 +42,94 @@ class Fault:
     guards: tuple[Guard, ...]
 
 
-SESSION, DOORS, SETTINGS, SERVER = (
-    "app/session.py",
-    "app/server/request_filter.py",
-    "app/common/settings.py",
-    "app/server/app.py",
-)
-CONVERSATION, GATE, ENGINE, TABS = (
-    "app/chat/conversation.py",
-    "app/classroom/gate.py",
-    "litellama/serving/engine.py",
-    "app/common/events.py",
-)
-TOKENIZER, WEIGHTS, FOLDER = (
-    "litellama/tokenizer.py",
-    "litellama/checkpoint/weights.py",
-    "litellama/checkpoint/layout.py",
-)
-STREAM, STATE, LOOP = "litellama/hub/stream.py", "litellama/training/state.py", "litellama/training/loop.py"
-CLOSED_ROUTES = Guard(DOORS, "elif not (path in self.open or path.startswith(OPEN_FOLDERS)) or", "elif False and")
+CLOSED_ROUTES = Guard("closed-routes", "False")
 
 FAULTS = (
     Fault(1, PUPIL, "half a character, which no UTF-8 can hold", "it becomes U+FFFD", (
-        Guard(SESSION, '.encode("utf-16", "surrogatepass").decode("utf-16", "replace")', ""),
+        Guard("whole-characters", "text"),
     )),
     Fault(2, PUPIL, "NUL, text that runs backwards, joined emoji, heaps of accents", "they come back exactly", (
-        Guard(TOKENIZER, "initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),", ""),
-        Guard(SESSION, "return text.strip()", 'return text.replace("\\0", "").strip()'),
+        Guard("every-byte", "[]"), Guard("exact-text", '_.replace("\\0", "").strip()'),
     )),
     Fault(3, PUPIL, "more characters than the box allows", "a sentence with both numbers", (
-        Guard(SESSION, "if len(text) > MOST_CHARACTERS:", "if False:"),
+        Guard("message-length", "False"),
     )),
     Fault(4, PUPIL, "a message of megabytes", "413, before it is read", (
-        Guard(DOORS, "if not length.isdecimal() or len(length) > MOST_DIGITS or int(length) > largest:", "if False:"),
-        Guard(DOORS, "if self._received > self.largest:", "if False:"),
+        Guard("declared-size", "False"), Guard("received-size", "False"),
     )),
     Fault(5, PUPIL, "a made-up history of 20,000 messages", "what was said is known by the server, and bounded", (
-        Guard(CONVERSATION, "del self.turns[:-MOST_TURNS]", "pass"),
+        Guard("bounded-history", "pass"),
     )),
     Fault(6, PUPIL, "a slider at NaN", "a sentence with the range", (
-        Guard(SETTINGS, "not self.low <= value <= self.high", "(value < self.low or value > self.high)"),
+        Guard("setting-range", "not is_number or value < self.low or value > self.high"),
     )),
-    Fault(7, PUPIL, "huge numbers, texts, null and lists for a number", "the same", (
-        Guard(SETTINGS, "isinstance(value, int | float) and not isinstance(value, bool)", "True"),
-    )),
-    Fault(8, PUPIL, "<|end|> typed by hand", "ordinary characters", (
-        Guard(TOKENIZER, "        inner.encode_special_tokens = True\n        # A foreign", "        # A foreign"),
-    )),
+    Fault(7, PUPIL, "huge numbers, texts, null and lists for a number", "the same", (Guard("setting-type", "True"),)),
+    Fault(8, PUPIL, "<|end|> typed by hand", "ordinary characters", (Guard("typed-markers", "False"),)),
     Fault(9, PUPIL, "an emoji whose bytes come as three tokens", "it appears when it is whole", (
-        Guard(TOKENIZER, "certain = text.rstrip(REPLACEMENT)", "certain = text"),
+        Guard("held-back", "text"),
     )),
-    Fault(10, PUPIL, "a model that writes bytes that are no text", "U+FFFD at the end", (
-        Guard(TOKENIZER, "        piece = self._open_text()[self._given :]\n", '        piece = ""\n'),
-    )),
+    Fault(10, PUPIL, "a model that writes bytes that are no text", "U+FFFD at the end", (Guard("last-bytes", '""'),)),
     Fault(11, PUPIL, "broken or deep JSON, numbers of functions there are none of", "4xx", (
-        Guard(SERVER, 'app_kwargs={**APIS_SHUT, "exception_handlers": MISTAKES}', "app_kwargs={**APIS_SHUT}"),
+        Guard("bad-requests", '{**_, "exception_handlers": {}}'),
     )),
     Fault(12, PUPIL, "paths that lead out of the folder, addresses of other hosts", "404", (CLOSED_ROUTES,)),
     Fault(13, PUPIL, "a message that claims to be a file of the server", "it is data, and no file is touched", (
-        Guard("app/server/gradio_compat.py", ' if name != "path"', ""),
+        Guard("no-paths", "True"),
     )),
     Fault(14, PUPIL, "Gradio's own upload route", "404", (CLOSED_ROUTES,)),
     Fault(15, PUPIL, "another site's page, or another name for this server", "400", (
-        Guard(DOORS, "not self.hosts.issuperset(map(_host_name, named))", "False"),
-        Guard(DOORS, "if origin is not None and _place(origin) != host:", "if False:"),
+        Guard("own-hosts", '"x-gradio-server" in headers'), Guard("own-origin", "False"),
     )),
     Fault(16, PUPIL, "scripts, images, forms and frames in what is typed", "text, in every tab", (
-        Guard("app/common/lab.js", "node.append(...children);",
-              'for (const child of children) typeof child === "string" '
+        Guard("never-html", 'for (const child of children) typeof child === "string" '
               '? node.insertAdjacentHTML("beforeend", child) : node.append(child);'),
     )),
     Fault(17, NETWORK, "a page is closed while its reply is written", "the reply ends with the token it is at", (
-        Guard(ENGINE, "        finally:\n            conversation.left = True", "        finally:\n            pass"),
+        Guard("closed-page", "pass"),
     )),
     Fault(18, NETWORK, "a request whose answer nobody listens to", "the wall clock ends it, and frees its place", (
-        Guard(SESSION, "if time.monotonic() - start > most_seconds:", "if False:"),
-        Guard(CONVERSATION, "if time.monotonic() < self._busy_until:", "if self._busy_until:"),
+        Guard("reply-time", "False"), Guard("busy-ends", "self._busy_until"),
     )),
     Fault(19, NETWORK, "more requests than the line has places", "a sentence, and the message comes back", (
-        Guard("app/common/lab.js", "for (const callback of callbacks) callback();", ""),
-        Guard(GATE, ">= MOST_WAITING:", ">= 10**9:"),
+        Guard("refusal-shown", ""), Guard("waiting-line", "False"),
     )),
     Fault(20, NETWORK, "so many pages of one browser that they hold all its connections", "a warning on each", (
-        Guard("app/server/header.js", "const MANY_PAGES = 5;", "const MANY_PAGES = 500;"),
+        Guard("many-pages", "const MANY_PAGES = 500;"),
     )),
     Fault(21, PUPIL, "a wish to read what another wrote", "each page has its own, by cookie and session", (
-        Guard(TABS, 'return f"{member_of(request.headers)}{page or request.session_hash or \'\'}"',
-              'return f"{page or request.session_hash or \'\'}"'),
-        Guard(SESSION, "self._pages.setdefault(key, Voice(self.models.first.name))",
-              'self._pages.setdefault("all", Voice(self.models.first.name)); self._pages[key] = page'),
+        Guard("own-key", "f\"{page or request.session_hash or ''}\""),
+        Guard("own-page", 'page = self._pages[key] = self._pages.setdefault("all", Voice(self.models.first.name))'),
     )),
     Fault(22, PUPIL, "a model that fails in the middle", "one sentence for one user, one line for the log", (
-        Guard(SESSION, "except Exception as error:  # one user's failure: a sentence for that user",
-              "except Problem as error:"),
-        Guard("app/common/errors.py", "if isinstance(error, MAY_BE_QUOTED)", "if True"),
+        Guard("failing-model", "Problem"), Guard("quoted-errors", "str(error)"),
     )),
     Fault(23, FILE, "weights cut short, overlapping, with huge headers, or a pickle by another name", "one sentence", (
-        Guard(WEIGHTS, "= _open(path)  # which checks", "= None  # which checks"),
-        Guard(WEIGHTS, "if pickle := next(", "if pickle := None and next("),
+        Guard("checked-header", "None"), Guard("no-pickles", "None"),
     )),
     Fault(24, FILE, "a flipped bit, a tail of zeros", "the manifest tells", (
-        Guard(FOLDER, '"sha256": digest}', '"sha256": ""}'),
+        Guard("manifest-hash", '{**_, "sha256": ""}'),
     )),
     Fault(25, FILE, "a config that fits no weights, weights that are no numbers, a huge tokenizer", "refused unread", (
-        Guard(WEIGHTS, "_compare(source.name, expected, source.shapes_of(expected))", "pass"),
-        Guard(WEIGHTS, "if not _is_finite(weight):", "if False:"),
-        Guard(TOKENIZER, "if (size := path.stat().st_size) > LARGEST_FILE:",
-              "if (size := path.stat().st_size) > 2**60:"),
+        Guard("matching-shapes", "pass"), Guard("finite-weights", "False"), Guard("tokenizer-size", "False"),
     )),
     Fault(26, NETWORK, "a download that breaks off, begins anew, or is another file", "on, anew, or the old model", (
-        Guard(STREAM, 'headers = {"range": f"bytes={part.bytes}-"} if part.bytes else {}', "headers = {}"),
-        Guard(STREAM, "if part.bytes:  # it does not know how to go on in the middle\n                part.restart()",
-              "pass"),
-        Guard(STREAM, "if self._digest.hexdigest() != self.file.hash:", "if False:"),
+        Guard("download-goes-on", "{}"), Guard("download-anew", "False"), Guard("download-hash", "False"),
     )),
     Fault(27, POWER, "the end at any moment of a save", "the checkpoint before, or the new one", (
-        Guard(FOLDER, "if previous.is_dir():  # a save was killed between its two renames", "if False:"),
-        Guard(STATE, "        if damaged:\n", "        if False:\n"),
+        Guard("previous-folder", "False"), Guard("damaged-state", "False"),
     )),
     Fault(28, POWER, "a disk that is full or may not be written", "a sentence, and the old checkpoint", (
-        Guard(STATE, "        shutil.rmtree(new, ignore_errors=True)\n        before = states(folder)",
-              "        before = states(folder)"),
-        Guard(FOLDER, "        put_in_place(new, folder)\n    finally:",
-              "    finally:\n        put_in_place(new, folder)"),
+        Guard("no-half-state", "pass"), Guard("no-half-folder", "new.exists() and put_in_place(new, folder)"),
     )),
     Fault(29, POWER, "a training that goes on later", "bit for bit as if it had never stopped", (
-        Guard(STATE, "tensors[key] = (first, list(value.shape)), local.contiguous()",
-              "tensors[key] = (first, list(value.shape)), local.half().to(local.dtype).contiguous()"),
+        Guard("exact-state", "_.half().to(_.dtype)"),
     )),
-    Fault(30, POWER, "a loss that is no number", "an end before the update", (
-        Guard(LOOP, "if not (math.isfinite(loss) and math.isfinite(norm)):", "if False:"),
-    )),
+    Fault(30, POWER, "a loss that is no number", "an end before the update", (Guard("finite-loss", "False"),)),
     Fault(31, POWER, "one of several processes dies", "all end, with an error", (
-        Guard("litellama/training/launch.py", '"--standalone", ', '"--standalone", "--max-restarts", "9", '),
+        Guard("no-restarts", '(*_[:2], "--max-restarts", "9", *_[2:])'),
     )),
     Fault(32, POWER, "a training that goes on with another number of processes", "it does", (
-        Guard(STATE, "places.setdefault(key, []).append((first, file))", "places[key] = [(first, file)]"),
+        Guard("every-part", "places[key] = [(first, file)]"),
     )),
 )  # fmt: skip
 
@@ -207,39 +154,45 @@ def main() -> int:
             for guard in fault.guards:
                 with removed(copy, guard):
                     noticed = not runs(copy, tests, first_only=True)
-                shown = " ".join(guard.text.split())[:70]
-                print(f"    {'noticed' if noticed else 'NOT NOTICED'}: without {guard.file}: {shown}", flush=True)
+                print(f"    {'noticed' if noticed else 'NOT NOTICED'}: without {guard.name}", flush=True)
                 wrong += not noticed
     return int(wrong > 0)
 
 
 def tests_of(number: int) -> list[str]:
     """The marked tests of a fault, as pytest names them."""
-    found = []
+    return _marked_tests().get(number, [])
+
+
+@cache
+def _marked_tests() -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
     for path in sorted(ROOT.glob("tests/**/test_*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef) and number in _marks(node):
-                found.append(f"{path.relative_to(ROOT).as_posix()}::{node.name}")
+        source = path.read_text(encoding="utf-8")
+        for node in ast.parse(source).body if "mark.fault" in source else ():
+            if isinstance(node, ast.FunctionDef):
+                for number in _marks(node):
+                    found.setdefault(number, []).append(f"{path.relative_to(ROOT).as_posix()}::{node.name}")
     return found
 
 
-def _marks(test: ast.FunctionDef) -> list[int]:
+def _marks(test: ast.FunctionDef) -> set[int]:
     """The numbers that a test bears, or one of its parameters does."""
     calls = [one for line in test.decorator_list for one in ast.walk(line) if isinstance(one, ast.Call)]
     marks = [one for one in calls if ast.unparse(one.func) == "pytest.mark.fault"]
-    return [int(ast.literal_eval(number)) for mark in marks for number in mark.args]
+    return {int(ast.literal_eval(number)) for mark in marks for number in mark.args}
 
 
 @contextmanager
 def removed(folder: Path, guard: Guard) -> Iterator[None]:
     """The lab in `folder` without one of its guards."""
-    path = folder / guard.file
-    whole = path.read_text(encoding="utf-8")
-    path.write_text(whole.replace(guard.text, guard.instead), encoding="utf-8")
+    (mark,) = find_marks(folder)[guard.name]
+    whole = mark.path.read_text(encoding="utf-8")
+    mark.path.write_text(without(mark, guard.instead), encoding="utf-8")
     try:
         yield
     finally:
-        path.write_text(whole, encoding="utf-8")
+        mark.path.write_text(whole, encoding="utf-8")
 
 
 def runs(folder: Path, tests: Sequence[str], first_only: bool = False) -> bool:

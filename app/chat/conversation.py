@@ -99,7 +99,7 @@ class ExclusiveLock:
     def held(self, seconds: float) -> Iterator[Callable[[], None]]:
         """Hold it for `seconds`; gives what holds it for as long again. Raises `Problem` while another does."""
         with self._lock:
-            if time.monotonic() < self._busy_until:
+            if time.monotonic() < self._busy_until:  # guard: busy-ends
                 raise Problem("problem.busy")
             mine = self._busy_until = time.monotonic() + seconds
 
@@ -141,7 +141,7 @@ class Conversation:
         turn = Turn(self._next_number, question)
         self._next_number += 1
         self.turns.append(turn)
-        del self.turns[:-MOST_TURNS]
+        del self.turns[:-MOST_TURNS]  # guard: bounded-history
         return turn
 
     def continued(self) -> Conversation:

@@ -79,7 +79,7 @@ class Gate:
             await self._stay_outside(scope)(scope, receive, send)
         elif scope["path"] in self.teachers_only and not self.room.is_teacher(cookie):
             await _told(Problem("class.teachers_only"), 403)(scope, receive, send)
-        elif scope["path"] == JOIN and len(self.line().get(cookie, ())) >= MOST_WAITING:
+        elif scope["path"] == JOIN and len(self.line().get(cookie, ())) >= MOST_WAITING:  # guard: waiting-line
             await _told(Problem("class.many_waiting", most=MOST_WAITING), 429)(scope, receive, send)
         else:
             self.room.saw(cookie)

@@ -23,7 +23,7 @@ def as_problem(error: Exception, during: str) -> Problem:
     """`error` as a sentence for the user whose request it was: a `Problem` is one, anything else is logged."""
     if isinstance(error, Problem):
         return error
-    quoted = str(error) if isinstance(error, MAY_BE_QUOTED) else ""
+    quoted = str(error) if isinstance(error, MAY_BE_QUOTED) else ""  # guard: quoted-errors
     number = told_once(during, error, quoted)
     return Problem("problem.no_memory" if is_want_of_memory(error) else "problem.unexpected", number=number)
 

@@ -61,7 +61,7 @@ window.lab = window.lab || {};
   lab.make = (tag, attributes = {}, ...children) => {
     const node = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    node.append(...children);
+    node.append(...children);  // guard: never-html
     return node;
   };
 
@@ -122,7 +122,7 @@ window.lab = window.lab || {};
     document.addEventListener("lab-refused", ({ detail: { problem, sent } }) => {
       if (!own.has(sent?.serial)) return;
       refusal = { ...sent, state: sent.vote ? "voted" : "problem", problem };
-      for (const callback of callbacks) callback();
+      for (const callback of callbacks) callback();  // guard: refusal-shown
       refusal = null;
     });
     const surely = (name, data) => {

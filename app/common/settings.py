@@ -21,8 +21,8 @@ class Knob:
 
     def read(self, name: str, value: Any) -> float:
         """`value` as a number inside the range. Raises `Problem` for text, null, NaN, infinity and numbers outside."""
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not self.low <= value <= self.high:  # NaN is in no range
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)  # guard: setting-type
+        if not is_number or not self.low <= value <= self.high:  # NaN is in no range; guard: setting-range
             raise Problem("problem.setting", setting=f"@chat.{name}", low=_short(self.low), high=_short(self.high))
         if self.step == 1 and value != int(value):
             raise Problem("problem.setting_whole", setting=f"@chat.{name}")

@@ -118,7 +118,7 @@ def create_app(
         app.state.trainings = add_trainings(app, Trainings(kept, shelf, str(session.models.device)))
     gr.mount_gradio_app(
         app, page, path="/", theme=theme(), head=head(), **MOUNTED,
-        app_kwargs={**APIS_SHUT, "exception_handlers": MISTAKES},
+        app_kwargs={**APIS_SHUT, "exception_handlers": MISTAKES},  # guard: bad-requests
     )  # fmt: skip
     app.add_middleware(KnownPages, pages=page._queue.pending_messages_per_session)
     if room is None:

@@ -52,7 +52,11 @@ def writable(value: Any, levels: int = DEEPEST) -> Any:
     if isinstance(value, list):
         return [writable(one, levels - 1) for one in value]
     if isinstance(value, dict):
-        return {clean(name): writable(one, levels - 1) for name, one in value.items() if name != "path"}
+        return {
+            clean(name): writable(one, levels - 1)
+            for name, one in value.items()
+            if name != "path"  # guard: no-paths
+        }
     return value
 
 

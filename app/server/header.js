@@ -1,7 +1,7 @@
 // Which model answers and which others could, the language and the colours.
 lab.header = (element, trigger, props) => {
   // Browsers keep six connections to a server, and each page holds one; with all six held, none gets an answer.
-  const MANY_PAGES = 5;
+  const MANY_PAGES = 5;  // guard: many-pages
   const find = (selector) => element.querySelector(selector);
 
   // --- The model --------------------------------------------------------------------------------------------------

@@ -73,10 +73,10 @@ class RequestFilter:
         host = headers.get("host", "")
         # By these two as well Gradio would say in its pages where they are from.
         named = (host, *(name.strip() for name in headers.get("x-forwarded-host", host).split(",")))
-        if "x-gradio-server" in headers or not self.hosts.issuperset(map(_host_name, named)):
+        if "x-gradio-server" in headers or not self.hosts.issuperset(map(_host_name, named)):  # guard: own-hosts
             return PlainTextResponse("This address is not one of the lab's own.", 400)
         origin = headers.get("origin")
-        if origin is not None and _place(origin) != host:
+        if origin is not None and _place(origin) != host:  # guard: own-origin
             return PlainTextResponse("Another site's page may not use the lab.", 400)
         path, method = scope["path"], scope["method"]
         if path in self.uploads and method == "POST":
@@ -85,10 +85,11 @@ class RequestFilter:
         elif MODEL_FILE.fullmatch(path) and method == "GET":
             if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
                 return PlainTextResponse("Another site's page may not use the lab.", 400)
+        # guard: closed-routes
         elif not (path in self.open or path.startswith(OPEN_FOLDERS)) or ".." in path or not path.isprintable():
             return PlainTextResponse("There is nothing here.", 404)
         length, largest = headers.get("content-length", "0"), self._largest_body(scope)
-        if not length.isdecimal() or len(length) > MOST_DIGITS or int(length) > largest:
+        if not length.isdecimal() or len(length) > MOST_DIGITS or int(length) > largest:  # guard: declared-size
             return _too_large(largest)
         return None
 
@@ -120,7 +121,7 @@ class _Guarded:
     async def receive(self) -> Message:
         message = await self._receive()
         self._received += len(message.get("body", b""))
-        if self._received > self.largest:
+        if self._received > self.largest:  # guard: received-size
             self._refused = True
             raise _TooLargeError
         return message

@@ -57,7 +57,7 @@ def existing_folder(folder: Path) -> Path:
     if folder.is_dir():
         return folder
     previous = previous_folder(folder.absolute())
-    if previous.is_dir():  # a save was killed between its two renames
+    if previous.is_dir():  # a save was killed between its two renames; guard: previous-folder
         return previous
     raise CheckpointError(f"there is no checkpoint folder {folder}; `python -m litellama list` shows those there are")
 
@@ -153,7 +153,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         sync_folder(new)
         put_in_place(new, folder)
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)  # guard: no-half-folder
 
 
 def put_in_place(new: Path, folder: Path) -> None:
@@ -174,7 +174,7 @@ def fingerprint(path: Path) -> dict[str, Any]:
     """A file's size in bytes and its SHA-256, as a manifest lists them."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
+    return {"bytes": path.stat().st_size, "sha256": digest}  # guard: manifest-hash
 
 
 def write_manifest(folder: Path, names: Iterable[str]) -> dict[str, Any]:

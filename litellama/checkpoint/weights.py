@@ -78,7 +78,7 @@ def read_model(
     expected = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
     if config.tie_word_embeddings:
         del expected["lm_head.weight"]
-    _compare(source.name, expected, source.shapes_of(expected))
+    _compare(source.name, expected, source.shapes_of(expected))  # guard: matching-shapes
     dtype = dtype or source.dtype
     if problem := no_room(config, precision or str(dtype).removeprefix("torch."), free_memory(device)):
         raise CheckpointError(f"{source.name} was not opened: {problem}")
@@ -156,7 +156,7 @@ def _finite_rows(source: WeightSource, name: str, start: int, end: int) -> Tenso
 
 
 def _check_finite(source: WeightSource, name: str, weight: Tensor) -> None:
-    if not _is_finite(weight):
+    if not _is_finite(weight):  # guard: finite-weights
         raise CheckpointError(f"{name} in {source.file_of(name)} holds numbers that are not finite as {weight.dtype}")
 
 
@@ -186,7 +186,7 @@ class SafetensorsWeights:
         self._stored: dict[str, _Stored] = {}
         self._open: dict[Path, Any] = {}
         for path in weight_paths(folder):
-            self._open[path] = _open(path)  # which checks all that is believed below
+            self._open[path] = _open(path)  # which checks all that is believed below; guard: checked-header
             for name, one in _read_header(path).items():
                 if name in self._stored:
                     first = self._stored[name].path.name
@@ -242,6 +242,7 @@ def weight_paths(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     if (folder / SHARD_INDEX).is_file():
         return [required(folder / name) for name in shard_names(folder / SHARD_INDEX)]
+    # guard: no-pickles
     if pickle := next((name for name in (PICKLE, PICKLE_INDEX, METAS) if (folder / name).is_file()), None):
         raise CheckpointError(
             f"{folder.name} has its weights only as a pickle ({pickle}), a format that can run code when it is read; "

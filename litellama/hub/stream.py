@@ -66,7 +66,7 @@ class Part:
 
     def finish(self, place: Path) -> None:
         """Give the whole file the name `place`. Raises `WrongFileError` if it has another hash than the hub lists."""
-        if self._digest.hexdigest() != self.file.hash:
+        if self._digest.hexdigest() != self.file.hash:  # guard: download-hash
             raise WrongFileError(f"its {self._digest.name.upper()} is not the one that the hub lists")
         self._target.flush()
         os.fsync(self._target.fileno())
@@ -124,10 +124,10 @@ def _request(client: Client, listing: Listing, part: Part, token: str | None) ->
     """Ask once for what is missing, and add what comes."""
     hub = Hub(listing.endpoint, listing.repo, token)
     address = f"{listing.page}/resolve/{listing.commit}/{quote(part.file.name)}"
-    headers = {"range": f"bytes={part.bytes}-"} if part.bytes else {}
+    headers = {"range": f"bytes={part.bytes}-"} if part.bytes else {}  # guard: download-goes-on
     with answered(client, hub, address, headers) as answer:
         if answer.status_code == 200:
-            if part.bytes:  # it does not know how to go on in the middle
+            if part.bytes:  # it does not know how to go on in the middle; guard: download-anew
                 part.restart()
             declared = None if "content-encoding" in answer.headers else answer.headers.get("content-length")
         else:

@@ -141,7 +141,7 @@ class Engine:
                     yield conversation.progress()
                 yield event
         finally:
-            conversation.left = True
+            conversation.left = True  # guard: closed-page
 
     def _enter(self, conversation: Request) -> None:
         """Let a conversation wait for its slot, and see to it that somebody works."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")  # guard: no-restarts
 
 
 def launch_command(out: str | Path, corpus: str | Path, options: str, *, processes: int = 1) -> list[str]:

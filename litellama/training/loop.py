@@ -122,7 +122,7 @@ def _step(
     )
     loss /= world.size
     norm = as_number(nn.utils.clip_grad_norm_(model.parameters(), recipe.clip))
-    if not (math.isfinite(loss) and math.isfinite(norm)):
+    if not (math.isfinite(loss) and math.isfinite(norm)):  # guard: finite-loss
         raise FloatingPointError(
             f"the loss became {loss} and its gradient {norm} in step {step}; nothing was changed. "
             "Resume with a lower --learning-rate"

@@ -88,7 +88,7 @@ def save_state(
             problem = str(error)
     problem = next((one for one in world.gather(problem) if one), None)
     if problem is not None:
-        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)  # guard: no-half-state
         before = states(folder)
         kept = f"the state of step {int(before[0].name[6:])} is intact" if before else "there is no earlier state"
         raise OSError(f"the state could not be saved in {folder} ({problem}); {kept}. Make room and --resume")
@@ -112,7 +112,7 @@ def load_state(folder: Path, model: nn.Module, optimizers: Sequence[torch.optim.
             damaged = [part.name for part in parts if fingerprint(part) != manifest["parts"][part.name]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             damaged = [str(error)]
-        if damaged:
+        if damaged:  # guard: damaged-state
             log.warning("%s is damaged (%s); the state before it is taken", state, ", ".join(damaged))
             continue
         _load(parts, model, optimizers, folder)
@@ -159,7 +159,8 @@ def _mine(
             key = f"{entry}/{name}"
             first, local = local_rows(value.detach())
             if local.numel() and (is_shared_out(value) or world.is_first):
-                rows[key], tensors[key] = (first, list(value.shape)), local.contiguous().to("cpu")
+                rows[key] = first, list(value.shape)
+                tensors[key] = local.contiguous().to("cpu")  # guard: exact-state
     return rows, tensors
 
 
@@ -169,7 +170,7 @@ def _load(parts: list[Path], model: nn.Module, optimizers: Sequence[torch.optim.
     shapes: dict[str, list[int]] = {}
     for file in stored:
         for key, (first, shape) in json.loads(file.metadata()["rows"]).items():
-            places.setdefault(key, []).append((first, file))
+            places.setdefault(key, []).append((first, file))  # guard: every-part
             shapes[key] = shape
     names: dict[str, list[str]] = {}  # of each parameter, the entries there are
     for key in shapes:

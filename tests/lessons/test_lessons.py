@@ -14,9 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 from typer.testing import CliRunner
 
 from app.server.page import TABS
@@ -130,6 +128,8 @@ def test_both_languages_run_the_same_code(source: Source) -> None:
 
 @each_lesson
 def test_notebooks_are_valid(source: Source) -> None:
+    import nbformat  # takes seconds, which others need not wait
+
     for language in LANGUAGES:
         for audience in ("learner", "teacher"):
             made = nbformat.reads(as_text(notebook(source, language, audience)), as_version=4)
@@ -359,6 +359,9 @@ def test_learners_work_on_copies_that_are_never_overwritten(tmp_path: Path) -> N
 
 def run_notebook(made: dict[str, Any], folder: Path, work: Path) -> Any:
     """Run a notebook in a kernel of its own, as JupyterLab does, in fast mode."""
+    import nbformat
+    from nbclient import NotebookClient
+
     environment = os.environ | {"LITELLAMA_LESSONS": "fast", "LITELLAMA_LESSONS_WORK": str(work)}
     environment |= {"PYTHONPATH": str(LESSONS.parent), "HF_HUB_OFFLINE": "1"}
     run = nbformat.reads(json.dumps(made), as_version=4)

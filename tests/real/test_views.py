@@ -14,6 +14,7 @@ from litellama.checkpoint.precision import open_for_use
 from litellama.explain.attribution import METHODS
 
 QUESTION = "Tom hid a red ball under the bed. Anna has a blue hat. Where is the ball?"
+SHORT = "Tom hid a red ball under the bed. Where is the ball?"  # for what takes a run for each word
 CAPITAL = "What is the capital of France?"
 LAYERS, HEADS = 30, 9
 
@@ -24,11 +25,17 @@ def session(smollm2_folder: Path) -> Iterator[Session]:
     session = Session(open_for_use(smollm2_folder))
     yield session
     session.leave("page")
+    session.leave("short")
 
 
 @pytest.fixture(scope="module")
 def read(session: Session) -> dict[str, Any]:
     return session.read("page", QUESTION)
+
+
+@pytest.fixture(scope="module")
+def short(session: Session) -> dict[str, Any]:
+    return session.read("short", SHORT)
 
 
 def last(news: Iterator[dict[str, Any]]) -> dict[str, Any]:
@@ -37,9 +44,11 @@ def last(news: Iterator[dict[str, Any]]) -> dict[str, Any]:
     return done
 
 
-def explain(session: Session, read: dict[str, Any], method: str, **changes: object) -> dict[str, Any]:
+def explain(
+    session: Session, read: dict[str, Any], method: str, page: str = "page", **changes: object
+) -> dict[str, Any]:
     whole = {"start": read["answer_start"], "end": len(read["tokens"])}
-    return last(session.explain("page", {"method": method, "unit": "word", "instead": None} | whole | changes))
+    return last(session.explain(page, {"method": method, "unit": "word", "instead": None} | whole | changes))
 
 
 def words(read: dict[str, Any], found: dict[str, Any]) -> list[str]:
@@ -67,6 +76,7 @@ def test_sinks_and_induction_are_seen_in_270_heads(session: Session, read: dict[
         assert session.head("page", view, 17, 4)["size"] == len(read["tokens"])
 
 
+@pytest.mark.slow
 def test_ablation_names_the_words_that_the_answer_rests_on(session: Session, read: dict[str, Any]) -> None:
     found = explain(session, read, "ablation")
     assert words(read, found)[0] == "bed"
@@ -77,19 +87,25 @@ def test_ablation_names_the_words_that_the_answer_rests_on(session: Session, rea
     assert sum(curves["top"]) < sum(curves["random"])
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name not in ("ablation", "integrated gradients")])
-def test_every_method_explains_one_token(session: Session, read: dict[str, Any], method: str) -> None:
-    bed = max(place for place, token in enumerate(read["tokens"]) if token.strip() == "bed")
-    found = explain(session, read, method, start=bed, end=bed + 1)
-    assert len(found["scores"]) == 20
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "shapley sampling" else ())
+        for name in METHODS if name not in ("ablation", "integrated gradients")
+    ],
+)  # fmt: skip
+def test_every_method_explains_one_token(session: Session, short: dict[str, Any], method: str) -> None:
+    bed = max(place for place, token in enumerate(short["tokens"]) if token.strip() == "bed")
+    found = explain(session, short, method, "short", start=bed, end=bed + 1)
+    assert len(found["scores"]) == 14
     assert all(map(math.isfinite, found["scores"]))
     if method in ("shapley sampling", "attention"):
-        assert "bed" in words(read, found)[:3]
+        assert "bed" in words(short, found)[:3]
 
 
 @pytest.mark.slow
-def test_integrated_gradients_add_up(session: Session, read: dict[str, Any]) -> None:
-    assert explain(session, read, "integrated gradients", unit="sentence")["gap"] < 0.05
+def test_integrated_gradients_add_up(session: Session, short: dict[str, Any]) -> None:
+    assert explain(session, short, "integrated gradients", "short", unit="sentence")["gap"] < 0.05
 
 
 def test_the_lens_ends_at_the_answer(session: Session, read: dict[str, Any]) -> None:
@@ -108,6 +124,7 @@ def test_a_step_has_this_models_sizes(session: Session) -> None:
     assert any(guess["came"] for guess in step["guesses"])
 
 
+@pytest.mark.slow
 def test_heads_are_judged_and_patched(session: Session) -> None:
     begun = last(session.intervene("page", "begin", {"text": CAPITAL}))
     assert "Paris" in "".join(text for text, _ in begun["now"])
@@ -120,11 +137,12 @@ def test_heads_are_judged_and_patched(session: Session) -> None:
     assert changed["now"] != begun["now"]
 
 
+@pytest.mark.slow
 def test_the_search_of_270_heads_goes_on_and_can_be_cancelled(session: Session) -> None:
     """To its end it takes half a minute; `tests/benchmarks/views.py` goes there."""
     last(session.intervene("page", "begin", {"text": CAPITAL}))
     work = session.intervene("page", "few", {})
-    fewer: dict[str, Any] = next(news for news in work if len(news["off"]) >= 10)
+    fewer: dict[str, Any] = next(news for news in work if len(news["off"]) >= 5)
     session.cancel_explaining("page")
     stopped = list(work)[-1]
     assert stopped["state"] == "stopped"

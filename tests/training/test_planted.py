@@ -129,7 +129,7 @@ def test_a_planted_bias_is_learned_and_repaired() -> None:
     opened = open_checkpoint(checkpoints_folder() / "tinytown")
 
     def taught(model: LiteLlama, **how: Any) -> LiteLlama:
-        *_, made = fine_tuned(model, opened.tokenizer, planted_documents(1000, 0.9, **how), steps=60)
+        *_, made = fine_tuned(model, opened.tokenizer, planted_documents(1000, 0.9, **how), steps=60, rows=24)
         assert isinstance(made, LiteLlama)
         return made
 
