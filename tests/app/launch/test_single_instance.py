@@ -122,6 +122,7 @@ def first_line(lab: subprocess.Popen[str]) -> str:
 
 
 @unix
+@pytest.mark.slow
 def test_a_second_start_finds_the_first_and_ctrl_c_ends_it(tmp_path: Path) -> None:
     first = start(tmp_path, "--no-browser")
     line = first_line(first)
@@ -140,6 +141,7 @@ def test_a_second_start_finds_the_first_and_ctrl_c_ends_it(tmp_path: Path) -> No
 
 
 @unix
+@pytest.mark.slow
 def test_two_starts_in_one_moment_both_end_well(tmp_path: Path) -> None:
     """They may both serve, or the later one waits for the other and opens it; neither is in the other's way."""
     labs = [start(tmp_path, "--no-browser") for _ in range(2)]
@@ -155,6 +157,7 @@ def test_two_starts_in_one_moment_both_end_well(tmp_path: Path) -> None:
 
 
 @unix
+@pytest.mark.slow
 def test_after_a_crash_another_one_starts(tmp_path: Path) -> None:
     first = start(tmp_path, "--no-browser")
     assert first.stdout is not None
@@ -180,6 +183,7 @@ def browser_that(folder: Path, does: str) -> str:
 
 
 @unix
+@pytest.mark.slow
 def test_closing_the_window_ends_the_lab(tmp_path: Path) -> None:
     path = browser_that(tmp_path, "sleep 3")
     lab = start(tmp_path, "--window", "--port", "0", PATH=path)
@@ -192,6 +196,7 @@ def test_closing_the_window_ends_the_lab(tmp_path: Path) -> None:
 
 
 @unix
+@pytest.mark.slow
 def test_the_end_of_the_lab_closes_the_window(tmp_path: Path) -> None:
     path = browser_that(tmp_path, "exec sleep 600")
     lab = start(tmp_path, "--window", "--port", "0", PATH=path)
@@ -211,6 +216,7 @@ def test_without_a_browser_for_it_there_is_no_window(tmp_path: Path, monkeypatch
 
 @unix
 @pytest.mark.parametrize("does", ["exit 1", "exit 0"])  # it cannot, or hands over to one that is open already
+@pytest.mark.slow
 def test_a_window_that_does_not_stay_does_not_end_the_lab(tmp_path: Path, does: str) -> None:
     path = browser_that(tmp_path, does)
     lab = start(tmp_path, "--window", "--port", "0", PATH=path, BROWSER="true")
