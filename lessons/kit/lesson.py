@@ -34,8 +34,8 @@ if TYPE_CHECKING:  # the trainings' imports take a second, which only lessons th
     from lessons.kit.watching import Watched
     from litellama.model import LiteLlama
     from litellama.scaling.law import ScalingLaw
-    from litellama.scaling.sweep import Measured, Order
-    from litellama.training.dataset import Material
+    from litellama.scaling.sweep import SweepRecipe, SweepResult
+    from litellama.training.dataset import Dataset
     from litellama.training.job import Job
 
 FAST = "LITELLAMA_LESSONS"  # set to "fast", trainings and measurements are short
@@ -148,7 +148,7 @@ class Lesson:
 
     # --- Trainings ---------------------------------------------------------------------------------------------------
 
-    def untrained(self, job: Job) -> tuple[LiteLlama, Material]:
+    def untrained(self, job: Job) -> tuple[LiteLlama, Dataset]:
         """A job's model before its first step, and what it is to read; `job.folder` then holds both ready for others
         (`Job(material=...)`)."""
         from lessons.kit import watching
@@ -168,7 +168,7 @@ class Lesson:
 
         return watching.watch_all(jobs, self.folder, self.language)
 
-    def sweep(self, order: Order) -> list[Measured]:
+    def sweep(self, order: SweepRecipe) -> list[SweepResult]:
         """Train a ladder of sizes, and see the points appear. The stop button saves; what is done stays done."""
         from lessons.kit import watching
 
@@ -187,7 +187,7 @@ class Lesson:
         display(HTML(_card(words["kept"].format(folder=folder, name=folder.name))))
         return folder
 
-    def ladder(self, runs: Sequence[Measured], law: ScalingLaw | None = None, **more: Any) -> go.Figure:
+    def ladder(self, runs: Sequence[SweepResult], law: ScalingLaw | None = None, **more: Any) -> go.Figure:
         """`litellama.plots.scaling_law` in the lesson's language."""
         fitted = None if law is None else asdict(law)
         return scaling_law([asdict(run) for run in runs], fitted, words=WORDS[self.language]["ladder"], **more)

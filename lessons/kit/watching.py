@@ -24,9 +24,18 @@ from litellama.cli.train import interrupts
 from litellama.config import preset
 from litellama.model import LiteLlama
 from litellama.plots import loss_curves, scaling_law
-from litellama.scaling.sweep import SETTINGS, Beginning, Estimated, Measured, Order, SweepNews, measured, sweep
-from litellama.training.dataset import Material
-from litellama.training.events import Begun, Ended, Held, News, Sample, Stepped
+from litellama.scaling.sweep import (
+    SETTINGS,
+    SweepEstimate,
+    SweepEvent,
+    SweepRecipe,
+    SweepResult,
+    SweepRunStarted,
+    sweep,
+    sweep_results,
+)
+from litellama.training.dataset import Dataset
+from litellama.training.events import Sample, Stepped, TrainingEnded, TrainingEvent, TrainingStarted, Validated
 from litellama.training.job import Control, Job
 from litellama.training.parallel import ALONE
 from litellama.training.prepare import prepared
@@ -60,24 +69,24 @@ class Watched:
     def tokens_per_second(self) -> float:
         return self.tokens / self.seconds if self.seconds else 0.0
 
-    def hear(self, news: News) -> None:
+    def hear(self, event: TrainingEvent) -> None:
         """Take in one piece of news."""
-        if isinstance(news, Begun):
-            self.steps, self.parameters = news.steps, news.parameters
-        elif isinstance(news, Stepped):
-            self.losses.append(news.metrics.loss)
-            self.tokens, self.seconds = news.metrics.tokens_seen, news.metrics.seconds
-        elif isinstance(news, Held):
-            self.held.append((news.step, news.figures["loss"]))
-        elif isinstance(news, Sample):
-            self.samples.append((news.step, news.prompt, news.text))
-        elif isinstance(news, Ended):
-            self.checkpoint, self.stopped = news.checkpoint, news.checkpoint is None
-            if "loss" in news.figures:
-                self.held.append((news.step, news.figures["loss"]))
+        if isinstance(event, TrainingStarted):
+            self.steps, self.parameters = event.steps, event.parameters
+        elif isinstance(event, Stepped):
+            self.losses.append(event.metrics.loss)
+            self.tokens, self.seconds = event.metrics.tokens_seen, event.metrics.seconds
+        elif isinstance(event, Validated):
+            self.held.append((event.step, event.figures["loss"]))
+        elif isinstance(event, Sample):
+            self.samples.append((event.step, event.prompt, event.text))
+        elif isinstance(event, TrainingEnded):
+            self.checkpoint, self.stopped = event.checkpoint, event.checkpoint is None
+            if "loss" in event.figures:
+                self.held.append((event.step, event.figures["loss"]))
 
 
-def untrained(job: Job) -> tuple[LiteLlama, Material]:
+def untrained(job: Job) -> tuple[LiteLlama, Dataset]:
     """The job's model as it is before the first step, and what it is to read, ready in the job's folder."""
     model, material = _result(prepared(job, ALONE))
     return model.to(job.device), material
@@ -138,8 +147,8 @@ def _do(job: Job, inside: Path, seen: Watched, show: _Display) -> None:
     control = Control()
     with interrupts(control):
         try:
-            for news in run(replace(job, resume=going_on), control):
-                seen.hear(news)
+            for event in run(replace(job, resume=going_on), control):
+                seen.hear(event)
                 show.sometimes()
         except FloatingPointError:
             seen.diverged = True
@@ -156,15 +165,15 @@ def _remember(job: Job, seen: Watched) -> None:
     """Let `seen` have what a training that was stopped told, up to the state that it goes on from."""
     last = int(states(job.folder)[0].name.removeprefix("state-"))
     for line in (job.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
-        news = json.loads(line)
-        if news.get("step", 0) > last:
+        event = json.loads(line)
+        if event.get("step", 0) > last:
             continue
-        if news["news"] == "Stepped":
-            seen.losses.append(news["loss"])
-        elif news["news"] == "Held":
-            seen.held.append((news["step"], news["figures"]["loss"]))
-        elif news["news"] == "Sample":
-            seen.samples.append((news["step"], news["prompt"], news["text"]))
+        if event["news"] == "Stepped":
+            seen.losses.append(event["loss"])
+        elif event["news"] == "Held":
+            seen.held.append((event["step"], event["figures"]["loss"]))
+        elif event["news"] == "Sample":
+            seen.samples.append((event["step"], event["prompt"], event["text"]))
 
 
 def _clear(folders: Sequence[Path], inside: Path) -> None:
@@ -212,7 +221,7 @@ def _number(value: float, language: str) -> str:
 # --- A ladder of them ------------------------------------------------------------------------------------------------
 
 
-def watch_sweep(order: Order, inside: Path, language: str) -> list[Measured]:
+def watch_sweep(order: SweepRecipe, inside: Path, language: str) -> list[SweepResult]:
     """Do the sweep; one display shows which run is under way and what came out so far. Runs that are done already are
     not done again, unless what they share has changed: then all begins anew."""
     path, shared = order.out / ORDER, repr(replace(order, sizes={"": preset("tinytown")}, budgets=(1,)))
@@ -224,16 +233,16 @@ def watch_sweep(order: Order, inside: Path, language: str) -> list[Measured]:
     control, seen = Control(), _Ladder()
     show = _Display(lambda: _draw_ladder(order, language), lambda: seen.tell(language))
     with interrupts(control):
-        for news in sweep(replace(order, resume=going_on), control):
-            seen.hear(news)
+        for event in sweep(replace(order, resume=going_on), control):
+            seen.hear(event)
             show.sometimes()
     show.now()
     return _ordered(order)
 
 
-def _ordered(order: Order) -> list[Measured]:
+def _ordered(order: SweepRecipe) -> list[SweepResult]:
     """Of the runs that are done, those that this order asks for."""
-    return [one for one in measured(order.out) if one.size in order.sizes and one.budget in order.budgets]
+    return [one for one in sweep_results(order.out) if one.size in order.sizes and one.budget in order.budgets]
 
 
 @dataclass
@@ -241,17 +250,17 @@ class _Ladder:
     """How far a sweep is."""
 
     estimated: float = 0.0
-    beginning: Beginning | None = None
+    beginning: SweepRunStarted | None = None
     loss: float = 0.0
     began: float = field(default_factory=time.monotonic)
 
-    def hear(self, news: SweepNews) -> None:
-        if isinstance(news, Estimated):
-            self.estimated, self.began = news.seconds, time.monotonic()
-        elif isinstance(news, Beginning):
-            self.beginning = news
-        elif isinstance(news, Stepped):
-            self.loss = news.metrics.loss
+    def hear(self, event: SweepEvent) -> None:
+        if isinstance(event, SweepEstimate):
+            self.estimated, self.began = event.seconds, time.monotonic()
+        elif isinstance(event, SweepRunStarted):
+            self.beginning = event
+        elif isinstance(event, Stepped):
+            self.loss = event.metrics.loss
 
     def tell(self, language: str) -> str:
         words, now = WORDS[language], self.beginning
@@ -268,7 +277,7 @@ class _Ladder:
         return html.escape(" · ".join(facts))
 
 
-def _draw_ladder(order: Order, language: str) -> go.Figure:
+def _draw_ladder(order: SweepRecipe, language: str) -> go.Figure:
     return scaling_law([asdict(one) for one in _ordered(order)], words=WORDS[language]["ladder"])
 
 

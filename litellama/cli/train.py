@@ -24,7 +24,7 @@ from litellama.cli.training_display import display
 from litellama.device import AUTO, HELP, choose_device
 from litellama.evaluation.exact_match import Score
 from litellama.evaluation.exact_match import evaluate as evaluate_model
-from litellama.training.events import Ended, to_json
+from litellama.training.events import TrainingEnded, to_json
 from litellama.training.job import FINAL_QUESTIONS, ROWS, Control, Job
 from litellama.training.parallel import Spread, joined
 from litellama.training.run import run
@@ -131,15 +131,15 @@ def train(
             with interrupts(control), display(quiet=as_json or not world.is_first) as show:
                 if as_json and world.is_first:
                     threading.Thread(target=_listen, args=(control,), daemon=True).start()
-                for news in run(job, control, world):
-                    show(news)
+                for event in run(job, control, world):
+                    show(event)
                     if track is not None:
-                        track(news)
+                        track(event)
                     if as_json and world.is_first:
-                        print(json.dumps(to_json(news)), flush=True)
+                        print(json.dumps(to_json(event)), flush=True)
     except (ValueError, OSError, FloatingPointError) as problem:
         raise SystemExit(f"litellama train: {problem}") from None
-    if isinstance(news, Ended) and news.checkpoint is None and not as_json:
+    if isinstance(event, TrainingEnded) and event.checkpoint is None and not as_json:
         raise SystemExit(f"stopped and saved in {job.folder}; go on with the same command and --resume")
 
 

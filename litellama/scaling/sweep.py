@@ -29,7 +29,7 @@ from litellama.config import ModelConfig
 from litellama.data.shards import open_shards
 from litellama.tokenizer import Tokenizer
 from litellama.training.dataset import TINYTOWN
-from litellama.training.events import Ended, News, Note, Stepped
+from litellama.training.events import Note, Stepped, TrainingEnded, TrainingEvent
 from litellama.training.job import Control, Job
 from litellama.training.prepare import SHARDS, TOKENIZER, write_material
 from litellama.training.run import run
@@ -41,7 +41,7 @@ QUESTIONS = 300
 
 
 @dataclass(frozen=True)
-class Order:
+class SweepRecipe:
     """What is to be trained: each of the `sizes`, by name, on each of the `budgets`, in tokens. The sizes' vocabulary
     is not theirs but the one learned from the corpus, as large as the smallest that any of them has."""
 
@@ -72,7 +72,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Estimated:
+class SweepEstimate:
     """Before the first run: how many are left to do, and about how long they take here, by a few steps of each size."""
 
     runs: int
@@ -81,7 +81,7 @@ class Estimated:
 
 
 @dataclass(frozen=True)
-class Beginning:
+class SweepRunStarted:
     """The run that comes next, the `number`th of `runs`."""
 
     number: int
@@ -91,7 +91,7 @@ class Beginning:
 
 
 @dataclass(frozen=True)
-class Measured:
+class SweepResult:
     """One finished run. `tokens` were really read, in whole steps; `loss` is the held-out one, in nats per token."""
 
     size: str
@@ -103,10 +103,10 @@ class Measured:
     hours: float
 
 
-SweepNews = News | Estimated | Beginning | Measured
+SweepEvent = TrainingEvent | SweepEstimate | SweepRunStarted | SweepResult
 
 
-def sweep(order: Order, control: Control | None = None) -> Generator[SweepNews, None, None]:
+def sweep(order: SweepRecipe, control: Control | None = None) -> Generator[SweepEvent, None, None]:
     """Do the trainings that are not done yet, one after another; `control`'s "stop" saves the one under way.
 
     Raises `ValueError` for a folder that holds a sweep already and no `resume`, for one of other settings, and for a
@@ -114,7 +114,7 @@ def sweep(order: Order, control: Control | None = None) -> Generator[SweepNews, 
     """
     control, threads = control or Control(), torch.get_num_threads()
     settings = yield from _settings(order)
-    done = {(one.size, one.parameters, one.budget) for one in measured(order.out)}
+    done = {(one.size, one.parameters, one.budget) for one in sweep_results(order.out)}
     todo = [
         (name, budget)
         for budget in sorted(order.budgets)
@@ -125,7 +125,7 @@ def sweep(order: Order, control: Control | None = None) -> Generator[SweepNews, 
         if todo:
             yield _estimated(order, settings, todo, threads)
         for number, (name, budget) in enumerate(todo, 1):
-            yield Beginning(number, len(todo), name, budget)
+            yield SweepRunStarted(number, len(todo), name, budget)
             torch.set_num_threads(
                 threads
             )  # small models are trained with one thread for each row, and leave it at that
@@ -135,11 +135,11 @@ def sweep(order: Order, control: Control | None = None) -> Generator[SweepNews, 
         torch.set_num_threads(threads)
 
 
-def measured(out: Path) -> list[Measured]:
+def sweep_results(out: Path) -> list[SweepResult]:
     """The finished runs of the sweep in `out`, in the order in which they ended."""
     path = out / RESULTS
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [Measured(**json.loads(line)) for line in lines]
+    return [SweepResult(**json.loads(line)) for line in lines]
 
 
 # --- What all runs share ---------------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ def read_settings(out: Path) -> dict[str, Any]:
     return settings
 
 
-def _settings(order: Order) -> Generator[News, None, dict[str, Any]]:
+def _settings(order: SweepRecipe) -> Generator[TrainingEvent, None, dict[str, Any]]:
     """Those of the sweep that is gone on with; or new ones, once tokenizer and corpus are ready to be read."""
     asked = {name: getattr(order, name) for name in ("corpus", "seed", "rows", "length", "limit", "learning_rate")}
     if order.resume:
@@ -193,7 +193,7 @@ def _settings(order: Order) -> Generator[News, None, dict[str, Any]]:
 # --- One run ---------------------------------------------------------------------------------------------------------
 
 
-def _job(order: Order, name: str, out: Path, steps: int) -> Job:
+def _job(order: SweepRecipe, name: str, out: Path, steps: int) -> Job:
     """A run of one size: it looks at nothing on its way, and is examined at its end."""
     return Job(
         out=out, config=order.sizes[name], corpus=order.corpus, material=order.shared.folder, steps=steps,
@@ -207,20 +207,20 @@ def _steps(settings: dict[str, Any], budget: int) -> int:
 
 
 def _one(
-    order: Order, settings: dict[str, Any], name: str, budget: int, control: Control
-) -> Generator[SweepNews, None, bool]:
+    order: SweepRecipe, settings: dict[str, Any], name: str, budget: int, control: Control
+) -> Generator[SweepEvent, None, bool]:
     """Train, or go on where it was stopped; True if it came to its end."""
     job = _job(order, name, order.out / RUNS / f"{name}-{budget}", _steps(settings, budget))
     if states(job.folder):
         job = replace(job, resume=True)
     else:
         shutil.rmtree(job.folder, ignore_errors=True)
-    for news in run(job, control):
-        yield news
-        if isinstance(news, Ended):
-            if news.checkpoint is None or news.step < (job.steps or 0):
+    for event in run(job, control):
+        yield event
+        if isinstance(event, TrainingEnded):
+            if event.checkpoint is None or event.step < (job.steps or 0):
                 return False
-            found = _found(name, budget, news)
+            found = _found(name, budget, event)
     _append(order.out, found)
     for state in states(job.folder):  # three times the checkpoint's size each, and of no more use
         shutil.rmtree(state)
@@ -228,16 +228,16 @@ def _one(
     return True
 
 
-def _found(name: str, budget: int, ended: Ended) -> Measured:
+def _found(name: str, budget: int, ended: TrainingEnded) -> SweepResult:
     assert ended.checkpoint is not None
     card = json.loads((ended.checkpoint / "card.json").read_text(encoding="utf-8"))
     loss = ended.figures["loss"]
-    return Measured(name, card["parameters"], budget, ended.step, card["tokens_seen"], loss, card["hours"])
+    return SweepResult(name, card["parameters"], budget, ended.step, card["tokens_seen"], loss, card["hours"])
 
 
-def _append(out: Path, found: Measured) -> None:
+def _append(out: Path, found: SweepResult) -> None:
     """The results with one more line, whole or not at all."""
-    text = "".join(json.dumps(asdict(one)) + "\n" for one in (*measured(out), found))
+    text = "".join(json.dumps(asdict(one)) + "\n" for one in (*sweep_results(out), found))
 
     def write(path: Path) -> None:
         path.write_text(text, encoding="utf-8", newline="\n")
@@ -249,7 +249,9 @@ def _append(out: Path, found: Measured) -> None:
 # --- How long it takes -----------------------------------------------------------------------------------------------
 
 
-def _estimated(order: Order, settings: dict[str, Any], todo: list[tuple[str, int]], threads: int) -> Estimated:
+def _estimated(
+    order: SweepRecipe, settings: dict[str, Any], todo: list[tuple[str, int]], threads: int
+) -> SweepEstimate:
     seconds, tokens = 0.0, 0
     each: dict[str, float] = {}
     for name, budget in todo:
@@ -258,21 +260,21 @@ def _estimated(order: Order, settings: dict[str, Any], todo: list[tuple[str, int
             each[name] = _trial(order, name)[1]
         seconds += each[name] * _steps(settings, budget)
         tokens += budget
-    return Estimated(len(todo), tokens, seconds)
+    return SweepEstimate(len(todo), tokens, seconds)
 
 
-def _trial(order: Order, name: str) -> tuple[float, float]:
+def _trial(order: SweepRecipe, name: str) -> tuple[float, float]:
     """Tokens and seconds of a step, by the first few, of a model of this size that is thrown away."""
     with tempfile.TemporaryDirectory() as folder:
         job = _job(order, name, Path(folder) / "trial", TRIAL_STEPS)
-        with closing(run(job)) as news:
-            steps = list(_stepped(news))
+        with closing(run(job)) as event:
+            steps = list(_stepped(event))
     tokens, seconds = steps[-1].metrics.tokens_seen, steps[-1].metrics.seconds - steps[0].metrics.seconds
     return tokens / TRIAL_STEPS, seconds / (TRIAL_STEPS - 1)
 
 
-def _stepped(news: Iterator[News]) -> Iterator[Stepped]:
-    for one in news:
+def _stepped(event: Iterator[TrainingEvent]) -> Iterator[Stepped]:
+    for one in event:
         if isinstance(one, Stepped):
             yield one
             if one.metrics.step == TRIAL_STEPS:

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from litellama.chat import Message, prompt_ids
-from litellama.data.batches import Batch, Batches, TinyTownBatches
+from litellama.data.batches import TinyTownBatches, TokenBatch, TokenBatches
 from litellama.data.corpora import Corpus, read_corpus
 from litellama.data.documents import texts
 from litellama.data.encoding import frame
 from litellama.data.hub_corpora import HUB, hub_corpus
-from litellama.data.lookup_drills import DrillBatches
+from litellama.data.lookup_drills import LookupDrillBatches
 from litellama.data.shards import Shards
 from litellama.evaluation.exact_match import Score, evaluate
-from litellama.evaluation.perplexity import HeldOut, held_out_loss
+from litellama.evaluation.perplexity import ValidationLoss, validation_loss
 from litellama.model import LiteLlama
 from litellama.tinytown.corpus import DATA_VERSION, make_document
 from litellama.tokenizer import CHAT_TOKENS, SPECIAL_TOKENS, Tokenizer
@@ -29,7 +29,7 @@ HELD_OUT_ROWS, HELD_OUT_LOGITS = 16, 2**26  # at once, at most
 
 
 @dataclass(frozen=True)
-class Examined:
+class Evaluation:
     """What an examination found: `figures` by name, the one to watch first, and all of it for the card."""
 
     figures: dict[str, float]
@@ -37,7 +37,7 @@ class Examined:
 
 
 @dataclass(frozen=True)
-class Material:
+class Dataset:
     """A corpus, ready to be read by one model. `batches(seed, rows, length)`; `examine(model, questions)` yields how
     far it is and at last what it found, by so many of TinyTown's documents (None for a few); `opening` is what the
     model is asked to go on from while it learns; `epoch_tokens` is None for a corpus without end."""
@@ -45,8 +45,8 @@ class Material:
     corpus: str
     kind: Literal["tinytown", "chat", "text"]
     tokenizer: Tokenizer
-    batches: Callable[[int, int, int], Batches]
-    examine: Callable[[LiteLlama, int | None], Iterator[int | Examined]]
+    batches: Callable[[int, int, int], TokenBatches]
+    examine: Callable[[LiteLlama, int | None], Iterator[int | Evaluation]]
     opening: str
     epoch_tokens: int | None
 
@@ -61,15 +61,15 @@ class Material:
 # --- TinyTown --------------------------------------------------------------------------------------------------------
 
 
-class Course:
+class TinyTownCurriculum:
     """First drills, then stories and talk, the earliest of them exercises: the batches of TinyTown by step."""
 
     def __init__(self, tokenizer: Tokenizer, seed: int, rows: int, length: int, drills: int, exercises: int) -> None:
         self.drills = drills
-        self._drills = DrillBatches(tokenizer, seed, drills)
+        self._drills = LookupDrillBatches(tokenizer, seed, drills)
         self._stories = TinyTownBatches(tokenizer, seed, rows, length, exercises)
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> TokenBatch:
         return self._drills[step] if step < self.drills else self._stories[step - self.drills]
 
 
@@ -79,20 +79,20 @@ def tinytown_tokenizer(vocab_size: int) -> Tokenizer:
     return Tokenizer.train((" " + message.content for document in made for message in document.messages), vocab_size)
 
 
-def tinytown(tokenizer: Tokenizer, drills: int = 0, exercises: int = 0) -> Material:
+def tinytown(tokenizer: Tokenizer, drills: int = 0, exercises: int = 0) -> Dataset:
     """The lab's own world. Raises `ValueError` for a negative number of steps of either practice."""
     for name, steps in (("drills", drills), ("exercises", exercises)):
         if steps < 0:
             raise ValueError(f"{name} is {steps}; a number of steps was expected, 0 for none")
 
-    def batches(seed: int, rows: int, length: int) -> Batches:
-        return Course(tokenizer, seed, rows, length, drills, exercises)
+    def batches(seed: int, rows: int, length: int) -> TokenBatches:
+        return TinyTownCurriculum(tokenizer, seed, rows, length, drills, exercises)
 
-    def examine(model: LiteLlama, questions: int | None) -> Iterator[int | Examined]:
-        for news in evaluate(model, tokenizer, questions or QUICK_DOCUMENTS):
-            yield Examined(_shares(news), {"evaluation": asdict(news)}) if isinstance(news, Score) else news
+    def examine(model: LiteLlama, questions: int | None) -> Iterator[int | Evaluation]:
+        for event in evaluate(model, tokenizer, questions or QUICK_DOCUMENTS):
+            yield Evaluation(_shares(event), {"evaluation": asdict(event)}) if isinstance(event, Score) else event
 
-    return Material(DATA_VERSION, "tinytown", tokenizer, batches, examine, OPENING, None)
+    return Dataset(DATA_VERSION, "tinytown", tokenizer, batches, examine, OPENING, None)
 
 
 def _shares(score: Score) -> dict[str, float]:
@@ -118,23 +118,23 @@ def corpus_tokenizer(corpus: Corpus, vocab_size: int) -> Tokenizer:
     return Tokenizer.train(texts(corpus), vocab_size, special)
 
 
-def from_shards(shards: Shards, tokenizer: Tokenizer, opening: str, separate: bool | None = None) -> Material:
+def corpus_dataset(shards: Shards, tokenizer: Tokenizer, opening: str, separate: bool | None = None) -> Dataset:
     """A corpus that was tokenised: examined by its held-out part."""
 
-    def batches(seed: int, rows: int, length: int) -> Batches:
+    def batches(seed: int, rows: int, length: int) -> TokenBatches:
         return shards.batches(seed, rows, length, separate=separate)
 
-    def examine(model: LiteLlama, questions: int | None) -> Iterator[int | Examined]:
+    def examine(model: LiteLlama, questions: int | None) -> Iterator[int | Evaluation]:
         length = model.config.max_position_embeddings
         rows = max(1, min(HELD_OUT_ROWS, HELD_OUT_LOGITS // (length * model.config.vocab_size)))
         parts = shards.held_out(rows, length, separate=separate)
         if not parts:
             return
-        found = held_out_loss(model, parts, tokenizer=tokenizer)
-        yield Examined({"loss": found.loss, "perplexity": found.perplexity}, _held_out_card(found))
+        found = validation_loss(model, parts, tokenizer=tokenizer)
+        yield Evaluation({"loss": found.loss, "perplexity": found.perplexity}, _held_out_card(found))
 
-    return Material(shards.source, shards.kind, tokenizer, batches, examine, opening, shards.epoch_tokens)
+    return Dataset(shards.source, shards.kind, tokenizer, batches, examine, opening, shards.epoch_tokens)
 
 
-def _held_out_card(found: HeldOut) -> dict[str, Any]:
+def _held_out_card(found: ValidationLoss) -> dict[str, Any]:
     return {"held_out": {name: round(value, 4) for name, value in asdict(found).items() if value is not None}}

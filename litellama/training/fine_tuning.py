@@ -17,10 +17,10 @@ from pathlib import Path
 
 import torch
 
-from litellama.data.batches import Batch, TinyTownBatches, collate, encode_row
+from litellama.data.batches import TinyTownBatches, TokenBatch, collate, encode_row
 from litellama.footprint.machine import has_bfloat16
 from litellama.model import LiteLlama
-from litellama.tinytown.corpus import Document
+from litellama.tinytown.corpus import TinyTownDocument
 from litellama.tokenizer import Tokenizer
 from litellama.training.loop import Metrics, train
 from litellama.training.recipe import Recipe
@@ -34,7 +34,7 @@ class MixedBatches:
     """
 
     def __init__(
-        self, documents: Sequence[Document], tokenizer: Tokenizer, seed: int, rows: int, max_length: int,
+        self, documents: Sequence[TinyTownDocument], tokenizer: Tokenizer, seed: int, rows: int, max_length: int,
         ordinary: float,
     ) -> None:  # fmt: skip
         if not 0 <= ordinary <= 1:
@@ -48,7 +48,7 @@ class MixedBatches:
         self._tinytown = TinyTownBatches(tokenizer, seed, max(1, rows // 4), max_length)
         self._seed, self._rows, self._ordinary = seed, rows, ordinary
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> TokenBatch:
         before, after = int(step * self._ordinary), int((step + 1) * self._ordinary)
         if after > before:
             return self._tinytown[before]
@@ -64,7 +64,7 @@ class MixedBatches:
 def fine_tuned(
     model: LiteLlama,
     tokenizer: Tokenizer,
-    documents: Sequence[Document],
+    documents: Sequence[TinyTownDocument],
     steps: int = 100,
     seed: int = 0,
     *,

@@ -31,7 +31,7 @@ def launch_command(out: str | Path, corpus: str | Path, options: str, *, process
 def launch(
     out: str | Path, corpus: str | Path, options: str, *, processes: int = 1, timeout: float = 300
 ) -> list[dict[str, Any]]:
-    """Train, wait for the end, and give all news (`news.py`) as they stand in metrics.jsonl. Each process has one
+    """Train, wait for the end, and give all news (`event.py`) as they stand in metrics.jsonl. Each process has one
     thread, so that they don't get into one another's way. Raises `RuntimeError` with the last words of one that failed.
     """
     done = subprocess.run(

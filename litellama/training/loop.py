@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from litellama.data.batches import ANSWER, Batch, Batches
+from litellama.data.batches import ANSWER, TokenBatch, TokenBatches
 from litellama.footprint.arithmetic import step_flops
 from litellama.model import LiteLlama
 from litellama.training.objective import Objective, recompute
@@ -51,7 +51,7 @@ class Metrics:
 
 
 def train(
-    recipe: Recipe, model: LiteLlama, batches: Batches, folder: Path, *, resume: bool = False, world: World = ALONE
+    recipe: Recipe, model: LiteLlama, batches: TokenBatches, folder: Path, *, resume: bool = False, world: World = ALONE
 ) -> Generator[Metrics, None, None]:
     """Train what of `model` requires a gradient, step by step; the state is saved in `folder` every `save_every` steps,
     at the end, and when closed early.
@@ -95,7 +95,7 @@ def train(
 def _step(
     replicas: Replicas,
     optimizers: list[torch.optim.Optimizer],
-    batch: Batch,
+    batch: TokenBatch,
     step: int,
     recipe: Recipe,
     progress: dict[str, Any],
@@ -111,7 +111,7 @@ def _step(
             group["lr"] = rate * group["scale"]
         optimizer.zero_grad()
 
-    def loss_of(objective: nn.Module, share: Batch) -> tuple[Tensor, Tensor]:
+    def loss_of(objective: nn.Module, share: TokenBatch) -> tuple[Tensor, Tensor]:
         share = share.to(recipe.device)
         loss, right = objective(share.input_ids, share.targets, share.weights, share.documents)
         return loss * world.size / total, right  # torch's engines take the mean over processes; we want the sum

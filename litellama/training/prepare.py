@@ -12,20 +12,20 @@ from litellama.chat.format import is_chat_tokenizer
 from litellama.checkpoint import Opened, find_checkpoint, open_checkpoint
 from litellama.config import ModelConfig, preset
 from litellama.data.corpora import Corpus
-from litellama.data.documents import Item, Part
+from litellama.data.documents import Item, TextChunk
 from litellama.data.shards import Shards, open_shards, write_shards
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 from litellama.training.dataset import (
     TINYTOWN,
-    Material,
+    Dataset,
+    corpus_dataset,
     corpus_tokenizer,
     find_corpus,
-    from_shards,
     tinytown,
     tinytown_tokenizer,
 )
-from litellama.training.events import News, Note
+from litellama.training.events import Note, TrainingEvent
 from litellama.training.initial_weights import new_model
 from litellama.training.job import Job
 from litellama.training.lora import add_lora
@@ -37,7 +37,7 @@ OPENING_WORDS = 6
 TOKENIZER, SHARDS, OPENING = "tokenizer.json", "corpus", "opening.json"
 
 
-def prepared(job: Job, world: World) -> Generator[News, None, tuple[LiteLlama, Material]]:
+def prepared(job: Job, world: World) -> Generator[TrainingEvent, None, tuple[LiteLlama, Dataset]]:
     """The model to be trained and what it is to read; the first process writes what all read then."""
     opened = None if job.start is None else open_checkpoint(find_checkpoint(job.start))
     config = (job.config or preset(job.preset)) if opened is None else opened.config
@@ -51,12 +51,12 @@ def prepared(job: Job, world: World) -> Generator[News, None, tuple[LiteLlama, M
         material = tinytown(tokenizer, job.drills, job.exercises)
     else:
         opening = json.loads((folder / OPENING).read_text(encoding="utf-8"))
-        material = from_shards(open_shards(folder / SHARDS, tokenizer), tokenizer, opening, job.separate)
+        material = corpus_dataset(open_shards(folder / SHARDS, tokenizer), tokenizer, opening, job.separate)
     model = _new(job, config, tokenizer) if opened is None else _taken(job, opened, tokenizer)
     return model, material
 
 
-def write_material(job: Job, config: ModelConfig, opened: Opened | None = None) -> Generator[News, None, None]:
+def write_material(job: Job, config: ModelConfig, opened: Opened | None = None) -> Generator[TrainingEvent, None, None]:
     """The tokenizer, and any corpus but TinyTown as shards, into the training's folder."""
     job.folder.mkdir(parents=True, exist_ok=True)
     (job.folder / "metrics.jsonl").unlink(missing_ok=True)
@@ -84,16 +84,16 @@ def write_material(job: Job, config: ModelConfig, opened: Opened | None = None) 
         return
     (job.folder / OPENING).write_text(json.dumps(_opening(next(iter(corpus)))), encoding="utf-8")
     bad.clear()
-    for news in write_shards(corpus, tokenizer, job.folder / SHARDS, source=corpus.source):
-        if not isinstance(news, Shards):
-            yield Note(f"reading the corpus: {news.documents:,} documents, {news.tokens:,} tokens")
+    for event in write_shards(corpus, tokenizer, job.folder / SHARDS, source=corpus.source):
+        if not isinstance(event, Shards):
+            yield Note(f"reading the corpus: {event.documents:,} documents, {event.tokens:,} tokens")
     for line in bad:
         yield Note(f"left out: {line}")
 
 
 def _opening(first: Item) -> str:
     """What the model is asked to go on from: the corpus's own first words, or a conversation's first message."""
-    return " ".join(first.text.split()[:OPENING_WORDS]) if isinstance(first, Part) else first[0].content
+    return " ".join(first.text.split()[:OPENING_WORDS]) if isinstance(first, TextChunk) else first[0].content
 
 
 def _new(job: Job, config: ModelConfig, tokenizer: Tokenizer) -> LiteLlama:

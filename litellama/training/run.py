@@ -24,15 +24,24 @@ import torch
 
 from litellama.chat import stop_ids
 from litellama.checkpoint import save_checkpoint
-from litellama.data.batches import Batches
-from litellama.footprint.machine import SMALL, Peak, has_bfloat16, machine, peak, peak_memory
+from litellama.data.batches import TokenBatches
+from litellama.footprint.machine import ROWS_SHARED_UP_TO, Peak, has_bfloat16, machine, peak, peak_memory
 from litellama.footprint.meter import Meter
 from litellama.footprint.sensors import sensors
 from litellama.generate import generate
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
-from litellama.training.dataset import Examined, Material
-from litellama.training.events import Begun, Ended, Held, News, Note, Sample, Stepped, to_json
+from litellama.training.dataset import Dataset, Evaluation
+from litellama.training.events import (
+    Note,
+    Sample,
+    Stepped,
+    TrainingEnded,
+    TrainingEvent,
+    TrainingStarted,
+    Validated,
+    to_json,
+)
 from litellama.training.job import Control, Job
 from litellama.training.loop import Metrics, train
 from litellama.training.lora import merge_lora, save_adapter
@@ -48,20 +57,20 @@ SECONDS_BETWEEN_READINGS = 1.0
 METRICS, STEPS = "metrics.jsonl", "steps.txt"
 
 
-def run(job: Job, control: Control | None = None, world: World = ALONE) -> Generator[News, None, None]:
+def run(job: Job, control: Control | None = None, world: World = ALONE) -> Generator[TrainingEvent, None, None]:
     """Do the job. Raises `ValueError` for one that cannot be done, `OSError` if the disk fails, `FloatingPointError` if
     the training diverges. All processes of a `world` run it together; the first writes, and all are told the same."""
     log, threads = _Log(job.folder / METRICS), torch.get_num_threads()
     try:
-        for news in _run(job, control or Control(), world):
+        for event in _run(job, control or Control(), world):
             if world.is_first:
-                log.write(news)
-            yield news
+                log.write(event)
+            yield event
     finally:
         torch.set_num_threads(threads)
 
 
-def _run(job: Job, control: Control, world: World) -> Generator[News, None, None]:
+def _run(job: Job, control: Control, world: World) -> Generator[TrainingEvent, None, None]:
     found = states(job.folder)
     if job.resume and not found:
         raise ValueError(f"there is no training to resume in {job.folder}; start it without --resume")
@@ -88,15 +97,17 @@ def _run(job: Job, control: Control, world: World) -> Generator[News, None, None
         else:
             wish = "finish"
     if wish == "stop":
-        yield Ended(step, None)
+        yield TrainingEnded(step, None)
     else:
         yield from _finished(job, model, material, recipe, world)
 
 
-def _recipe(job: Job, model: LiteLlama, batches: Batches, world: World) -> Recipe:
+def _recipe(job: Job, model: LiteLlama, batches: TokenBatches, world: World) -> Recipe:
     """The job in the loop's terms; minutes become steps by trying a few, or those that were planned at first."""
     threads = 1
-    if job.device == "cpu" and world.size == 1 and model.config.num_parameters <= SMALL:  # one thread for each core
+    if (
+        job.device == "cpu" and world.size == 1 and model.config.num_parameters <= ROWS_SHARED_UP_TO
+    ):  # one thread for each core
         threads = min(torch.get_num_threads(), job.rows)
         torch.set_num_threads(1)
     bfloat16 = has_bfloat16(job.device) if job.bfloat16 is None else job.bfloat16
@@ -128,7 +139,7 @@ def _planned(job: Job) -> int:
     return int(path.read_text(encoding="utf-8")) if job.resume and path.exists() else 0
 
 
-def _steps_in(minutes: float, recipe: Recipe, model: LiteLlama, batches: Batches) -> int:
+def _steps_in(minutes: float, recipe: Recipe, model: LiteLlama, batches: TokenBatches) -> int:
     """So many steps take that long here, by the first few of them done with a copy of the model."""
     with tempfile.TemporaryDirectory() as folder:
         trial = replace(recipe, steps=TRIAL_STEPS, save_every=TRIAL_STEPS)
@@ -137,9 +148,9 @@ def _steps_in(minutes: float, recipe: Recipe, model: LiteLlama, batches: Batches
     return max(TRIAL_STEPS, round(minutes * 60 * SPARE / each))
 
 
-def _begun(job: Job, model: LiteLlama, material: Material, recipe: Recipe, fastest: Peak | None) -> Begun:
+def _begun(job: Job, model: LiteLlama, material: Dataset, recipe: Recipe, fastest: Peak | None) -> TrainingStarted:
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    return Begun(
+    return TrainingStarted(
         recipe.steps, model.config.num_parameters, trained, material.corpus, material.kind, material.epoch_tokens,
         machine(job.device), fastest.flops if fastest else None, fastest.how if fastest else "several devices",
     )  # fmt: skip
@@ -181,18 +192,20 @@ def _wish(control: Control, world: World) -> str:
     return next((wish for wish in world.gather(control.now) if wish in ("stop", "finish")), "go")
 
 
-def _looks(job: Job, model: LiteLlama, material: Material, recipe: Recipe, step: int) -> Generator[News, None, None]:
+def _looks(
+    job: Job, model: LiteLlama, material: Dataset, recipe: Recipe, step: int
+) -> Generator[TrainingEvent, None, None]:
     """A sample, `job.looks` times on the way and at the end, and an examination every so many steps."""
     done = step == recipe.steps
     if step % max(1, recipe.steps // job.looks) == 0 or done:
         yield _sample(job, model, material, step)
     if step % (job.examine_every or job.save_every) == 0 and not done:
         *_, found = (None, *material.examine(model, None))
-        if isinstance(found, Examined):
-            yield Held(step, found.figures)
+        if isinstance(found, Evaluation):
+            yield Validated(step, found.figures)
 
 
-def _sample(job: Job, model: LiteLlama, material: Material, step: int) -> Sample:
+def _sample(job: Job, model: LiteLlama, material: Dataset, step: int) -> Sample:
     prompt, context = job.prompt or material.opening, model.config.max_position_embeddings
     ids = material.opening_ids(prompt, context)[-context // 2 :]
     steps = generate(
@@ -203,8 +216,8 @@ def _sample(job: Job, model: LiteLlama, material: Material, step: int) -> Sample
 
 
 def _finished(
-    job: Job, model: LiteLlama, material: Material, recipe: Recipe, world: World
-) -> Generator[News, None, None]:
+    job: Job, model: LiteLlama, material: Dataset, recipe: Recipe, world: World
+) -> Generator[TrainingEvent, None, None]:
     """Examine the model as it will be stored, and write its checkpoint."""
     if job.lora_rank:
         if world.is_first:
@@ -212,21 +225,21 @@ def _finished(
         merge_lora(model)
     whole = whole_model(model, world)
     whole.half().float()  # the figures are of the weights as stored
-    found: Examined | None = None
+    found: Evaluation | None = None
     total = job.questions if material.kind == "tinytown" else None
-    for news in material.examine(whole, job.questions):
-        if isinstance(news, Examined):
-            found = news
+    for event in material.examine(whole, job.questions):
+        if isinstance(event, Evaluation):
+            found = event
         elif total:
-            yield Note(f"asking held-out questions: {news:,} of {total:,} documents")
+            yield Note(f"asking held-out questions: {event:,} of {total:,} documents")
     if world.is_first:
         card = _card(job, whole, material, recipe, found)
         save_checkpoint(job.out, whole, material.tokenizer, card=card, dtype=torch.float16)
     world.wait()
-    yield Ended(_done(job), job.out, found.figures if found else {})
+    yield TrainingEnded(_done(job), job.out, found.figures if found else {})
 
 
-def _card(job: Job, model: LiteLlama, material: Material, recipe: Recipe, found: Examined | None) -> dict[str, Any]:
+def _card(job: Job, model: LiteLlama, material: Dataset, recipe: Recipe, found: Evaluation | None) -> dict[str, Any]:
     """What made this checkpoint, so that anyone can make it again and knows what to expect of it."""
     steps = [line for line in _lines(job) if line["news"] == "Stepped"]
     last = steps[-1]
@@ -279,13 +292,13 @@ class _Log:
         self._last: int | None = None
         self._begun = False
 
-    def write(self, news: News) -> None:
+    def write(self, event: TrainingEvent) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        line = to_json(news)
+        line = to_json(event)
         if not self._begun:  # nothing is to stand behind half a line
             self._begun = True
             self._keep(_whole_lines(self._path))
-        if isinstance(news, Stepped):
+        if isinstance(event, Stepped):
             if self._last is None:
                 self._drop_from(line["step"])
             self._last = line["step"]

@@ -19,8 +19,8 @@ from lessons.kit.watching import Watched, keep
 from litellama.checkpoint import list_models, open_checkpoint
 from litellama.config import preset
 from litellama.data.tinytown_text import story_text
-from litellama.scaling.sweep import Measured, Order
-from litellama.training.events import News, Stepped
+from litellama.scaling.sweep import SweepRecipe, SweepResult
+from litellama.training.events import Stepped, TrainingEvent
 from litellama.training.job import Job
 
 SHAPE = replace(
@@ -50,9 +50,9 @@ def interrupting(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Press the stop button, as Jupyter does it, once behind this step."""
     hear, pressed = Watched.hear, []
 
-    def press(seen: Watched, news: News) -> None:
-        hear(seen, news)
-        if isinstance(news, Stepped) and news.metrics.step == step and not pressed:
+    def press(seen: Watched, event: TrainingEvent) -> None:
+        hear(seen, event)
+        if isinstance(event, Stepped) and event.metrics.step == step and not pressed:
             pressed.append(step)
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -111,10 +111,10 @@ def test_a_training_that_breaks_down_keeps_its_losses(
 ) -> None:
     run = kit.run
 
-    def breaking(*arguments: Any) -> Iterator[News]:
-        for news in run(*arguments):
-            yield news
-            if isinstance(news, Stepped) and news.metrics.step == 2:
+    def breaking(*arguments: Any) -> Iterator[TrainingEvent]:
+        for event in run(*arguments):
+            yield event
+            if isinstance(event, Stepped) and event.metrics.step == 2:
                 raise FloatingPointError("the loss became nan")
 
     monkeypatch.setattr(kit, "run", breaking)
@@ -163,13 +163,13 @@ def test_a_kept_model_takes_no_other_ones_place(lesson: Lesson, job: Job, tmp_pa
 def test_a_ladder_is_trained_once(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
     lesson.folder.mkdir()
     (lesson.folder / "text.txt").write_text(story_text(120), encoding="utf-8")
-    order = Order(
+    order = SweepRecipe(
         out=lesson.folder / "ladder", corpus=str(lesson.folder / "text.txt"),
         sizes={"a": SHAPE, "b": replace(SHAPE, hidden_size=24)}, budgets=(128, 256), rows=2, length=32,
     )  # fmt: skip
     found = lesson.sweep(order)
     assert [(one.size, one.budget) for one in found] == [("a", 128), ("b", 128), ("a", 256), ("b", 256)]
-    assert all(isinstance(one, Measured) for one in found)
+    assert all(isinstance(one, SweepResult) for one in found)
     assert lesson.sweep(order) == found, "nothing is trained again"
     assert lesson.sweep(replace(order, budgets=(256,))) == found[2:]
     other = lesson.sweep(replace(order, budgets=(128,), learning_rate=1e-2))

@@ -14,7 +14,7 @@ from litellama.chat import Message, is_chat_tokenizer, prompt_ids, reply
 from litellama.checkpoint import open_checkpoint, save_checkpoint
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
-from litellama.training.events import Begun, Ended, Held, News, Note, Sample, Stepped
+from litellama.training.events import Note, Sample, Stepped, TrainingEnded, TrainingEvent, TrainingStarted, Validated
 from litellama.training.job import Control, Job
 from litellama.training.parallel import World
 from litellama.training.run import run
@@ -53,23 +53,23 @@ def job(tmp_path: Path, corpus: Path, **changes: Any) -> Job:
     return Job(**({"out": tmp_path / "mine", "corpus": str(corpus)} | settings | changes))
 
 
-def of(kind: type[Any], news: list[News]) -> list[Any]:
-    return [one for one in news if isinstance(one, kind)]
+def of(kind: type[Any], events: list[TrainingEvent]) -> list[Any]:
+    return [one for one in events if isinstance(one, kind)]
 
 
 def test_a_model_of_texts_goes_on_with_what_it_reads(tmp_path: Path, text: Path) -> None:
-    news = list(run(job(tmp_path, text)))
-    (begun,) = of(Begun, news)
+    events = list(run(job(tmp_path, text)))
+    (begun,) = of(TrainingStarted, events)
     assert begun.kind == "text"
     assert begun.parameters == begun.trained
     assert begun.epoch_tokens > 0
-    assert [one.metrics.step for one in of(Stepped, news)] == [1, 2, 3, 4, 5, 6]
-    assert [one.step for one in of(Sample, news)] == [3, 6]
-    assert of(Sample, news)[0].prompt == "The red kite flew over the"
-    assert [one.step for one in of(Held, news)] == [3]
-    (ended,) = of(Ended, news)
+    assert [one.metrics.step for one in of(Stepped, events)] == [1, 2, 3, 4, 5, 6]
+    assert [one.step for one in of(Sample, events)] == [3, 6]
+    assert of(Sample, events)[0].prompt == "The red kite flew over the"
+    assert [one.step for one in of(Validated, events)] == [3]
+    (ended,) = of(TrainingEnded, events)
     assert ended.step == 6
-    assert 0 < ended.figures["loss"] < of(Held, news)[0].figures["loss"]
+    assert 0 < ended.figures["loss"] < of(Validated, events)[0].figures["loss"]
     opened = open_checkpoint(tmp_path / "mine")
     assert opened.config.max_position_embeddings == 32
     assert not is_chat_tokenizer(opened.tokenizer)
@@ -83,13 +83,13 @@ def test_a_model_of_texts_goes_on_with_what_it_reads(tmp_path: Path, text: Path)
 
 def test_a_chat_teaches_a_trained_model(tmp_path: Path, chat: Path, tiny_checkpoint: Path) -> None:
     before = open_checkpoint(tiny_checkpoint).model.state_dict()
-    news = list(run(job(tmp_path, chat, start=tiny_checkpoint, steps=60, save_every=60, looks=1, rows=4)))
+    events = list(run(job(tmp_path, chat, start=tiny_checkpoint, steps=60, save_every=60, looks=1, rows=4)))
     after = open_checkpoint(tmp_path / "mine")
     assert not torch.equal(before["model.norm.weight"], after.model.state_dict()["model.norm.weight"])
     asked = [Message("user", "Where is the hat?")]
     said = "".join(piece.text for piece in reply(after.model, after.tokenizer, asked, Sampling(0.0), 12, 0))
     assert said.startswith("In the ")
-    assert of(Begun, news)[0].kind == "chat"
+    assert of(TrainingStarted, events)[0].kind == "chat"
     assert after.card is not None
     assert after.card["began_as"] == "tiny"
 
@@ -97,7 +97,7 @@ def test_a_chat_teaches_a_trained_model(tmp_path: Path, chat: Path, tiny_checkpo
 def test_low_rank_additions_are_trained_alone_and_merged(tmp_path: Path, chat: Path, tiny_checkpoint: Path) -> None:
     before = open_checkpoint(tiny_checkpoint).model.state_dict()
     small = job(tmp_path, chat, start=tiny_checkpoint, lora_rank=2)
-    (begun,) = of(Begun, list(run(small)))
+    (begun,) = of(TrainingStarted, list(run(small)))
     assert begun.trained < 0.2 * begun.parameters
     after = open_checkpoint(tmp_path / "mine").model.state_dict()
     assert before.keys() == after.keys()
@@ -122,12 +122,12 @@ def test_a_model_without_chat_tokens_gets_them(tmp_path: Path, chat: Path) -> No
 def test_stopped_and_resumed_is_as_if_it_had_gone_on(tmp_path: Path, text: Path) -> None:
     whole = [one.metrics.loss for one in of(Stepped, list(run(job(tmp_path, text))))]
     control, other = Control(), job(tmp_path, text, out=tmp_path / "other")
-    stopped: list[News] = []
-    for news in run(other, control):
-        stopped.append(news)
-        if isinstance(news, Stepped) and news.metrics.step == 4:
+    stopped: list[TrainingEvent] = []
+    for event in run(other, control):
+        stopped.append(event)
+        if isinstance(event, Stepped) and event.metrics.step == 4:
             control.wish("stop")
-    assert of(Ended, stopped) == [Ended(4, None)]
+    assert of(TrainingEnded, stopped) == [TrainingEnded(4, None)]
     assert not (tmp_path / "other").exists(), "stopped is not finished"
     rest = list(run(replace(other, resume=True)))
     assert [one.metrics.loss for one in [*of(Stepped, stopped), *of(Stepped, rest)]] == whole
@@ -136,12 +136,12 @@ def test_stopped_and_resumed_is_as_if_it_had_gone_on(tmp_path: Path, text: Path)
 
 def test_what_is_finished_early_is_a_checkpoint(tmp_path: Path, text: Path) -> None:
     control = Control()
-    for news in run(job(tmp_path, text, steps=1000), control):
-        if isinstance(news, Stepped) and news.metrics.step == 2:
+    for event in run(job(tmp_path, text, steps=1000), control):
+        if isinstance(event, Stepped) and event.metrics.step == 2:
             control.wish("finish")
             control.wish("go")  # too late
-    assert isinstance(news, Ended)
-    assert news.step == 2
+    assert isinstance(event, TrainingEnded)
+    assert event.step == 2
     card = open_checkpoint(tmp_path / "mine").card
     assert card is not None
     assert (card["steps"], card["planned_steps"]) == (2, 1000)
@@ -150,7 +150,7 @@ def test_what_is_finished_early_is_a_checkpoint(tmp_path: Path, text: Path) -> N
 def test_what_a_killed_training_told_after_its_last_state_is_told_once(tmp_path: Path, text: Path) -> None:
     one = job(tmp_path, text)
     stream = run(one)
-    while not (isinstance(news := next(stream), Stepped) and news.metrics.step == 5):
+    while not (isinstance(event := next(stream), Stepped) and event.metrics.step == 5):
         pass
     del stream  # closed, which saves: so that state goes, as if the process had been killed
     for state in states(one.folder):
@@ -173,9 +173,9 @@ def test_half_a_line_is_no_reason_to_lose_a_training(tmp_path: Path, text: Path)
 
 def test_minutes_become_steps_and_stay_so(tmp_path: Path, text: Path) -> None:
     control, one = Control(), job(tmp_path, text, steps=None, minutes=0.02)
-    (begun,) = of(Begun, list(run(one, control)))
+    (begun,) = of(TrainingStarted, list(run(one, control)))
     assert begun.steps >= 8
-    (again,) = of(Begun, list(run(replace(one, resume=True))))
+    (again,) = of(TrainingStarted, list(run(replace(one, resume=True))))
     assert again.steps >= begun.steps + 8, "after its end, so many minutes more"
 
 
@@ -189,8 +189,8 @@ def test_bad_lines_stop_or_are_told(tmp_path: Path, chat: Path) -> None:
     chat.write_text(chat.read_text(encoding="utf-8") + "\n{broken", encoding="utf-8")
     with pytest.raises(ValueError, match=r"chats\.jsonl, line 26"):
         list(run(job(tmp_path, chat)))
-    news = list(run(job(tmp_path, chat, skip_bad=True)))
-    assert any("line 26" in one.text for one in of(Note, news))
+    events = list(run(job(tmp_path, chat, skip_bad=True)))
+    assert any("line 26" in one.text for one in of(Note, events))
 
 
 @pytest.mark.parametrize(
