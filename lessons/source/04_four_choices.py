@@ -429,7 +429,7 @@ from litellama.training.recipe import Recipe
 
 steps, seeds = lesson.pick(fast=50, full=150), lesson.pick(fast=2, full=3)
 recipe = Recipe(
-    steps,
+    steps=steps,
     learning_rate=5e-3,
     warmup_steps=20,
     save_every=10**9,

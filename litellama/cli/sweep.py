@@ -34,8 +34,8 @@ from litellama.scaling.sweep import (
     sweep_results,
 )
 from litellama.scaling.sweep import sweep as do_sweep
+from litellama.training.control import Control
 from litellama.training.events import Note, Stepped
-from litellama.training.job import Control
 
 LADDER = "litellama-300k,litellama-1m,litellama-2m,litellama-5m"
 BUDGETS = "500k,1m,2m,4m"

@@ -12,7 +12,7 @@ from litellama.footprint.facts import Fact, fact
 from litellama.scaling.law import Point, ScalingLaw, left_out, spread
 from litellama.scaling.planning import ARITHMETIC, CLAIM, LLAMA2
 from litellama.scaling.sweep import SweepResult
-from litellama.training.dataset import TINYTOWN
+from litellama.training.recipe import TINYTOWN
 
 TARGETS = (
     ("LiteLlama-460M, the card's product", "litellama-460m", ARITHMETIC),

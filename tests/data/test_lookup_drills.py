@@ -11,7 +11,7 @@ import torch
 
 from litellama.data.lookup_drills import FEW_TOKENS, MOST_BETWEEN, ROWS, LookupDrillBatches
 from litellama.tokenizer import Tokenizer
-from litellama.training.dataset import tinytown
+from litellama.training.dataset import tinytown_dataset
 from litellama.training.initial_weights import new_model
 from litellama.training.loop import train
 from litellama.training.recipe import Recipe
@@ -85,7 +85,7 @@ def test_a_batch_is_a_function_of_seed_and_step(drills: LookupDrillBatches, toke
 def test_stories_follow_the_drills_and_resume_is_the_same(tokenizer: Tokenizer, tmp_path: Path) -> None:
     config = replace(TINY, vocab_size=tokenizer.vocab_size, max_position_embeddings=512)
     recipe = Recipe(steps=4, bfloat16=False)
-    course = tinytown(tokenizer, drills=2).batches(0, 2, 512)
+    course = tinytown_dataset(tokenizer, lookup_drills=2).batches(0, 2, 512)
     whole = list(train(recipe, new_model(config, 0), course, tmp_path / "whole"))
     lengths = [metrics.tokens_seen for metrics in whole]
     assert lengths[1] - lengths[0] == LookupDrillBatches(tokenizer, 0, 2)[1].tokens
@@ -94,6 +94,6 @@ def test_stories_follow_the_drills_and_resume_is_the_same(tokenizer: Tokenizer, 
     stream.close()
     rest = list(train(recipe, new_model(config, 1), course, tmp_path / "cut", resume=True))
     assert [one.loss for one in rest] == [one.loss for one in whole[1:]]
-    for name in ("drills", "exercises"):
+    for name, field in (("drills", "lookup_drills"), ("exercises", "exercises")):
         with pytest.raises(ValueError, match=f"{name} is -1"):
-            tinytown(tokenizer, **{name: -1})
+            tinytown_dataset(tokenizer, **{field: -1})

@@ -34,8 +34,8 @@ from litellama.scaling.sweep import (
     sweep_results,
 )
 from litellama.training import run as run_module
+from litellama.training.control import Control
 from litellama.training.events import Stepped, TrainingEnded, TrainingStarted
-from litellama.training.job import Control
 from litellama.training.state import states
 from tests.conftest import TINY
 
@@ -172,7 +172,7 @@ def test_a_stopped_sweep_goes_on_to_the_same_losses(told: list[SweepEvent], orde
     for event in sweep(first, control):
         seen.append(event)
         if len(of(seen, SweepResult)) == 1 and isinstance(event, Stepped) and event.metrics.step == 2:
-            control.wish("stop")
+            control.command("stop")
     assert of(seen, TrainingEnded)[-1].checkpoint is None
     assert len(sweep_results(first.out)) == 1
 

@@ -54,7 +54,6 @@ from litellama.tinytown.corpus import make_document
 from litellama.training.events import Stepped, TrainingEnded
 from litellama.training.fine_tuning import fine_tuned
 from litellama.training.initial_weights import new_model
-from litellama.training.job import Job
 from litellama.training.loop import train
 from litellama.training.lora import add_lora, load_adapter, merge_lora, save_adapter, without_lora
 from litellama.training.recipe import Recipe
@@ -383,8 +382,8 @@ def whole_training(opened: Opened) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "texts.txt"
         corpus.write_text("\n\n".join([TEXT] * 60), encoding="utf-8")
-        job = Job(
-            out=Path(folder) / "made", preset="litellama-300k", corpus=str(corpus), steps=2, rows=2, length=32, looks=1,
+        job = Recipe(
+            out=Path(folder) / "made", preset="litellama-300k", corpus=str(corpus), steps=2, rows=2, length=32, samples=1,
             device=str(opened.model.device), bfloat16=False, questions=3, save_every=1,
         )  # fmt: skip
         events = list(run(job))

@@ -1,4 +1,4 @@
-"""A whole training from the order to the checkpoint: texts, chats, low-rank additions, wishes, and what is written."""
+"""A whole training from recipe to checkpoint: texts, chats, low-rank additions, commands, and what is written."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from litellama.chat import Message, is_chat_tokenizer, prompt_ids, reply
 from litellama.checkpoint import open_checkpoint, save_checkpoint
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
+from litellama.training.control import Control
 from litellama.training.events import Note, Sample, Stepped, TrainingEnded, TrainingEvent, TrainingStarted, Validated
-from litellama.training.job import Control, Job
 from litellama.training.parallel import World
+from litellama.training.recipe import Recipe
 from litellama.training.run import run
 from litellama.training.state import states
 from tests.conftest import TEXTS, TINY, random_model
@@ -45,12 +46,12 @@ def chat(tmp_path: Path) -> Path:
     return path
 
 
-def job(tmp_path: Path, corpus: Path, **changes: Any) -> Job:
+def recipe(tmp_path: Path, corpus: Path, **changes: Any) -> Recipe:
     settings: dict[str, Any] = {
-        "preset": "litellama-300k", "steps": 6, "rows": 2, "length": 32, "save_every": 3, "looks": 2, "bfloat16": False,
-        "learning_rate": 3e-3,
+        "preset": "litellama-300k", "steps": 6, "rows": 2, "length": 32, "save_every": 3, "samples": 2,
+        "bfloat16": False, "learning_rate": 3e-3,
     }  # fmt: skip
-    return Job(**({"out": tmp_path / "mine", "corpus": str(corpus)} | settings | changes))
+    return Recipe(**({"out": tmp_path / "mine", "corpus": str(corpus)} | settings | changes))
 
 
 def of(kind: type[Any], events: list[TrainingEvent]) -> list[Any]:
@@ -58,7 +59,7 @@ def of(kind: type[Any], events: list[TrainingEvent]) -> list[Any]:
 
 
 def test_a_model_of_texts_goes_on_with_what_it_reads(tmp_path: Path, text: Path) -> None:
-    events = list(run(job(tmp_path, text)))
+    events = list(run(recipe(tmp_path, text)))
     (begun,) = of(TrainingStarted, events)
     assert begun.kind == "text"
     assert begun.parameters == begun.trained
@@ -83,7 +84,7 @@ def test_a_model_of_texts_goes_on_with_what_it_reads(tmp_path: Path, text: Path)
 
 def test_a_chat_teaches_a_trained_model(tmp_path: Path, chat: Path, tiny_checkpoint: Path) -> None:
     before = open_checkpoint(tiny_checkpoint).model.state_dict()
-    events = list(run(job(tmp_path, chat, start=tiny_checkpoint, steps=60, save_every=60, looks=1, rows=4)))
+    events = list(run(recipe(tmp_path, chat, start=tiny_checkpoint, steps=60, save_every=60, samples=1, rows=4)))
     after = open_checkpoint(tmp_path / "mine")
     assert not torch.equal(before["model.norm.weight"], after.model.state_dict()["model.norm.weight"])
     asked = [Message("user", "Where is the hat?")]
@@ -96,7 +97,7 @@ def test_a_chat_teaches_a_trained_model(tmp_path: Path, chat: Path, tiny_checkpo
 
 def test_low_rank_additions_are_trained_alone_and_merged(tmp_path: Path, chat: Path, tiny_checkpoint: Path) -> None:
     before = open_checkpoint(tiny_checkpoint).model.state_dict()
-    small = job(tmp_path, chat, start=tiny_checkpoint, lora_rank=2)
+    small = recipe(tmp_path, chat, start=tiny_checkpoint, lora_rank=2)
     (begun,) = of(TrainingStarted, list(run(small)))
     assert begun.trained < 0.2 * begun.parameters
     after = open_checkpoint(tmp_path / "mine").model.state_dict()
@@ -112,7 +113,7 @@ def test_a_model_without_chat_tokens_gets_them(tmp_path: Path, chat: Path) -> No
     tokenizer = Tokenizer.train(TEXTS * 20, 300, ["<|endoftext|>"])
     model = random_model(replace(TINY, vocab_size=tokenizer.vocab_size, tie_word_embeddings=False))
     save_checkpoint(tmp_path / "base", model, tokenizer, card={"name": "base"})
-    list(run(job(tmp_path, chat, start=tmp_path / "base")))
+    list(run(recipe(tmp_path, chat, start=tmp_path / "base")))
     opened = open_checkpoint(tmp_path / "mine")
     assert is_chat_tokenizer(opened.tokenizer)
     assert opened.config.vocab_size == tokenizer.vocab_size + 5
@@ -120,13 +121,13 @@ def test_a_model_without_chat_tokens_gets_them(tmp_path: Path, chat: Path) -> No
 
 
 def test_stopped_and_resumed_is_as_if_it_had_gone_on(tmp_path: Path, text: Path) -> None:
-    whole = [one.metrics.loss for one in of(Stepped, list(run(job(tmp_path, text))))]
-    control, other = Control(), job(tmp_path, text, out=tmp_path / "other")
+    whole = [one.metrics.loss for one in of(Stepped, list(run(recipe(tmp_path, text))))]
+    control, other = Control(), recipe(tmp_path, text, out=tmp_path / "other")
     stopped: list[TrainingEvent] = []
     for event in run(other, control):
         stopped.append(event)
         if isinstance(event, Stepped) and event.metrics.step == 4:
-            control.wish("stop")
+            control.command("stop")
     assert of(TrainingEnded, stopped) == [TrainingEnded(4, None)]
     assert not (tmp_path / "other").exists(), "stopped is not finished"
     rest = list(run(replace(other, resume=True)))
@@ -136,10 +137,10 @@ def test_stopped_and_resumed_is_as_if_it_had_gone_on(tmp_path: Path, text: Path)
 
 def test_what_is_finished_early_is_a_checkpoint(tmp_path: Path, text: Path) -> None:
     control = Control()
-    for event in run(job(tmp_path, text, steps=1000), control):
+    for event in run(recipe(tmp_path, text, steps=1000), control):
         if isinstance(event, Stepped) and event.metrics.step == 2:
-            control.wish("finish")
-            control.wish("go")  # too late
+            control.command("finish")
+            control.command("go")  # too late
     assert isinstance(event, TrainingEnded)
     assert event.step == 2
     card = open_checkpoint(tmp_path / "mine").card
@@ -148,7 +149,7 @@ def test_what_is_finished_early_is_a_checkpoint(tmp_path: Path, text: Path) -> N
 
 
 def test_what_a_killed_training_told_after_its_last_state_is_told_once(tmp_path: Path, text: Path) -> None:
-    one = job(tmp_path, text)
+    one = recipe(tmp_path, text)
     stream = run(one)
     while not (isinstance(event := next(stream), Stepped) and event.metrics.step == 5):
         pass
@@ -162,7 +163,7 @@ def test_what_a_killed_training_told_after_its_last_state_is_told_once(tmp_path:
 
 
 def test_half_a_line_is_no_reason_to_lose_a_training(tmp_path: Path, text: Path) -> None:
-    one = job(tmp_path, text)
+    one = recipe(tmp_path, text)
     list(run(one))
     log = one.folder / "metrics.jsonl"
     log.write_text(log.read_text(encoding="utf-8") + '{"news": "Stepped", "st', encoding="utf-8")
@@ -172,7 +173,7 @@ def test_half_a_line_is_no_reason_to_lose_a_training(tmp_path: Path, text: Path)
 
 
 def test_minutes_become_steps_and_stay_so(tmp_path: Path, text: Path) -> None:
-    control, one = Control(), job(tmp_path, text, steps=None, minutes=0.02)
+    control, one = Control(), recipe(tmp_path, text, steps=None, minutes=0.02)
     (begun,) = of(TrainingStarted, list(run(one, control)))
     assert begun.steps >= 8
     (again,) = of(TrainingStarted, list(run(replace(one, resume=True))))
@@ -182,14 +183,14 @@ def test_minutes_become_steps_and_stay_so(tmp_path: Path, text: Path) -> None:
 def test_several_processes_are_told_how_many_steps(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(World, "wait", lambda self: None)  # the other one is not there
     with pytest.raises(ValueError, match="give --steps"):
-        list(run(job(tmp_path, text, steps=None, minutes=1.0), world=World(0, 2)))
+        list(run(recipe(tmp_path, text, steps=None, minutes=1.0), world=World(0, 2)))
 
 
 def test_bad_lines_stop_or_are_told(tmp_path: Path, chat: Path) -> None:
     chat.write_text(chat.read_text(encoding="utf-8") + "\n{broken", encoding="utf-8")
     with pytest.raises(ValueError, match=r"chats\.jsonl, line 26"):
-        list(run(job(tmp_path, chat)))
-    events = list(run(job(tmp_path, chat, skip_bad=True)))
+        list(run(recipe(tmp_path, chat)))
+    events = list(run(recipe(tmp_path, chat, skip_bad=True)))
     assert any("line 26" in one.text for one in of(Note, events))
 
 
@@ -198,10 +199,10 @@ def test_bad_lines_stop_or_are_told(tmp_path: Path, chat: Path) -> None:
 )
 def test_orders_that_make_no_sense(tmp_path: Path, text: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"either a number|expected|name its checkpoint"):
-        job(tmp_path, text, **wrong)
+        recipe(tmp_path, text, **wrong)
 
 
 def test_a_tokenizer_that_is_too_large_is_refused(tmp_path: Path, text: Path) -> None:
     Tokenizer.train([STORY, *TEXTS, " ".join(map(str, range(9000)))], 1500).save(tmp_path / "large.json")
     with pytest.raises(ValueError, match="has room for 1024"):
-        list(run(job(tmp_path, text, tokenizer=tmp_path / "large.json")))
+        list(run(recipe(tmp_path, text, tokenizer=tmp_path / "large.json")))

@@ -10,10 +10,13 @@ from typing import Any, Literal
 
 import pytest
 import torch
+import typer
+from typer.main import get_command
 
 from litellama.chat import reply
 from litellama.checkpoint import checkpoints_folder, open_checkpoint
 from litellama.cli.train import evaluate as evaluate_command
+from litellama.cli.train import train as train_command
 from litellama.config import ModelConfig, preset
 from litellama.data.batches import ANSWER, STEPS_PER_BLOCK, TOLD_STORY, USER, TinyTownBatches, TokenBatch, encode_row
 from litellama.evaluation.exact_match import HELD_OUT_SPLITS, Score, evaluate, held_out_batches
@@ -313,27 +316,30 @@ def test_the_documents_of_the_evaluation_come_as_batches_too(config: ModelConfig
 
 
 def test_the_command_line_trains_resumes_and_evaluates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from litellama.cli import train as commands
-
     out = tmp_path / "small"
-    common = {"preset_name": "litellama-1m", "corpus": "tinytown", "save_every": 2, "rows_per_batch": 2,
-              "device": "cpu", "questions": 6}  # fmt: skip
+    common = "--preset litellama-1m --save-every 2 --rows-per-batch 2 --device cpu --questions 6"
+
+    def train(folder: Path, options: str) -> None:
+        app = typer.Typer()
+        app.command()(train_command)
+        get_command(app).main(["--out", str(folder), *common.split(), *options.split()], standalone_mode=False)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("litellama.training.dataset.TOKENIZER_DOCUMENTS", 300)
-        commands.train(out=out, steps=2, resume=False, **common)  # type: ignore[arg-type]
-        commands.train(out=out, steps=3, resume=True, **common)  # type: ignore[arg-type]
+        train(out, "--steps 2")
+        train(out, "--steps 3 --resume")
         shutil.rmtree(out)  # as if it had been killed after its last step
-        commands.train(out=out, steps=3, resume=True, **common)  # type: ignore[arg-type]
+        train(out, "--steps 3 --resume")
         with pytest.raises(SystemExit, match="has done 3 steps already"):
-            commands.train(out=out, steps=2, resume=True, **common)  # type: ignore[arg-type]
+            train(out, "--steps 2 --resume")
         with pytest.raises(SystemExit, match="holds a training already"):
-            commands.train(out=out, steps=3, resume=False, **common)  # type: ignore[arg-type]
+            train(out, "--steps 3")
         with pytest.raises(SystemExit, match="no training to resume"):
-            commands.train(out=tmp_path / "none", steps=2, resume=True, **common)  # type: ignore[arg-type]
+            train(tmp_path / "none", "--steps 2 --resume")
         with pytest.raises(SystemExit, match="no corpus 'news'"):
-            commands.train(out=tmp_path / "other", steps=3, **{**common, "corpus": "news"})  # type: ignore[arg-type]
+            train(tmp_path / "other", "--steps 3 --corpus news")
         with pytest.raises(SystemExit, match="either a number of steps or of minutes"):
-            commands.train(out=tmp_path / "other", steps=3, minutes=1, **common)  # type: ignore[arg-type]
+            train(tmp_path / "other", "--steps 3 --minutes 1")
     opened = open_checkpoint(out)
     assert opened.verified
     assert opened.card is not None
