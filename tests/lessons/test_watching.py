@@ -59,7 +59,7 @@ def interrupting(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     monkeypatch.setattr(Watched, "hear", press)
 
 
-def test_what_a_training_told_is_there_afterwards(lesson: Lesson, recipe: Job) -> None:
+def test_what_a_training_told_is_there_afterwards(lesson: Lesson, recipe: Recipe) -> None:
     seen = lesson.watch(recipe)
     assert len(seen.losses) == seen.steps == 6
     assert [step for step, _ in seen.held] == [2, 4, 6]
@@ -72,7 +72,7 @@ def test_what_a_training_told_is_there_afterwards(lesson: Lesson, recipe: Job) -
 
 
 def test_the_stop_button_saves_and_the_same_cell_goes_on(
-    lesson: Lesson, recipe: Job, monkeypatch: pytest.MonkeyPatch
+    lesson: Lesson, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = lesson.watch(replace(recipe, out=recipe.out.with_name("whole")))
     interrupting(monkeypatch, 3)
@@ -91,14 +91,16 @@ def test_the_stop_button_saves_and_the_same_cell_goes_on(
 
 
 def test_another_job_in_the_same_folder_begins_anew(
-    lesson: Lesson, recipe: Job, monkeypatch: pytest.MonkeyPatch
+    lesson: Lesson, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupting(monkeypatch, 3)
     lesson.watch(recipe)
     assert len(lesson.watch(replace(recipe, learning_rate=1e-2)).losses) == 6
 
 
-def test_a_training_may_clear_nothing_outside_the_lessons_folder(lesson: Lesson, recipe: Job, tmp_path: Path) -> None:
+def test_a_training_may_clear_nothing_outside_the_lessons_folder(
+    lesson: Lesson, recipe: Recipe, tmp_path: Path
+) -> None:
     outside = tmp_path / "dear"
     outside.mkdir()
     for folder in (outside, lesson.folder, lesson.folder / ".." / "dear"):
@@ -109,7 +111,7 @@ def test_a_training_may_clear_nothing_outside_the_lessons_folder(lesson: Lesson,
 
 
 def test_a_training_that_breaks_down_keeps_its_losses(
-    lesson: Lesson, recipe: Job, monkeypatch: pytest.MonkeyPatch
+    lesson: Lesson, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = kit.run
 
@@ -126,7 +128,7 @@ def test_a_training_that_breaks_down_keeps_its_losses(
 
 
 def test_several_stand_in_one_figure_and_stop_together(
-    lesson: Lesson, recipe: Job, monkeypatch: pytest.MonkeyPatch
+    lesson: Lesson, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipes = {name: replace(recipe, out=lesson.folder / name) for name in "abc"}
     seen = lesson.watch_all(recipes)
@@ -135,7 +137,7 @@ def test_several_stand_in_one_figure_and_stop_together(
     assert list(lesson.watch_all(recipes)) == ["a"]
 
 
-def test_an_untrained_model_comes_with_what_it_is_to_read(lesson: Lesson, recipe: Job) -> None:
+def test_an_untrained_model_comes_with_what_it_is_to_read(lesson: Lesson, recipe: Recipe) -> None:
     model, material = lesson.untrained(recipe)
     assert model.config.vocab_size == material.tokenizer.vocab_size
     first = lesson.watch(replace(recipe, out=recipe.out.with_name("other"), dataset_folder=recipe.folder))
@@ -143,7 +145,7 @@ def test_an_untrained_model_comes_with_what_it_is_to_read(lesson: Lesson, recipe
     assert first.tokens == 6 * batch.tokens
 
 
-def test_a_kept_model_takes_no_other_ones_place(lesson: Lesson, recipe: Job, tmp_path: Path) -> None:
+def test_a_kept_model_takes_no_other_ones_place(lesson: Lesson, recipe: Recipe, tmp_path: Path) -> None:
     seen = lesson.watch(recipe)
     kept = lesson.keep(seen, "Mein Lama!")
     assert lesson.folder in kept.parents

@@ -383,8 +383,8 @@ def whole_training(opened: Opened) -> Any:
         corpus = Path(folder) / "texts.txt"
         corpus.write_text("\n\n".join([TEXT] * 60), encoding="utf-8")
         job = Recipe(
-            out=Path(folder) / "made", preset="litellama-300k", corpus=str(corpus), steps=2, rows=2, length=32, samples=1,
-            device=str(opened.model.device), bfloat16=False, questions=3, save_every=1,
+            out=Path(folder) / "made", preset="litellama-300k", corpus=str(corpus), steps=2, rows=2, length=32,
+            samples=1, device=str(opened.model.device), bfloat16=False, questions=3, save_every=1,
         )  # fmt: skip
         events = list(run(job))
     assert isinstance(events[-1], TrainingEnded)
