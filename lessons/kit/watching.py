@@ -71,7 +71,7 @@ class Watched:
         return self.tokens / self.seconds if self.seconds else 0.0
 
     def hear(self, event: TrainingEvent) -> None:
-        """Take in one piece of news."""
+        """Take in one event."""
         if isinstance(event, TrainingStarted):
             self.steps, self.parameters = event.steps, event.parameters
         elif isinstance(event, Stepped):

@@ -119,7 +119,7 @@ def _check(order: SweepRecipe) -> None:
 
 @contextmanager
 def _display(console: Console) -> Iterator[Callable[[SweepEvent], None]]:
-    """What is yielded shows each piece of news: one bar for all tokens, one line for each finished run."""
+    """What is yielded shows each event: one bar for all tokens, one line for each finished run."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -18,7 +18,7 @@ SHARES = ("answerable", "unanswerable", "outside", "talk")
 
 @contextmanager
 def display(quiet: bool = False) -> Iterator[Callable[[TrainingEvent], None]]:
-    """What is yielded shows each piece of news on stderr; nothing if `quiet`."""
+    """What is yielded shows each event on stderr; nothing if `quiet`."""
     if quiet:
         yield lambda event: None
         return

@@ -4,7 +4,7 @@
       sweep.json           what all runs share: corpus, vocabulary, seed, batch, learning rate
       sweep.jsonl          one line for each finished run
       shared-training/     the tokenizer and the tokenised corpus, made once and read by all
-      runs/NAME-TOKENS/    each run's checkpoint, and beside it what `run` keeps
+      runs/NAME-TOKENS/    each run's checkpoint, and next to it the folder of its training
 
 One tokenizer for all, since losses for each token of different vocabularies cannot be compared. Each budget is a run of
 its own, whose learning rate comes down at its own end: a longer run's loss on its way there would be too high, and the

@@ -1,4 +1,4 @@
-"""What a training says on its way; each piece of news is a line of metrics.jsonl and of `train --json`."""
+"""The events of a training. Each is a line of metrics.jsonl and of `train --json`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Validated:
-    """What the model knows of what it was not shown, behind `step`."""
+    """How well the model predicts the validation data, after `step`."""
 
     step: int
     figures: dict[str, float]
@@ -54,7 +54,7 @@ class Validated:
 
 @dataclass(frozen=True)
 class Sample:
-    """How the model goes on from the same prompt, behind `step`."""
+    """How the model continues the same prompt, after `step`."""
 
     step: int
     prompt: str

@@ -1,4 +1,4 @@
-"""The news of a training as TensorBoard's files (which `wandb sync` takes as well, for who wants them there)."""
+"""The events of a training as TensorBoard's files (which `wandb sync` takes as well, for who wants them there)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _step(event: TrainingEvent) -> int | None:
 
 
 def tensorboard(folder: Path) -> Callable[[TrainingEvent], None]:
-    """What is returned writes each piece of news into `folder`. Raises `ValueError` if the package is missing."""
+    """What is returned writes each event into `folder`. Raises `ValueError` if the package is missing."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
