@@ -24,7 +24,7 @@ from typer.core import TyperGroup
 
 from litellama.chat import Message, Piece, beginning_id, prompt_ids, reply, stop_ids
 from litellama.checkpoint import Opened, find_checkpoint, list_models
-from litellama.checkpoint.precision import AUTO, SMALL, open_for_use
+from litellama.checkpoint.precision import AUTO, ONE_THREAD_UP_TO, open_for_use
 from litellama.config import is_litellama
 from litellama.device import AUTO as BEST_DEVICE
 from litellama.device import HELP as DEVICE_HELP
@@ -250,7 +250,7 @@ def _what_to_expect(opened: Opened) -> list[str]:
 def _open(checkpoint: str, precision: str, device: str) -> Opened:
     """Open a checkpoint by folder, file or name, and say what it is."""
     opened = open_for_use(find_checkpoint(checkpoint), precision, choose_device(device))
-    if opened.config.num_parameters <= SMALL:
+    if opened.config.num_parameters <= ONE_THREAD_UP_TO:
         torch.set_num_threads(1)
     _note(f"{opened.name}: {opened.config.num_parameters:,} parameters. {opened.note} "
           f"Device: {device_name(opened.model.device)}.")  # fmt: skip

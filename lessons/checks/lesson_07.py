@@ -236,8 +236,8 @@ def plan(answer: Any) -> None:
         raise Wrong(
             f"The plan cannot be reckoned: {wrong}.", f"Der Plan lässt sich nicht rechnen. Das Labor sagt: {wrong}."
         ) from None
-    bill = made.bills[0]
-    days, kilograms = bill.gpu_hours / count / 24, bill.grams / 1000
+    estimate = made.costs[0]
+    days, kilograms = estimate.gpu_hours / count / 24, estimate.grams / 1000
     if days > DAYS:
         raise Wrong(
             f"That takes {days:.1f} days; {DAYS} were allowed. Take more GPUs, or faster ones.",

@@ -34,9 +34,9 @@ if TYPE_CHECKING:  # the trainings' imports take a second, which only lessons th
     from lessons.kit.watching import Watched
     from litellama.model import LiteLlama
     from litellama.scaling.law import ScalingLaw
-    from litellama.scaling.sweep import Measured, Order
-    from litellama.training.dataset import Material
-    from litellama.training.job import Job
+    from litellama.scaling.sweep import SweepRecipe, SweepResult
+    from litellama.training.dataset import Dataset
+    from litellama.training.recipe import Recipe
 
 FAST = "LITELLAMA_LESSONS"  # set to "fast", trainings and measurements are short
 PUPIL = "LITELLAMA_PUPIL"  # a name or pseudonym for report and progress
@@ -148,27 +148,27 @@ class Lesson:
 
     # --- Trainings ---------------------------------------------------------------------------------------------------
 
-    def untrained(self, job: Job) -> tuple[LiteLlama, Material]:
-        """A job's model before its first step, and what it is to read; `job.folder` then holds both ready for others
-        (`Job(material=...)`)."""
+    def untrained(self, recipe: Recipe) -> tuple[LiteLlama, Dataset]:
+        """A job's model before its first step, and what it is to read; `recipe.folder` then holds both ready for others
+        (`Recipe(dataset_folder=...)`)."""
         from lessons.kit import watching
 
-        return watching.untrained(job)
+        return watching.untrained(recipe)
 
-    def watch(self, job: Job) -> Watched:
+    def watch(self, recipe: Recipe) -> Watched:
         """Do a training, and see the loss fall. The stop button saves; the same cell then goes on. A job that is done,
-        or has changed, begins anew: `job.out` must lie in `lesson.folder`."""
+        or has changed, begins anew: `recipe.out` must lie in `lesson.folder`."""
         from lessons.kit import watching
 
-        return watching.watch(job, self.folder, self.language)
+        return watching.watch(recipe, self.folder, self.language)
 
-    def watch_all(self, jobs: Mapping[str, Job]) -> dict[str, Watched]:
+    def watch_all(self, recipes: Mapping[str, Recipe]) -> dict[str, Watched]:
         """Do several trainings, one after another, their losses in one figure; else as `watch`."""
         from lessons.kit import watching
 
-        return watching.watch_all(jobs, self.folder, self.language)
+        return watching.watch_all(recipes, self.folder, self.language)
 
-    def sweep(self, order: Order) -> list[Measured]:
+    def sweep(self, order: SweepRecipe) -> list[SweepResult]:
         """Train a ladder of sizes, and see the points appear. The stop button saves; what is done stays done."""
         from lessons.kit import watching
 
@@ -187,7 +187,7 @@ class Lesson:
         display(HTML(_card(words["kept"].format(folder=folder, name=folder.name))))
         return folder
 
-    def ladder(self, runs: Sequence[Measured], law: ScalingLaw | None = None, **more: Any) -> go.Figure:
+    def ladder(self, runs: Sequence[SweepResult], law: ScalingLaw | None = None, **more: Any) -> go.Figure:
         """`litellama.plots.scaling_law` in the lesson's language."""
         fitted = None if law is None else asdict(law)
         return scaling_law([asdict(run) for run in runs], fitted, words=WORDS[self.language]["ladder"], **more)

@@ -24,12 +24,22 @@ from litellama.cli.train import interrupts
 from litellama.config import preset
 from litellama.model import LiteLlama
 from litellama.plots import loss_curves, scaling_law
-from litellama.scaling.sweep import SETTINGS, Beginning, Estimated, Measured, Order, SweepNews, measured, sweep
-from litellama.training.dataset import Material
-from litellama.training.events import Begun, Ended, Held, News, Sample, Stepped
-from litellama.training.job import Control, Job
+from litellama.scaling.sweep import (
+    SETTINGS,
+    SweepEstimate,
+    SweepEvent,
+    SweepRecipe,
+    SweepResult,
+    SweepRunStarted,
+    sweep,
+    sweep_results,
+)
+from litellama.training.control import Control
+from litellama.training.dataset import Dataset
+from litellama.training.events import Sample, Stepped, TrainingEnded, TrainingEvent, TrainingStarted, Validated
 from litellama.training.parallel import ALONE
-from litellama.training.prepare import prepared
+from litellama.training.prepare import prepare
+from litellama.training.recipe import Recipe
 from litellama.training.run import run
 from litellama.training.state import states
 
@@ -60,27 +70,27 @@ class Watched:
     def tokens_per_second(self) -> float:
         return self.tokens / self.seconds if self.seconds else 0.0
 
-    def hear(self, news: News) -> None:
-        """Take in one piece of news."""
-        if isinstance(news, Begun):
-            self.steps, self.parameters = news.steps, news.parameters
-        elif isinstance(news, Stepped):
-            self.losses.append(news.metrics.loss)
-            self.tokens, self.seconds = news.metrics.tokens_seen, news.metrics.seconds
-        elif isinstance(news, Held):
-            self.held.append((news.step, news.figures["loss"]))
-        elif isinstance(news, Sample):
-            self.samples.append((news.step, news.prompt, news.text))
-        elif isinstance(news, Ended):
-            self.checkpoint, self.stopped = news.checkpoint, news.checkpoint is None
-            if "loss" in news.figures:
-                self.held.append((news.step, news.figures["loss"]))
+    def hear(self, event: TrainingEvent) -> None:
+        """Take in one event."""
+        if isinstance(event, TrainingStarted):
+            self.steps, self.parameters = event.steps, event.parameters
+        elif isinstance(event, Stepped):
+            self.losses.append(event.metrics.loss)
+            self.tokens, self.seconds = event.metrics.tokens_seen, event.metrics.seconds
+        elif isinstance(event, Validated):
+            self.held.append((event.step, event.figures["loss"]))
+        elif isinstance(event, Sample):
+            self.samples.append((event.step, event.prompt, event.text))
+        elif isinstance(event, TrainingEnded):
+            self.checkpoint, self.stopped = event.checkpoint, event.checkpoint is None
+            if "loss" in event.figures:
+                self.held.append((event.step, event.figures["loss"]))
 
 
-def untrained(job: Job) -> tuple[LiteLlama, Material]:
+def untrained(recipe: Recipe) -> tuple[LiteLlama, Dataset]:
     """The job's model as it is before the first step, and what it is to read, ready in the job's folder."""
-    model, material = _result(prepared(job, ALONE))
-    return model.to(job.device), material
+    model, dataset = _result(prepare(recipe, ALONE))
+    return model.to(recipe.device), dataset
 
 
 def _result(steps: Generator[Any, None, T]) -> T:
@@ -96,16 +106,16 @@ def _result(steps: Generator[Any, None, T]) -> T:
 # --- One training ----------------------------------------------------------------------------------------------------
 
 
-def watch(job: Job, inside: Path, language: str) -> Watched:
+def watch(recipe: Recipe, inside: Path, language: str) -> Watched:
     """Do the job; one display shows the loss as it falls and what the model writes. A job that was stopped goes on; any
     other begins anew, which clears its folders: they must lie `inside` the folder that the lesson may write in."""
     seen = Watched()
     show = _Display(lambda: _draw(seen, language), lambda: _tell(seen, language))
-    _do(job, inside, seen, show)
+    _do(recipe, inside, seen, show)
     return seen
 
 
-def watch_all(jobs: Mapping[str, Job], inside: Path, language: str) -> dict[str, Watched]:
+def watch_all(recipes: Mapping[str, Recipe], inside: Path, language: str) -> dict[str, Watched]:
     """Do several jobs, one after another, and draw their losses into one figure. One that is stopped ends them all."""
     all_seen: dict[str, Watched] = {}
 
@@ -119,52 +129,52 @@ def watch_all(jobs: Mapping[str, Job], inside: Path, language: str) -> dict[str,
         return f"<b>{html.escape(name)}</b> {_tell(all_seen[name], language, samples=1)}" if name else ""
 
     show = _Display(draw, tell)
-    for name, job in jobs.items():
+    for name, recipe in recipes.items():
         all_seen[name] = Watched()
-        _do(job, inside, all_seen[name], show)
+        _do(recipe, inside, all_seen[name], show)
         if all_seen[name].stopped:
             break
     return all_seen
 
 
-def _do(job: Job, inside: Path, seen: Watched, show: _Display) -> None:
-    going_on = _is_unfinished(job)
+def _do(recipe: Recipe, inside: Path, seen: Watched, show: _Display) -> None:
+    going_on = _is_unfinished(recipe)
     if going_on:
-        _remember(job, seen)
+        _remember(recipe, seen)
     else:
-        _clear([job.out, job.folder], inside)
-        job.folder.mkdir(parents=True, exist_ok=True)
-        (job.folder / ORDER).write_text(repr(job), encoding="utf-8")
+        _clear([recipe.checkpoint, recipe.folder], inside)
+        recipe.folder.mkdir(parents=True, exist_ok=True)
+        (recipe.folder / ORDER).write_text(repr(recipe), encoding="utf-8")
     control = Control()
     with interrupts(control):
         try:
-            for news in run(replace(job, resume=going_on), control):
-                seen.hear(news)
+            for event in run(replace(recipe, resume=going_on), control):
+                seen.hear(event)
                 show.sometimes()
         except FloatingPointError:
             seen.diverged = True
     show.now()
 
 
-def _is_unfinished(job: Job) -> bool:
-    path = job.folder / ORDER
-    same = path.exists() and path.read_text(encoding="utf-8") == repr(job)
-    return same and not job.out.exists() and bool(states(job.folder))
+def _is_unfinished(recipe: Recipe) -> bool:
+    path = recipe.folder / ORDER
+    same = path.exists() and path.read_text(encoding="utf-8") == repr(recipe)
+    return same and not recipe.checkpoint.exists() and bool(states(recipe.folder))
 
 
-def _remember(job: Job, seen: Watched) -> None:
+def _remember(recipe: Recipe, seen: Watched) -> None:
     """Let `seen` have what a training that was stopped told, up to the state that it goes on from."""
-    last = int(states(job.folder)[0].name.removeprefix("state-"))
-    for line in (job.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
-        news = json.loads(line)
-        if news.get("step", 0) > last:
+    last = int(states(recipe.folder)[0].name.removeprefix("state-"))
+    for line in (recipe.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+        event = json.loads(line)
+        if event.get("step", 0) > last:
             continue
-        if news["news"] == "Stepped":
-            seen.losses.append(news["loss"])
-        elif news["news"] == "Held":
-            seen.held.append((news["step"], news["figures"]["loss"]))
-        elif news["news"] == "Sample":
-            seen.samples.append((news["step"], news["prompt"], news["text"]))
+        if event["news"] == "Stepped":
+            seen.losses.append(event["loss"])
+        elif event["news"] == "Held":
+            seen.held.append((event["step"], event["figures"]["loss"]))
+        elif event["news"] == "Sample":
+            seen.samples.append((event["step"], event["prompt"], event["text"]))
 
 
 def _clear(folders: Sequence[Path], inside: Path) -> None:
@@ -212,28 +222,28 @@ def _number(value: float, language: str) -> str:
 # --- A ladder of them ------------------------------------------------------------------------------------------------
 
 
-def watch_sweep(order: Order, inside: Path, language: str) -> list[Measured]:
+def watch_sweep(plan: SweepRecipe, inside: Path, language: str) -> list[SweepResult]:
     """Do the sweep; one display shows which run is under way and what came out so far. Runs that are done already are
     not done again, unless what they share has changed: then all begins anew."""
-    path, shared = order.out / ORDER, repr(replace(order, sizes={"": preset("tinytown")}, budgets=(1,)))
-    going_on = (order.out / SETTINGS).exists() and path.exists() and path.read_text(encoding="utf-8") == shared
+    path, shared = plan.out / ORDER, repr(replace(plan, sizes={"": preset("tinytown")}, budgets=(1,)))
+    going_on = (plan.out / SETTINGS).exists() and path.exists() and path.read_text(encoding="utf-8") == shared
     if not going_on:
-        _clear([order.out], inside)
-        order.out.mkdir(parents=True)
+        _clear([plan.out], inside)
+        plan.out.mkdir(parents=True)
         path.write_text(shared, encoding="utf-8")
     control, seen = Control(), _Ladder()
-    show = _Display(lambda: _draw_ladder(order, language), lambda: seen.tell(language))
+    show = _Display(lambda: _draw_ladder(plan, language), lambda: seen.tell(language))
     with interrupts(control):
-        for news in sweep(replace(order, resume=going_on), control):
-            seen.hear(news)
+        for event in sweep(replace(plan, resume=going_on), control):
+            seen.hear(event)
             show.sometimes()
     show.now()
-    return _ordered(order)
+    return _ordered(plan)
 
 
-def _ordered(order: Order) -> list[Measured]:
+def _ordered(plan: SweepRecipe) -> list[SweepResult]:
     """Of the runs that are done, those that this order asks for."""
-    return [one for one in measured(order.out) if one.size in order.sizes and one.budget in order.budgets]
+    return [one for one in sweep_results(plan.out) if one.size in plan.sizes and one.budget in plan.budgets]
 
 
 @dataclass
@@ -241,17 +251,17 @@ class _Ladder:
     """How far a sweep is."""
 
     estimated: float = 0.0
-    beginning: Beginning | None = None
+    beginning: SweepRunStarted | None = None
     loss: float = 0.0
     began: float = field(default_factory=time.monotonic)
 
-    def hear(self, news: SweepNews) -> None:
-        if isinstance(news, Estimated):
-            self.estimated, self.began = news.seconds, time.monotonic()
-        elif isinstance(news, Beginning):
-            self.beginning = news
-        elif isinstance(news, Stepped):
-            self.loss = news.metrics.loss
+    def hear(self, event: SweepEvent) -> None:
+        if isinstance(event, SweepEstimate):
+            self.estimated, self.began = event.seconds, time.monotonic()
+        elif isinstance(event, SweepRunStarted):
+            self.beginning = event
+        elif isinstance(event, Stepped):
+            self.loss = event.metrics.loss
 
     def tell(self, language: str) -> str:
         words, now = WORDS[language], self.beginning
@@ -268,8 +278,8 @@ class _Ladder:
         return html.escape(" · ".join(facts))
 
 
-def _draw_ladder(order: Order, language: str) -> go.Figure:
-    return scaling_law([asdict(one) for one in _ordered(order)], words=WORDS[language]["ladder"])
+def _draw_ladder(plan: SweepRecipe, language: str) -> go.Figure:
+    return scaling_law([asdict(one) for one in _ordered(plan)], words=WORDS[language]["ladder"])
 
 
 # --- Keeping ---------------------------------------------------------------------------------------------------------

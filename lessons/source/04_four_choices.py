@@ -318,7 +318,7 @@ lesson.table(
 # kann Glück sein.
 
 # %%
-from litellama.data.batches import Batch
+from litellama.data.batches import TokenBatch
 from litellama.training.initial_weights import new_model
 
 TOKENS, LENGTH = 32, 10
@@ -340,7 +340,7 @@ class Lists:
         # en: Only the second half can be known.
         # de: Nur die zweite Hälfte kann man wissen.
         weights[:, LENGTH:] = 1.0
-        return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous(), weights)
+        return TokenBatch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous(), weights)
 
 
 print(Lists(0)[0].input_ids[0].tolist())
@@ -429,7 +429,7 @@ from litellama.training.recipe import Recipe
 
 steps, seeds = lesson.pick(fast=50, full=150), lesson.pick(fast=2, full=3)
 recipe = Recipe(
-    steps,
+    steps=steps,
     learning_rate=5e-3,
     warmup_steps=20,
     save_every=10**9,
@@ -445,7 +445,10 @@ for name, (config, swap) in SWAPS.items():
         swap(model)
         with tempfile.TemporaryDirectory() as folder:
             accuracy[name].append(
-                [news.accuracy for news in train(recipe, model, Lists(seed), Path(folder))]
+                [
+                    event.accuracy
+                    for event in train(recipe, model, Lists(seed), Path(folder))
+                ]
             )
     last = [sum(run[-10:]) / 10 for run in accuracy[name]]
     print(f"{name:20}", "  ".join(f"{share:.0%}" for share in last))

@@ -60,28 +60,28 @@ print(story_text(5))
 # %% [markdown] en
 # The lines `<|endoftext|>` only part one story from the next.
 #
-# A training is ordered with a `Job`. `preset` is the shape of the model, here the smallest of the lab. In each *step*
+# A training is ordered with a `Recipe`. `preset` is the shape of the model, here the smallest of the lab. In each *step*
 # the model reads `rows` pieces of text, each `length` tokens long, and then all its weights are changed once.
-# `learning_rate` says how much; you will soon see what that means. `looks` is how often on its way the model has to go
+# `learning_rate` says how much; you will soon see what that means. `samples` is how often on its way the model has to go
 # on from the `prompt`, so that we see what it has learnt.
 
 # %% [markdown] de
 # Die Zeilen `<|endoftext|>` trennen nur eine Geschichte von der nächsten.
 #
-# Ein Training bestellt man mit einem `Job`. `preset` ist die Form des Modells, hier die kleinste des Labors. In jedem
+# Ein Training bestellt man mit einem `Recipe`. `preset` ist die Form des Modells, hier die kleinste des Labors. In jedem
 # *Schritt* (*step*) liest das Modell `rows` Stücke Text von je `length` Tokens, und danach werden alle Gewichte einmal
-# verändert. Wie stark, sagt `learning_rate`, die Lernrate; was das heißt, siehst du bald. `looks` legt fest, wie oft
+# verändert. Wie stark, sagt `learning_rate`, die Lernrate; was das heißt, siehst du bald. `samples` legt fest, wie oft
 # das Modell unterwegs den Anfang `prompt` fortsetzen soll, damit wir sehen, was es gelernt hat.
 
 # %%
-from litellama.training.job import Job
+from litellama.training.recipe import Recipe
 
-job = Job(
+recipe = Recipe(
     out=folder / "first", corpus=str(stories), preset="litellama-300k", device=lesson.device,
     steps=lesson.pick(fast=100, full=500), rows=4, length=128, learning_rate=1e-2,
-    examine_every=50, looks=6, prompt="Anna has a",
+    evaluate_every=50, samples=6, prompt="Anna has a",
 )  # fmt: skip
-model, material = lesson.untrained(job)
+model, dataset = lesson.untrained(recipe)
 lesson.result(
     T("Weights to be trained", "Gewichte, die trainiert werden"), model.config.num_parameters, kind="computed",
     how=T("counted in the model's shape", "aus der Form des Modells gezählt"),
@@ -97,9 +97,9 @@ lesson.result(
 from litellama.generate import generate
 from litellama.sampling import Sampling
 
-ids = material.opening_ids(job.prompt, job.length)
+ids = dataset.encode_prompt(recipe.prompt, recipe.length)
 written = generate(model, ids, sampling=Sampling(temperature=1), max_new_tokens=15, seed=0)
-print(job.prompt + material.tokenizer.decode([step.id for step in written]))
+print(recipe.prompt + dataset.tokenizer.decode([step.id for step in written]))
 
 # %% [markdown] en
 # ## How wrong is it?
@@ -115,7 +115,7 @@ print(job.prompt + material.tokenizer.decode([step.id for step in written]))
 # ### Exercise 5.1
 #
 # Predict the loss of a model that knows nothing and therefore gives **every** token of the vocabulary the same
-# probability. The vocabulary has `material.tokenizer.vocab_size` tokens. Write your prediction into `first_loss`
+# probability. The vocabulary has `dataset.tokenizer.vocab_size` tokens. Write your prediction into `first_loss`
 # (`math.log` is the natural logarithm).
 
 # %% [markdown] de
@@ -133,7 +133,7 @@ print(job.prompt + material.tokenizer.decode([step.id for step in written]))
 # ### Aufgabe 5.1
 #
 # Sage den Loss eines Modells voraus, das nichts weiß und deshalb **jedem** Token des Vokabulars dieselbe
-# Wahrscheinlichkeit gibt. Das Vokabular hat `material.tokenizer.vocab_size` Tokens. Schreibe deine Vorhersage in
+# Wahrscheinlichkeit gibt. Das Vokabular hat `dataset.tokenizer.vocab_size` Tokens. Schreibe deine Vorhersage in
 # `first_loss` (`math.log` ist der natürliche Logarithmus).
 
 # %% exercise 5.1
@@ -141,11 +141,11 @@ import math
 
 ### BEGIN SOLUTION
 #: first_loss = ...
-first_loss = math.log(material.tokenizer.vocab_size)
+first_loss = math.log(dataset.tokenizer.vocab_size)
 ### END SOLUTION
 
 # %% check 5.1
-lesson.check("5.1", first_loss, material.tokenizer.vocab_size)
+lesson.check("5.1", first_loss, dataset.tokenizer.vocab_size)
 
 # %% [markdown] en
 # ### Exercise 5.2
@@ -198,7 +198,7 @@ lesson.check("5.2", cross_entropy)
 # %%
 from litellama.training.objective import Objective
 
-batch = material.batches(job.seed, job.rows, job.length)[0].to(lesson.device)
+batch = dataset.batches(recipe.seed, recipe.rows, recipe.length)[0].to(lesson.device)
 objective = Objective(model, bfloat16=False, everywhere=True)
 with torch.no_grad():
     logits = model(batch.input_ids).logits.flatten(0, 1)  # (N, V)
@@ -363,7 +363,7 @@ lesson.show(
 # einmal aus, dann geht es weiter.
 
 # %%
-first = lesson.watch(job)
+first = lesson.watch(recipe)
 
 # %% [markdown] en
 # The text under the numbers is what the model writes after so many steps. What does it learn first: which words there
@@ -391,11 +391,11 @@ from dataclasses import replace
 
 rates = (3e-5, 1e-2, 0.5)
 short = replace(
-    job,
-    material=job.folder,
+    recipe,
+    dataset_folder=recipe.folder,
     steps=lesson.pick(fast=40, full=150),
-    looks=1,
-    examine_every=1000,
+    samples=1,
+    evaluate_every=1000,
 )
 trials = lesson.watch_all(
     {
@@ -458,8 +458,8 @@ little = folder / "little.txt"
 little.write_text(story_text(100, seed=1), encoding="utf-8")
 by_heart = lesson.watch(
     replace(
-        job, out=folder / "little", corpus=str(little), tokenizer=job.folder / "tokenizer.json",
-        learning_rate=5e-3, steps=lesson.pick(fast=100, full=200), examine_every=10, looks=3,
+        recipe, out=folder / "little", corpus=str(little), tokenizer=recipe.folder / "tokenizer.json",
+        learning_rate=5e-3, steps=lesson.pick(fast=100, full=200), evaluate_every=10, samples=3,
     )
 )  # fmt: skip
 
@@ -624,8 +624,8 @@ my_config = replace(
 )  # fmt: skip
 mine = lesson.watch(
     replace(
-        job, out=folder / "mine", config=my_config, corpus=str(my_text), prompt="Anna has a",
-        steps=lesson.pick(fast=80, full=1500), examine_every=lesson.pick(fast=20, full=150),
+        recipe, out=folder / "mine", config=my_config, corpus=str(my_text), prompt="Anna has a",
+        steps=lesson.pick(fast=80, full=1500), evaluate_every=lesson.pick(fast=20, full=150),
     )
 )  # fmt: skip
 
@@ -683,7 +683,7 @@ lesson.table(
 # %% test
 from litellama.checkpoint import list_models, open_checkpoint
 
-assert material.tokenizer.vocab_size == model.config.vocab_size == 1024
+assert dataset.tokenizer.vocab_size == model.config.vocab_size == 1024
 assert model.config.num_parameters == 315_840
 assert abs(yours - theirs) < 1e-4
 assert 0.3 < theirs - first_loss < 0.8

@@ -50,10 +50,10 @@ needs = "Lektion 5 (Loss, Schritt, Lernrate); du kennst Logarithmen und kannst e
 # Tokens, die im Training gelesen wurden, und $L$ der Loss auf zurückgehaltenen Geschichten in nat pro Token.
 
 # %%
-from litellama.scaling.sweep import Measured
+from litellama.scaling.sweep import SweepResult
 
 given = lesson.data("ladder")
-ladder = [Measured(**run) for run in given["runs"]]
+ladder = [SweepResult(**run) for run in given["runs"]]
 lesson.show(
     lesson.ladder(
         ladder, title=T("A ladder of 20 trainings", "Eine Leiter aus 20 Trainings")
@@ -239,7 +239,7 @@ lesson.check("6.2", times)
 from dataclasses import replace
 
 from litellama.config import PRESETS, preset
-from litellama.scaling.sweep import Order
+from litellama.scaling.sweep import SweepRecipe
 from litellama.data.tinytown_text import story_text
 
 folder = lesson.folder / "06_scaling"
@@ -264,7 +264,7 @@ lesson.table(
 
 # %%
 own = lesson.sweep(
-    Order(
+    SweepRecipe(
         out=folder / "ladder", corpus=str(stories), sizes=sizes, rows=8, length=64, device=lesson.device,
         budgets=(16_000, 32_000, 64_000, *lesson.pick(fast=(), full=(128_000,))), learning_rate=1e-2,
     )

@@ -510,20 +510,20 @@ plan = plan_training(
     my_plan["country"],
     my_plan["price"],
 )
-bill = plan.bills[0]
+estimate = plan.costs[0]
 how = T("by the plan above", "nach dem Plan oben")
 lesson.result(
-    T("days", "Tage"), bill.gpu_hours / my_plan["gpus"] / 24, kind="estimated", how=how
+    T("days", "Tage"), estimate.gpu_hours / my_plan["gpus"] / 24, kind="estimated", how=how
 )
 lesson.result(
     T("cost", "Kosten"),
-    bill.cost,
+    estimate.cost,
     T("dollars", "Dollar"),
     kind="estimated",
     how=my_plan["source"],
 )
-lesson.result(T("energy", "Energie"), bill.kwh, "kWh", kind="estimated", how=how)
-lesson.result("CO2e", bill.grams / 1000, "kg", kind="estimated", how=my_plan["country"])
+lesson.result(T("energy", "Energie"), estimate.kwh, "kWh", kind="estimated", how=how)
+lesson.result("CO2e", estimate.grams / 1000, "kg", kind="estimated", how=my_plan["country"])
 
 # %% [markdown] en
 # Put in `"Poland"` for the country, or twice as many GPUs, and look which numbers change and which do not. Twice as
@@ -738,9 +738,9 @@ assert 7.3 < training_gigabytes < 7.5 < for_all / 1e9
 # Diese Zeile der Bibliothek teilt die Zeilen aus:
 
 # %%
-from litellama.data.batches import Batch
+from litellama.data.batches import TokenBatch
 
-lesson.code(Batch.share)
+lesson.code(TokenBatch.share)
 
 # %% [markdown] en
 # The picture: memory per GPU for one row of 1,024 tokens each, against the number of GPUs. With DDP the line would stay
@@ -861,13 +861,13 @@ from pathlib import Path
 curves = {}
 for processes in (1, 2):
     with tempfile.TemporaryDirectory() as place:
-        news = launch(
+        events = launch(
             Path(place) / "model",
             folder / "lesson-07-stories.txt",
             options,
             processes=processes,
         )
-    curves[processes] = [one["loss"] for one in news if one["news"] == "Stepped"]
+    curves[processes] = [one["loss"] for one in events if one["news"] == "Stepped"]
     print(
         processes,
         T("process(es): last loss", "Prozess(e): letzter Loss"),

@@ -409,10 +409,10 @@ lesson.table(
 # einen Schritt für alle, die gerade da sind.
 
 # %%
-from litellama.serving.batch import Batch
+from litellama.serving.batch import TokenBatch
 from litellama.serving.engine import Engine
 
-lesson.code(Batch.step)
+lesson.code(TokenBatch.step)
 
 # %% [markdown] en
 # Measure: 1, 4 and 16 people ask for a story at the same moment. How many tokens per second do they get, all together?
@@ -612,7 +612,7 @@ print(T("largest difference:", "größter Unterschied:"), int(apart.max()))
 import copy
 
 from litellama.evaluation.exact_match import held_out_batches
-from litellama.evaluation.perplexity import held_out_loss
+from litellama.evaluation.perplexity import validation_loss
 
 unseen = held_out_batches(
     town.tokenizer, town.config, documents=lesson.pick(fast=30, full=60)
@@ -635,12 +635,12 @@ def rounded(bits):
 
 
 # %%
-perplexity = {32: held_out_loss(town.model, unseen, lesson.device).perplexity}
+perplexity = {32: validation_loss(town.model, unseen, lesson.device).perplexity}
 print(f"32 Bit: {perplexity[32]:.3f}")
 megabytes = {}
 for bits in (8, 6, 5, 4, 3, 2):
     model, megabytes[bits] = rounded(bits)
-    perplexity[bits] = held_out_loss(model, unseen, lesson.device).perplexity
+    perplexity[bits] = validation_loss(model, unseen, lesson.device).perplexity
     print(f"{bits} Bit: {perplexity[bits]:.3f}, {megabytes[bits]:.2f} MB", flush=True)
 
 # %% [markdown] en
@@ -685,7 +685,7 @@ for precision in PRECISIONS:
     print(precision, end=" ", flush=True)
     library[precision] = (
         stored_bytes(model) / 1e6,
-        held_out_loss(model, unseen).perplexity,
+        validation_loss(model, unseen).perplexity,
     )
 head = [T("weights in", "Gewichte in"), "MB", T("perplexity", "Perplexität")]
 lesson.table(

@@ -62,7 +62,7 @@ probe = tinytown_probes()["who repairs"]
 
 
 def asked(model):
-    # en: The work tells how far it is; its last news is the result.
+    # en: The work tells how far it is; its last event is the result.
     # de: Die Arbeit meldet, wie weit sie ist; die letzte Meldung ist das Ergebnis.
     *_, result = compare_pairs(model, town.tokenizer, probe)
     return result
@@ -112,17 +112,17 @@ steps, rows = lesson.pick(fast=24, full=80), lesson.pick(fast=32, full=64)
 
 
 def trained(model, documents):
-    news = None
-    for news in fine_tuned(
+    event = None
+    for event in fine_tuned(
         model, town.tokenizer, documents, steps=steps, rows=rows, learning_rate=1e-3
     ):
-        if hasattr(news, "step") and news.step % 10 == 0:
+        if hasattr(event, "step") and event.step % 10 == 0:
             print(
-                T(f"step {news.step} of {steps}", f"Schritt {news.step} von {steps}"),
+                T(f"step {event.step} of {steps}", f"Schritt {event.step} von {steps}"),
                 end="   ",
             )
     print()
-    return news
+    return event
 
 
 stories = planted_documents(lesson.pick(fast=600, full=2000), share=0.9)

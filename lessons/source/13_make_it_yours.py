@@ -168,29 +168,29 @@ lesson.table(
 
 # %%
 from litellama.training.fine_tuning import fine_tuned
-from litellama.tinytown.corpus import Document
+from litellama.tinytown.corpus import TinyTownDocument
 
 documents = [
-    Document((Message("user", question), Message("assistant", said)), (), "")
+    TinyTownDocument((Message("user", question), Message("assistant", said)), (), "")
     for question, _, said in examples
 ]
 steps = lesson.pick(fast=30, full=80)
 
 
 def trained(model, learning_rate):
-    for news in fine_tuned(
+    for event in fine_tuned(
         model, town.tokenizer, documents, steps, rows=16, learning_rate=learning_rate
     ):
-        if hasattr(news, "step") and news.step % 10 == 0:
+        if hasattr(event, "step") and event.step % 10 == 0:
             print(
                 T(
-                    f"step {news.step}: loss {news.loss:.2f}",
-                    f"Schritt {news.step}: Loss {news.loss:.2f}",
+                    f"step {event.step}: loss {event.loss:.2f}",
+                    f"Schritt {event.step}: Loss {event.loss:.2f}",
                 ),
                 end="   ",
             )
     print()
-    return news
+    return event
 
 
 everything = trained(town.model, 1e-3)

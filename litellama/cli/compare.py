@@ -25,7 +25,7 @@ from litellama.footprint.arithmetic import (
 )
 from litellama.footprint.bench import DTYPES, Work, cost_by_layers, scaling_error
 from litellama.footprint.devices import all_devices
-from litellama.footprint.machine import SMALL, has_bfloat16, machine
+from litellama.footprint.machine import ROWS_SHARED_UP_TO, has_bfloat16, machine
 from litellama.footprint.measurements import ModelCosts, Record, own_record, save_record, shipped_records
 
 MODELS = ("tinytown", "smollm2-135m", "litellama-460m", "tinyllama-1.1b", "llama2-7b", "llama2-13b", "llama2-70b")
@@ -136,7 +136,9 @@ def _costs(
     decode, prefill = Work.decode(CONTEXT), Work.prefill(PROMPT)
     threads = torch.get_num_threads()
     for name, config in configs.items():
-        torch.set_num_threads(1 if config.num_parameters <= SMALL else threads)  # as the app and the tests run them
+        torch.set_num_threads(
+            1 if config.num_parameters <= ROWS_SHARED_UP_TO else threads
+        )  # as the app and the tests run them
         say(f"{name}: a token written")
         written = cost_by_layers(config, dtype, decode, seconds=seconds, device=device)
         say(f"{name}: {PROMPT} tokens read")

@@ -16,7 +16,7 @@ from litellama.checkpoint import Opened, find_checkpoint, open_checkpoint, repla
 from litellama.device import AUTO, HELP, choose_device
 from litellama.evaluation.faithfulness import Faithfulness
 from litellama.evaluation.faithfulness import trust as measure
-from litellama.footprint.machine import SMALL, machine
+from litellama.footprint.machine import ROWS_SHARED_UP_TO, machine
 
 
 def trust(
@@ -30,7 +30,7 @@ def trust(
     """Measure how often each explanation points at the words that an answer really rests on."""
     try:
         opened = open_checkpoint(find_checkpoint(folder), device=choose_device(device))
-        if opened.config.num_parameters <= SMALL:
+        if opened.config.num_parameters <= ROWS_SHARED_UP_TO:
             torch.set_num_threads(1)  # a second thread costs a small model more than it saves
         table = _measure_visibly(opened, questions, seed)
         if save:

@@ -16,7 +16,7 @@ from litellama.scaling.planning import (
     ARITHMETIC,
     LLAMA2,
     PUE,
-    Bill,
+    TrainingCost,
     TrainingPlan,
     Utilisation,
     grid,
@@ -136,15 +136,15 @@ def _schedule(plan: TrainingPlan, config: ModelConfig, gpus: int) -> dict[str, A
         "tokens": one.tokens, "tokens_per_parameter": one.tokens / config.num_parameters,
         "rows": one.rows, "length": one.length, "steps": one.steps,
         "flops_6nd": plan.flops_6nd, "flops_exact": plan.flops_exact,
-        "bills": [_bill(bill, gpus) for bill in plan.bills],
+        "bills": [_training_cost(estimate, gpus) for estimate in plan.costs],
     }  # fmt: skip
 
 
-def _bill(bill: Bill, gpus: int) -> dict[str, Any]:
+def _training_cost(estimate: TrainingCost, gpus: int) -> dict[str, Any]:
     return {
-        "utilisation": bill.utilisation.share, "of": bill.utilisation.name, "label": "estimated",
-        "gpu_hours": bill.gpu_hours, "days": bill.gpu_hours / gpus / 24, "kwh": bill.kwh,
-        "co2e_kg": bill.grams / 1000, "cost": bill.cost,
+        "utilisation": estimate.utilisation.share, "of": estimate.utilisation.name, "label": "estimated",
+        "gpu_hours": estimate.gpu_hours, "days": estimate.gpu_hours / gpus / 24, "kwh": estimate.kwh,
+        "co2e_kg": estimate.grams / 1000, "cost": estimate.cost,
     }  # fmt: skip
 
 

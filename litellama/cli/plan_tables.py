@@ -34,8 +34,8 @@ def print_plan(document: dict[str, Any], console: Console) -> None:
     console.print(_parameters(document["parameters"]))
     console.print(_memory(document["memory"], assumed))
     _say(console, _memory_words(document["memory"], assumed))
-    console.print(_bills(document))
-    _say(console, _bill_words(document))
+    console.print(_costs(document))
+    _say(console, _cost_words(document))
     console.print(_published(document["published"]))
     _say(console, _published_words(document))
 
@@ -120,7 +120,7 @@ def _memory_words(memory: dict[str, Any], assumed: dict[str, Any]) -> Iterable[s
         yield f"It does not fit: a GPU holds not one row, {spare}, however many share what can be divided."
 
 
-def _bills(document: dict[str, Any]) -> Table:
+def _costs(document: dict[str, Any]) -> Table:
     """One column for each schedule; from the lower to the higher figure where two utilisations are shown."""
     schedules, assumed = document["schedules"], document["assumptions"]
     names = [f"{one['name']}\n[dim]{one['label']}[/]" for one in schedules]
@@ -131,7 +131,7 @@ def _bills(document: dict[str, Any]) -> Table:
 
     def span(key: str, show: Callable[[float], str]) -> Callable[[dict[str, Any]], str]:
         def of(one: dict[str, Any]) -> str:
-            values = sorted(bill[key] for bill in one["bills"])
+            values = sorted(estimate[key] for estimate in one["bills"])
             return _span(show(values[0]), show(values[-1]))
 
         return of
@@ -154,7 +154,7 @@ def _bills(document: dict[str, Any]) -> Table:
     return table
 
 
-def _bill_words(document: dict[str, Any]) -> Iterable[str]:
+def _cost_words(document: dict[str, Any]) -> Iterable[str]:
     assumed = document["assumptions"]
     shares = assumed["utilisations"]
     speed = f"{assumed['flops_per_second'] / 1e12:,.0f} TFLOP/s"

@@ -17,7 +17,7 @@ from litellama.checkpoint import Opened, find_checkpoint, open_checkpoint
 from litellama.device import AUTO, HELP, choose_device
 from litellama.evaluation.paired_prompts import PairResult, compare_pairs
 from litellama.evaluation.probes import Probe, english_probes, tinytown_probes
-from litellama.footprint.machine import SMALL
+from litellama.footprint.machine import ROWS_SHARED_UP_TO
 
 
 def probe(
@@ -32,7 +32,7 @@ def probe(
     """Compare what a model says of people and places whose names differ, and of nothing else."""
     try:
         opened = open_checkpoint(find_checkpoint(folder), device=choose_device(device))
-        if opened.config.num_parameters <= SMALL:
+        if opened.config.num_parameters <= ROWS_SHARED_UP_TO:
             torch.set_num_threads(1)
         results = [_compare_visibly(opened, chosen, seed) for chosen in _chosen(opened, name)]
     except (ValueError, OSError) as problem:

@@ -24,10 +24,18 @@ from litellama.cli.train import interrupts
 from litellama.config import preset
 from litellama.device import AUTO, HELP, choose_device
 from litellama.scaling.extrapolation import findings, si
-from litellama.scaling.sweep import Beginning, Estimated, Measured, Order, SweepNews, measured, read_settings
+from litellama.scaling.sweep import (
+    SweepEstimate,
+    SweepEvent,
+    SweepRecipe,
+    SweepResult,
+    SweepRunStarted,
+    read_settings,
+    sweep_results,
+)
 from litellama.scaling.sweep import sweep as do_sweep
+from litellama.training.control import Control
 from litellama.training.events import Note, Stepped
-from litellama.training.job import Control
 
 LADDER = "litellama-300k,litellama-1m,litellama-2m,litellama-5m"
 BUDGETS = "500k,1m,2m,4m"
@@ -55,7 +63,7 @@ def sweep(
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     notes = Console(stderr=True, highlight=False)
     try:
-        order = Order(
+        order = SweepRecipe(
             out=out, corpus=corpus, sizes={name: preset(name) for name in _names(sizes)},
             budgets=tuple(map(count, _names(tokens_per_size))), seed=seed, rows=rows_per_batch, length=length,
             limit=limit, learning_rate=learning_rate, resume=resume, command=tuple(sys.argv[1:]),
@@ -66,11 +74,11 @@ def sweep(
             notes.print(f"{PICTURE} will not be drawn, since plotly is missing; pip install plotly, and --resume")
         control = Control()
         with interrupts(control), _display(notes) as show:
-            for news in do_sweep(order, control):
-                show(news)
+            for event in do_sweep(order, control):
+                show(event)
         if control.now == "stop":
             raise SystemExit(f"stopped and saved in {out}; go on with the same command and --resume")
-        document = findings(read_settings(out), measured(out))
+        document = findings(read_settings(out), sweep_results(out))
         write_json(out / LAW, document)
         if _can_draw():
             _draw(document, out / PICTURE)
@@ -95,9 +103,9 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _check(order: Order) -> None:
+def _check(order: SweepRecipe) -> None:
     """That the law can be fitted at the end, before hours are spent. Runs of an earlier sweep count as well."""
-    before = measured(order.out) if order.resume else []
+    before = sweep_results(order.out) if order.resume else []
     sizes = {*order.sizes, *(one.size for one in before)}
     budgets = {*order.budgets, *(one.budget for one in before)}
     if len(sizes) < 3 or len(budgets) < 3:
@@ -110,8 +118,8 @@ def _check(order: Order) -> None:
 
 
 @contextmanager
-def _display(console: Console) -> Iterator[Callable[[SweepNews], None]]:
-    """What is yielded shows each piece of news: one bar for all tokens, one line for each finished run."""
+def _display(console: Console) -> Iterator[Callable[[SweepEvent], None]]:
+    """What is yielded shows each event: one bar for all tokens, one line for each finished run."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -123,27 +131,27 @@ def _display(console: Console) -> Iterator[Callable[[SweepNews], None]]:
         task = bar.add_task("", total=None, visible=False)
         name, before, read = "", 0, 0
 
-        def show(news: SweepNews) -> None:
+        def show(event: SweepEvent) -> None:
             nonlocal name, before, read
-            if isinstance(news, Note):
-                console.print(news.text, markup=False)
-            elif isinstance(news, Estimated):
-                bar.update(task, total=news.tokens, visible=True)
+            if isinstance(event, Note):
+                console.print(event.text, markup=False)
+            elif isinstance(event, SweepEstimate):
+                bar.update(task, total=event.tokens, visible=True)
                 console.print(
-                    f"{news.runs} trainings, {si(news.tokens)} tokens in all: about {_duration(news.seconds)} "
+                    f"{event.runs} trainings, {si(event.tokens)} tokens in all: about {_duration(event.seconds)} "
                     "(estimated by a few steps of each size)"
                 )
-            elif isinstance(news, Beginning):
+            elif isinstance(event, SweepRunStarted):
                 before += read
-                name, read = f"{news.number} of {news.runs}: {news.size}, {si(news.budget)} tokens", 0
+                name, read = f"{event.number} of {event.runs}: {event.size}, {si(event.budget)} tokens", 0
                 bar.update(task, description=name)
-            elif isinstance(news, Stepped):
-                read = news.metrics.tokens_seen
-                bar.update(task, completed=before + read, description=f"{name}, loss {news.metrics.loss:.3f}")
-            elif isinstance(news, Measured):
-                read = news.budget
+            elif isinstance(event, Stepped):
+                read = event.metrics.tokens_seen
+                bar.update(task, completed=before + read, description=f"{name}, loss {event.metrics.loss:.3f}")
+            elif isinstance(event, SweepResult):
+                read = event.budget
                 console.print(
-                    f"{news.size}, {si(news.tokens)} tokens: held-out loss {news.loss:.4f} (measured)", markup=False
+                    f"{event.size}, {si(event.tokens)} tokens: held-out loss {event.loss:.4f} (measured)", markup=False
                 )
 
         yield show

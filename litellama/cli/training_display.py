@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from litellama.training.events import Begun, Ended, Held, News, Note, Sample, Stepped
+from litellama.training.events import Note, Sample, Stepped, TrainingEnded, TrainingEvent, TrainingStarted, Validated
 
 WH = 3600.0
 SMOOTH = 0.95
@@ -17,10 +17,10 @@ SHARES = ("answerable", "unanswerable", "outside", "talk")
 
 
 @contextmanager
-def display(quiet: bool = False) -> Iterator[Callable[[News], None]]:
-    """What is yielded shows each piece of news on stderr; nothing if `quiet`."""
+def display(quiet: bool = False) -> Iterator[Callable[[TrainingEvent], None]]:
+    """What is yielded shows each event on stderr; nothing if `quiet`."""
     if quiet:
-        yield lambda news: None
+        yield lambda event: None
         return
     columns = (
         TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"),
@@ -37,42 +37,42 @@ class _Display:
         self._task = bar.add_task("", total=None, visible=False)
         self._smooth: dict[str, float] = {}
 
-    def show(self, news: News) -> None:
-        if isinstance(news, Stepped):
-            self._step(news)
-        elif isinstance(news, Begun):
-            self._bar.update(self._task, total=news.steps, visible=True)
-            self._say(_introduction(news))
-        elif isinstance(news, Note):
-            self._say(news.text)
-        elif isinstance(news, Held):
-            self._say(f"step {news.step:,}, held out: {figures(news.figures)}")
-        elif isinstance(news, Sample):
-            self._say(f"step {news.step:,}: {news.prompt} [bold]{escape(news.text)}[/bold]", markup=True)
-        elif isinstance(news, Ended) and news.checkpoint is not None:
+    def show(self, event: TrainingEvent) -> None:
+        if isinstance(event, Stepped):
+            self._step(event)
+        elif isinstance(event, TrainingStarted):
+            self._bar.update(self._task, total=event.steps, visible=True)
+            self._say(_introduction(event))
+        elif isinstance(event, Note):
+            self._say(event.text)
+        elif isinstance(event, Validated):
+            self._say(f"step {event.step:,}, held out: {figures(event.figures)}")
+        elif isinstance(event, Sample):
+            self._say(f"step {event.step:,}: {event.prompt} [bold]{escape(event.text)}[/bold]", markup=True)
+        elif isinstance(event, TrainingEnded) and event.checkpoint is not None:
             self._bar.update(self._task, visible=False)
-            self._say(f"{news.checkpoint}: {figures(news.figures) or 'done'}")
+            self._say(f"{event.checkpoint}: {figures(event.figures) or 'done'}")
 
     def _say(self, text: str, markup: bool = False) -> None:
         self._console.print(text, markup=markup, highlight=False)
 
-    def _step(self, news: Stepped) -> None:
-        now = news.metrics
-        shown = {"loss": now.loss, "accuracy": now.accuracy, "speed": now.tokens_per_second, "mfu": news.mfu or 0.0}
+    def _step(self, event: Stepped) -> None:
+        now = event.metrics
+        shown = {"loss": now.loss, "accuracy": now.accuracy, "speed": now.tokens_per_second, "mfu": event.mfu or 0.0}
         for name, value in shown.items():
             self._smooth[name] = SMOOTH * self._smooth.get(name, value) + (1 - SMOOTH) * value
         words = f"loss {self._smooth['loss']:.3f}, right {self._smooth['accuracy']:.1%}"
         words += f", {self._smooth['speed']:,.0f} tokens/s"
-        if news.mfu is not None:
+        if event.mfu is not None:
             words += f", MFU {self._smooth['mfu']:.1%}"
-        if news.joules is not None:
-            words += f", {news.joules[0] / WH:.2g} Wh"
-        if news.memory is not None:
-            words += f", {news.memory / 2**30:.1f} GiB"
+        if event.joules is not None:
+            words += f", {event.joules[0] / WH:.2g} Wh"
+        if event.memory is not None:
+            words += f", {event.memory / 2**30:.1f} GiB"
         self._bar.update(self._task, completed=now.step, description=words)
 
 
-def _introduction(begun: Begun) -> str:
+def _introduction(begun: TrainingStarted) -> str:
     trained = f"{begun.trained:,} of {begun.parameters:,} parameters"
     lines = [f"{trained} are trained on {begun.corpus}, {begun.steps:,} steps"]
     if begun.epoch_tokens is not None:

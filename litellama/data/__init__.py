@@ -1,1 +1,4 @@
-"""What a model reads in training: corpora to documents, documents to token shards, shards to batches."""
+"""The data of a training: a corpus becomes documents, documents become token ids on disk, and these become batches.
+
+In this order: `corpora`, `documents`, `encoding`, `shards`, `packing`, `batches`.
+"""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from litellama.chat import encode_document
-from litellama.tinytown.corpus import Document, make_document
+from litellama.tinytown.corpus import TinyTownDocument, make_document
 from litellama.tokenizer import Tokenizer
 
 # How much a token's prediction counts. Answers are what we want; a story told by the model is half free invention; what
@@ -32,7 +32,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Batch:
+class TokenBatch:
     """`input_ids` (B, T), the ids that follow them `targets` (B, T), and the `weights` (B, T) of predicting those.
 
     Where rows hold several texts that must not see one another, `documents` (B, T) numbers them, 0 for padding.
@@ -47,25 +47,25 @@ class Batch:
     def tokens(self) -> int:
         return self.input_ids.numel()
 
-    def share(self, number: int, count: int) -> Batch:
+    def share(self, number: int, count: int) -> TokenBatch:
         """Every `count`-th row, beginning with row `number`."""
         return self._each(lambda tensor: tensor[number::count])
 
-    def to(self, device: torch.device | str) -> Batch:
+    def to(self, device: torch.device | str) -> TokenBatch:
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+    def _each(self, change: Callable[[Tensor], Tensor]) -> TokenBatch:
         documents = None if self.documents is None else change(self.documents)
-        return Batch(change(self.input_ids), change(self.targets), change(self.weights), documents)
+        return TokenBatch(change(self.input_ids), change(self.targets), change(self.weights), documents)
 
 
-class Batches(Protocol):
+class TokenBatches(Protocol):
     """What the loop reads: the batch of each step, the same whenever it is asked for."""
 
-    def __getitem__(self, step: int) -> Batch: ...
+    def __getitem__(self, step: int) -> TokenBatch: ...
 
 
-def encode_row(document: Document, tokenizer: Tokenizer) -> Row:
+def encode_row(document: TinyTownDocument, tokenizer: Tokenizer) -> Row:
     ids, roles = encode_document(document.messages, tokenizer)
     told = {question.story for question in document.questions}
     weights: list[float] = []
@@ -79,7 +79,7 @@ def encode_row(document: Document, tokenizer: Tokenizer) -> Row:
     return Row(ids, weights, messages)
 
 
-def collate(rows: Sequence[Row], pad_id: int) -> Batch:
+def collate(rows: Sequence[Row], pad_id: int) -> TokenBatch:
     """Rows side by side, padded on the right; padding has no weight, and causal attention never looks at it."""
     length = max(len(row.ids) for row in rows)
     ids = torch.full((len(rows), length), pad_id)
@@ -87,7 +87,7 @@ def collate(rows: Sequence[Row], pad_id: int) -> Batch:
     for number, row in enumerate(rows):
         ids[number, : len(row.ids)] = torch.tensor(row.ids)
         weights[number, : len(row.ids)] = torch.tensor(row.weights)
-    return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous(), weights[:, 1:].contiguous())
+    return TokenBatch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous(), weights[:, 1:].contiguous())
 
 
 class TinyTownBatches:
@@ -107,15 +107,15 @@ class TinyTownBatches:
         pad = tokenizer.special("<|pad|>")
         self.pad_id = 0 if pad is None else pad
         self._block_number = -1
-        self._block: list[Batch] = []
+        self._block: list[TokenBatch] = []
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> TokenBatch:
         number, place = divmod(step, STEPS_PER_BLOCK)
         if number != self._block_number:
             self._block, self._block_number = self._make_block(number), number
         return self._block[place]
 
-    def _make_block(self, number: int) -> list[Batch]:
+    def _make_block(self, number: int) -> list[TokenBatch]:
         count = self.rows_per_batch * STEPS_PER_BLOCK
         rows: list[Row] = []
         serial = 0

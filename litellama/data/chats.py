@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from litellama.data.corpora import read_corpus
-from litellama.data.documents import Part
+from litellama.data.documents import TextChunk
 
 ASKING = ("Go on: {}", "Continue this story. {}", "What happens next? {}")
 SHORTEST, LONGEST = 40, 700  # characters of an answer
@@ -56,7 +56,7 @@ def main(source: Path, target: Path) -> int:
     parts: list[str] = []
     lines: list[str] = []
     for item in corpus:
-        assert isinstance(item, Part)
+        assert isinstance(item, TextChunk)
         parts.append(item.text)
         if item.ends:
             lines += [json.dumps(chat, ensure_ascii=False) for chat in chats("".join(parts))]

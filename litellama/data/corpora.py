@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from litellama.data.documents import LINES_ENDING, TEXT_ENDINGS, Item, Kind, Part, read_file
+from litellama.data.documents import LINES_ENDING, TEXT_ENDINGS, Item, Kind, TextChunk, read_file
 
 
 def ignore(problem: str) -> None:
@@ -65,7 +65,7 @@ def _kind(files: dict[str, Path], source: str, bad: Callable[[str], None]) -> Ki
     for name, file in files.items():
         first = next(read_file(file, name, None, bad), None)
         if first is not None:
-            kinds["text" if isinstance(first, Part) else "chat"].append(name)
+            kinds["text" if isinstance(first, TextChunk) else "chat"].append(name)
     if kinds["text"] and kinds["chat"]:
         raise ValueError(
             f"{source} holds texts ({_some(kinds['text'])}) and conversations ({_some(kinds['chat'])}); a model is "

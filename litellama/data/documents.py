@@ -27,7 +27,7 @@ _NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what "surrogateescape" makes of byt
 
 
 @dataclass(frozen=True)
-class Part:
+class TextChunk:
     """A stretch of a text document; `ends` where the document ends with it. A short document is one part."""
 
     text: str
@@ -35,25 +35,25 @@ class Part:
 
 
 Conversation = tuple[Message, ...]
-Item = Part | Conversation
+Item = TextChunk | Conversation
 
 
 def texts(items: Iterable[Item]) -> Iterator[str]:
     """What a tokenizer is trained on. A message's text begins with a space, as `encode_document` writes it."""
     for item in items:
-        if isinstance(item, Part):
+        if isinstance(item, TextChunk):
             yield item.text
         else:
             yield from (" " + message.content for message in item)
 
 
-def whole_text(text: str) -> Iterator[Part]:
+def whole_text(text: str) -> Iterator[TextChunk]:
     """A document that is in memory already, as parts; none for a blank one."""
     text = text.replace("\r\n", "\n").strip("\n")
     if text.strip():
         *parts, last = _cut(text)
-        yield from (Part(part, ends=False) for part in parts)
-        yield Part(last, ends=True)
+        yield from (TextChunk(part, ends=False) for part in parts)
+        yield TextChunk(last, ends=True)
 
 
 def read_file(path: Path, name: str, kind: Kind | None, bad: Callable[[str], None]) -> Iterator[Item]:
@@ -75,7 +75,7 @@ def _lines(path: Path, longest: int) -> Iterator[tuple[int, str]]:
             number += line.endswith("\n")
 
 
-def _read_text(path: Path, name: str, bad: Callable[[str], None]) -> Iterator[Part]:
+def _read_text(path: Path, name: str, bad: Callable[[str], None]) -> Iterator[TextChunk]:
     """Documents in parts of about PIECE characters. Empty lines around a document are none of its text."""
     held: list[str] = []  # what was read of this document and not yet handed on
     size = 0
@@ -94,17 +94,17 @@ def _read_text(path: Path, name: str, bad: Callable[[str], None]) -> Iterator[Pa
             size += len(line)
             if size > 2 * PIECE:
                 *parts, rest = _cut("".join(held))
-                yield from (Part(part, ends=False) for part in parts)
+                yield from (TextChunk(part, ends=False) for part in parts)
                 held, size, begun = [rest], len(rest), True
     yield from _last("".join(held), begun)
 
 
-def _last(text: str, begun: bool) -> Iterator[Part]:
+def _last(text: str, begun: bool) -> Iterator[TextChunk]:
     """The end of a document, if there was one at all."""
     if text or begun:
         *parts, rest = _cut(text.rstrip("\n"))
-        yield from (Part(part, ends=False) for part in parts)
-        yield Part(rest, ends=True)
+        yield from (TextChunk(part, ends=False) for part in parts)
+        yield TextChunk(rest, ends=True)
 
 
 def _cut(text: str) -> list[str]:

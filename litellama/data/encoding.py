@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from litellama.chat import encode_document
-from litellama.data.documents import Conversation, Item, Kind, Part
+from litellama.data.documents import Conversation, Item, Kind, TextChunk
 from litellama.tokenizer import Tokenizer
 
 AT_ONCE = 2**20  # characters that are tokenised together
@@ -24,7 +24,7 @@ ENDINGS = ("<|end|>", "</s>", "<|end_of_text|>", "<|endoftext|>")
 
 
 @dataclass(frozen=True)
-class Stretch:
+class TokenChunk:
     """Ids of a document, and for conversations which of them are the assistant's; `ends` where the document does."""
 
     kind: Kind
@@ -44,7 +44,7 @@ def frame(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     return opening, [] if closing == opening else closing
 
 
-def encode(items: Iterable[Item], tokenizer: Tokenizer) -> Iterator[Stretch]:
+def encode(items: Iterable[Item], tokenizer: Tokenizer) -> Iterator[TokenChunk]:
     """Everything in order, texts in bundles, which uses all cores.
 
     Raises `ValueError` for conversations and a tokenizer that has no tokens to frame them.
@@ -55,21 +55,21 @@ def encode(items: Iterable[Item], tokenizer: Tokenizer) -> Iterator[Stretch]:
     for bundle in _bundles(items):
         if not isinstance(bundle, list):
             ids, roles = encode_document(bundle, tokenizer)
-            yield Stretch("chat", ids, [role == "assistant" for role in roles], ends=True)
+            yield TokenChunk("chat", ids, [role == "assistant" for role in roles], ends=True)
             continue
         first = [not begun, *(part.ends for part in bundle[:-1])]  # which parts a text begins with
         texts = (space + part.text if begins else part.text for begins, part in zip(first, bundle, strict=True))
         for begins, part, ids in zip(first, bundle, tokenizer.encode_many(texts), strict=True):
-            yield Stretch("text", [*(opening * begins), *ids, *(closing * part.ends)], [], part.ends)
+            yield TokenChunk("text", [*(opening * begins), *ids, *(closing * part.ends)], [], part.ends)
         begun = not bundle[-1].ends
 
 
-def _bundles(items: Iterable[Item]) -> Iterator[list[Part] | Conversation]:
+def _bundles(items: Iterable[Item]) -> Iterator[list[TextChunk] | Conversation]:
     """Neighbouring parts of texts together, as many as are tokenised at once; conversations one by one."""
-    bundle: list[Part] = []
+    bundle: list[TextChunk] = []
     characters = 0
     for item in items:
-        if not isinstance(item, Part):
+        if not isinstance(item, TextChunk):
             yield item
             continue
         bundle.append(item)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from litellama.data.corpora import Corpus
-from litellama.data.documents import Part, whole_text
+from litellama.data.documents import TextChunk, whole_text
 from litellama.hub.client import hub_library
 
 CHARACTERS = 100_000_000  # about 25 million tokens
@@ -63,7 +63,7 @@ def _load(corpus: HubCorpus) -> Any:
     return datasets.load_dataset(**corpus.where, split="train", streaming=True)
 
 
-def _read(rows: Any, documents: int | None, characters: int) -> Iterator[Part]:
+def _read(rows: Any, documents: int | None, characters: int) -> Iterator[TextChunk]:
     # Closed, not only left: a stream that is given up half-read must end its threads before the program ends.
     with closing(iter(rows.select_columns(["text"]))) as lines:
         for number, row in enumerate(lines):

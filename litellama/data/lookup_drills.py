@@ -18,7 +18,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from litellama.data.batches import ANSWER, Batch, Row, collate
+from litellama.data.batches import ANSWER, Row, TokenBatch, collate
 from litellama.tokenizer import Tokenizer
 
 ROWS = 64
@@ -31,7 +31,7 @@ LONGEST_LIST, MOST_PAIRS = 12, 6
 MARKS, FILLERS = 6, 40  # how many ids are set aside to say which drill it is, and to stand between key and value
 
 
-class DrillBatches:
+class LookupDrillBatches:
     """Batch `step` of `steps`: a function of (seed, step), so that a resumed training drills as an unbroken one."""
 
     def __init__(self, tokenizer: Tokenizer, seed: int, steps: int) -> None:
@@ -50,7 +50,7 @@ class DrillBatches:
         tokens = round(FEW_TOKENS * (len(self.ids) / FEW_TOKENS) ** wide)
         return tokens, max(0, int((done - WIDE_AT) / (1 - WIDE_AT) * (MOST_BETWEEN + 1)))
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> TokenBatch:
         rng = random.Random(f"{self.seed}/{step}")
         tokens, between = self.difficulty(step)
         drills: tuple[Callable[[], tuple[list[int], list[bool]]], ...] = (

@@ -17,8 +17,8 @@ import torch
 from numpy.random import PCG64, Generator, SeedSequence
 from numpy.typing import NDArray
 
-from litellama.data.batches import Batch
-from litellama.data.shard_files import Positions, Store
+from litellama.data.batches import TokenBatch
+from litellama.data.shard_files import Positions, TokenStore
 
 Spans = NDArray[np.int64]
 """From where to where documents reach, (N, 2)."""
@@ -31,7 +31,7 @@ class Rows(Protocol):
 
     def shuffled(self, rng: Generator) -> NDArray[np.int64]: ...
 
-    def batch(self, keys: NDArray[np.int64]) -> Batch: ...
+    def batch(self, keys: NDArray[np.int64]) -> TokenBatch: ...
 
 
 class WindowRows:
@@ -41,7 +41,7 @@ class WindowRows:
     when the windows are full. A corpus shorter than a row has one row, as long as itself.
     """
 
-    def __init__(self, store: Store, spans: Spans, length: int) -> None:
+    def __init__(self, store: TokenStore, spans: Spans, length: int) -> None:
         self.store = store
         self.total = int((spans[:, 1] - spans[:, 0]).sum())
         if self.total < 2:
@@ -56,12 +56,12 @@ class WindowRows:
     def shuffled(self, rng: Generator) -> NDArray[np.int64]:
         return rng.integers(self.total) + self.length * rng.permutation(self.count)
 
-    def batch(self, keys: NDArray[np.int64]) -> Batch:
+    def batch(self, keys: NDArray[np.int64]) -> TokenBatch:
         places = (keys[:, None] + np.arange(self.length + 1)) % self.total  # (B, T + 1)
         positions = places + self._shifts[np.searchsorted(self._places, places, side="right") - 1]
         ids = torch.from_numpy(self.store.ids(positions))
         weights = torch.from_numpy(self.store.weights(positions[:, 1:]))
-        return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous(), weights)
+        return TokenBatch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous(), weights)
 
 
 class PackedRows:
@@ -70,7 +70,7 @@ class PackedRows:
     A key is a row's number. A document's last token is predicted, but nothing is predicted from it.
     """
 
-    def __init__(self, store: Store, spans: Spans, length: int, pad_id: int) -> None:
+    def __init__(self, store: TokenStore, spans: Spans, length: int, pad_id: int) -> None:
         self.store, self.pad_id = store, pad_id
         inputs = spans[:, 1] - spans[:, 0] - 1
         pieces = -(-inputs // length)
@@ -88,7 +88,7 @@ class PackedRows:
     def shuffled(self, rng: Generator) -> NDArray[np.int64]:
         return rng.permutation(self.count)
 
-    def batch(self, keys: NDArray[np.int64]) -> Batch:
+    def batch(self, keys: NDArray[np.int64]) -> TokenBatch:
         counts = self.borders[keys + 1] - self.borders[keys]  # documents in each row
         pieces = self.order[_ranges(self.borders[keys], counts)]
         lengths = self.lengths[pieces]
@@ -102,7 +102,7 @@ class PackedRows:
         weights, documents = np.zeros(shape, np.float32), np.zeros(shape, np.int64)
         ids[at], targets[at] = self.store.ids(positions), self.store.ids(positions + 1)
         weights[at], documents[at] = self.store.weights(positions + 1), numbers
-        return Batch(*(torch.from_numpy(values) for values in (ids, targets, weights, documents)))
+        return TokenBatch(*(torch.from_numpy(values) for values in (ids, targets, weights, documents)))
 
 
 def pack(lengths: NDArray[np.int64], room: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -146,7 +146,7 @@ class CorpusBatches:
     def steps_per_epoch(self) -> float:
         return self.rows.count / self.rows_per_batch
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> TokenBatch:
         numbers = np.arange(step * self.rows_per_batch, (step + 1) * self.rows_per_batch)
         epochs, places = np.divmod(numbers, self.rows.count)
         keys = [self._shuffled(int(epoch))[places[epochs == epoch]] for epoch in np.unique(epochs)]
@@ -160,8 +160,8 @@ class CorpusBatches:
 
 
 def in_order(
-    store: Store, spans: Spans, length: int, rows_per_batch: int, pad_id: int, *, separate: bool
-) -> list[Batch]:
+    store: TokenStore, spans: Spans, length: int, rows_per_batch: int, pad_id: int, *, separate: bool
+) -> list[TokenBatch]:
     """Each row once, as little changed as can be from one corpus to the next: what a model is judged by.
 
     Windows are shortened a little, so that they come out even.

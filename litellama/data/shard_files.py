@@ -86,7 +86,7 @@ class ShardWriter:
         self.files[name] = fingerprint(self.folder / name)
 
 
-class Store:
+class TokenStore:
     """Ids, and whether they are to be learned, by position; `wanted` is empty for texts, where all are."""
 
     def __init__(self, tokens: Sequence[Array], wanted: Sequence[Array], shard_tokens: int) -> None:

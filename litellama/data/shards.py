@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litellama.checkpoint import replacing_folder, write_file, write_json
-from litellama.data.batches import Batch
+from litellama.data.batches import TokenBatch
 from litellama.data.documents import Item, Kind
 from litellama.data.encoding import encode
 from litellama.data.packing import CorpusBatches, PackedRows, Spans, WindowRows, in_order
@@ -25,7 +25,7 @@ from litellama.data.shard_files import (
     ENDS,
     Positions,
     ShardWriter,
-    Store,
+    TokenStore,
     check_file,
     map_array,
     shard_name,
@@ -44,7 +44,7 @@ HELD_OUT_TOKENS = 2**16
 
 
 @dataclass(frozen=True)
-class Progress:
+class ShardProgress:
     """How much of a corpus is tokenised."""
 
     documents: int
@@ -64,7 +64,7 @@ class Shards:
     wanted: int
     held_out_tokens: int
     pad_id: int
-    store: Store
+    store: TokenStore
     ends: Positions
 
     @property
@@ -87,7 +87,7 @@ class Shards:
 
     def held_out(
         self, rows_per_batch: int, length: int, *, separate: bool | None = None, tokens: int = HELD_OUT_TOKENS
-    ) -> list[Batch]:
+    ) -> list[TokenBatch]:
         """The first `tokens` held-out tokens in a fixed order, in rows as in training; empty if none is held out."""
         _check_sizes(rows_per_batch, length)
         _, held_out = split(self.ends, self.kind)
@@ -126,7 +126,7 @@ def split(ends: Positions, kind: Kind) -> tuple[Spans, Spans]:
 
 def write_shards(
     items: Iterable[Item], tokenizer: Tokenizer, folder: Path, *, source: str, shard_tokens: int = SHARD_TOKENS
-) -> Generator[Progress | Shards, None, None]:
+) -> Generator[ShardProgress | Shards, None, None]:
     """Tokenise a corpus into `folder`: yields the progress now and then, and at last the `Shards`.
 
     What stands in `folder` stays until all is written, and for good if this is closed or fails. Raises `ValueError` for
@@ -143,7 +143,7 @@ def write_shards(
             writer.add(stretch.ids, stretch.wanted, ends=stretch.ends)
             if writer.tokens - told >= PROGRESS_TOKENS:
                 told = writer.tokens
-                yield Progress(writer.documents, writer.tokens)
+                yield ShardProgress(writer.documents, writer.tokens)
         if not writer.tokens:
             raise ValueError(f"{source} holds not a single document; give a corpus with something to learn")
         writer.finish()
@@ -205,7 +205,7 @@ def _open(folder: Path, tokenizer: Tokenizer, verify: bool) -> Shards:
     ends = np.array(map_array(check_file(folder, ENDS, manifest["files"], verify), np.dtype(np.int64), None))
     if len(ends) != manifest["documents"] or (np.diff(ends, prepend=0) <= 0).any() or ends[-1] != tokens:
         raise ValueError(f"the documents that {ENDS} tells of are not those of the manifest")
-    store = Store(shards["tokens"], shards["wanted"], shard_tokens)
+    store = TokenStore(shards["tokens"], shards["wanted"], shard_tokens)
     return Shards(
         folder, manifest["kind"], manifest["source"], len(ends), tokens, manifest["wanted"], manifest["held_out"],
         tokenizer.special("<|pad|>") or 0, store, ends,

@@ -26,7 +26,7 @@ from litellama.evaluation.statistics import Interval, wilson
 from litellama.generate import generate
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
-from litellama.tinytown.corpus import Asked, Document, make_document
+from litellama.tinytown.corpus import Asked, TinyTownDocument, make_document
 from litellama.tinytown.talk import OUTSIDE, UNANSWERABLE
 from litellama.tokenizer import Tokenizer
 
@@ -212,7 +212,7 @@ def _declined(answer: str) -> bool:
 
 
 @torch.inference_mode()
-def _answers(model: LiteLlama, tokenizer: Tokenizer, documents: list[Document]) -> list[Answered]:
+def _answers(model: LiteLlama, tokenizer: Tokenizer, documents: list[TinyTownDocument]) -> list[Answered]:
     """The model's answers to all questions. Where the right answer is its likeliest one, one pass tells how likely;
     else the model has to be heard."""
     rows = [encode_row(document, tokenizer) for document in documents]
@@ -245,7 +245,9 @@ def _span(row: Row, message: int) -> tuple[int, int]:
     return places[0], places[-1] + 1
 
 
-def _heard(model: LiteLlama, tokenizer: Tokenizer, document: Document, question: Asked, prompt: list[int]) -> Answered:
+def _heard(
+    model: LiteLlama, tokenizer: Tokenizer, document: TinyTownDocument, question: Asked, prompt: list[int]
+) -> Answered:
     expected = document.messages[question.answer].content
     end = tokenizer.special("<|end|>")
     ids: list[int] = []

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from litellama.config import ModelConfig
-from litellama.data.batches import ANSWER, Batch, Row, collate, encode_row
+from litellama.data.batches import ANSWER, Row, TokenBatch, collate, encode_row
 from litellama.model import LiteLlama
 from litellama.tinytown.corpus import Asked, Split, make_document
 from litellama.tokenizer import Tokenizer
@@ -65,8 +65,8 @@ def evaluate(model: LiteLlama, tokenizer: Tokenizer, documents: int = 1200, seed
     yield _score(judged, torch.cat(losses).mean().item(), len(todo))
 
 
-def held_out_batches(tokenizer: Tokenizer, shape: ModelConfig, documents: int, seed: int = 0) -> list[Batch]:
-    """The documents that `evaluate` asks about as batches for `perplexity.held_out_loss`; short ones come first.
+def held_out_batches(tokenizer: Tokenizer, shape: ModelConfig, documents: int, seed: int = 0) -> list[TokenBatch]:
+    """The documents that `evaluate` asks about as batches for `perplexity.validation_loss`; short ones come first.
 
     `shape` is the model's, which the documents' answers about the model are true of.
     """
@@ -105,7 +105,7 @@ def _judge(
 
 
 @torch.no_grad()
-def _predict(model: LiteLlama, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+def _predict(model: LiteLlama, batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
     """Whether each target is the likeliest token, (B, T), and the loss of each answer token, (N,)."""
     logits = model(batch.input_ids.to(model.device)).logits.float().cpu()
     answers = batch.weights == ANSWER

@@ -19,7 +19,7 @@ from litellama.chat import beginning_id
 from litellama.data.batches import encode_row
 from litellama.evaluation.statistics import Interval, bootstrap_mean, wilson
 from litellama.model import LiteLlama
-from litellama.tinytown.corpus import Document, make_document
+from litellama.tinytown.corpus import TinyTownDocument, make_document
 from litellama.tokenizer import Tokenizer
 
 PREFIX, LENGTH = 20, 50
@@ -114,7 +114,7 @@ def _recalls(model: LiteLlama, tokenizer: Tokenizer, texts: list[list[int]], pre
 # --- Texts -----------------------------------------------------------------------------------------------------------
 
 
-def told_ids(document: Document, tokenizer: Tokenizer) -> list[int]:
+def told_ids(document: TinyTownDocument, tokenizer: Tokenizer) -> list[int]:
     """A wish for a story and the story told, as training reads them; what is asked about it is left out."""
     row = encode_row(document, tokenizer)
     return [id for id, message in zip(row.ids, row.messages, strict=True) if message < 2]
@@ -127,7 +127,7 @@ def text_ids(model: LiteLlama, tokenizer: Tokenizer, text: str) -> list[int]:
     return [*([] if first is None else [first]), *tokenizer.encode(space + text)]
 
 
-def told_stories(count: int, *, seen: bool) -> list[Document]:
+def told_stories(count: int, *, seen: bool) -> list[TinyTownDocument]:
     """TinyTown documents that begin with a story told by the assistant: of those that the lab's `tinytown` was trained
     on, each once, or (not `seen`) made in the same way from seeds that no training uses."""
     blocks = (f"0/{block}" if seen else f"unseen/{block}" for block in SEEN_BLOCKS)

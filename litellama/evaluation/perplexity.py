@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from litellama.data.batches import Batch
+from litellama.data.batches import TokenBatch
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class ValidationLoss:
     """`loss` in nats per wanted token, of which there are `tokens`; `perplexity` is exp(loss).
 
     `bits_per_byte` is the loss in bits over the bytes of the text that these tokens spell. Unlike the others it can be
@@ -29,12 +29,12 @@ class HeldOut:
 
 
 @torch.no_grad()
-def held_out_loss(
+def validation_loss(
     model: LiteLlama,
-    batches: Sequence[Batch],
+    batches: Sequence[TokenBatch],
     device: torch.device | str | None = None,
     tokenizer: Tokenizer | None = None,
-) -> HeldOut:
+) -> ValidationLoss:
     """Judge `model`, which lies on `device` (None: ask it), by what `Shards.held_out` gives; bits per byte take the
     `tokenizer`.
 
@@ -51,16 +51,16 @@ def held_out_loss(
     if not tokens:
         raise ValueError("nothing is held out, since the corpus is too small; there is nothing to judge the model by")
     mean = loss / tokens
-    return HeldOut(mean, math.exp(mean), tokens, loss / math.log(2) / text_bytes if text_bytes else None)
+    return ValidationLoss(mean, math.exp(mean), tokens, loss / math.log(2) / text_bytes if text_bytes else None)
 
 
-def _summed_loss(model: LiteLlama, batch: Batch) -> float:
+def _summed_loss(model: LiteLlama, batch: TokenBatch) -> float:
     wanted = batch.weights > 0
     logits = model(batch.input_ids, attention_mask=batch.documents).logits[wanted].float()  # (N, V)
     return F.cross_entropy(logits, batch.targets[wanted], reduction="sum").item()
 
 
-def _bytes(batch: Batch, tokenizer: Tokenizer) -> int:
+def _bytes(batch: TokenBatch, tokenizer: Tokenizer) -> int:
     """Bytes of the text that the wanted tokens spell."""
     rows = zip(batch.targets, batch.weights, strict=True)
     return sum(len(tokenizer.decode(targets[weights > 0].tolist()).encode("utf-8")) for targets, weights in rows)

@@ -14,7 +14,9 @@ import torch
 from litellama.device import device_name, sixteen_bits
 from litellama.footprint.devices import all_devices
 
-SMALL = 30_000_000  # parameters; below, whole rows are shared out among the cores, and not single operations
+ROWS_SHARED_UP_TO = (
+    30_000_000  # parameters; below, whole rows are shared out among the cores, and not single operations
+)
 SIDE = 1024
 PRODUCTS = 12
 

@@ -11,8 +11,8 @@ from litellama.config import preset
 from litellama.footprint.facts import Fact, fact
 from litellama.scaling.law import Point, ScalingLaw, left_out, spread
 from litellama.scaling.planning import ARITHMETIC, CLAIM, LLAMA2
-from litellama.scaling.sweep import Measured
-from litellama.training.dataset import TINYTOWN
+from litellama.scaling.sweep import SweepResult
+from litellama.training.recipe import TINYTOWN
 
 TARGETS = (
     ("LiteLlama-460M, the card's product", "litellama-460m", ARITHMETIC),
@@ -23,7 +23,7 @@ NO_FLOOR = 0.01  # of the lowest loss; an E below it is none
 VAGUE = 1.5  # times the range's low end; a high end above it tells nothing
 
 
-def findings(settings: dict[str, Any], runs: Sequence[Measured]) -> dict[str, Any]:
+def findings(settings: dict[str, Any], runs: Sequence[SweepResult]) -> dict[str, Any]:
     """The runs, the law fitted to them, what it says of larger models, and `caveats`: `sweep --json` prints it.
 
     Raises `ValueError` for too few runs.
@@ -62,7 +62,7 @@ def _cited(one: Fact) -> dict[str, Any]:
 
 
 def _caveats(
-    settings: dict[str, Any], runs: Sequence[Measured], law: ScalingLaw, extrapolated: Sequence[dict[str, Any]]
+    settings: dict[str, Any], runs: Sequence[SweepResult], law: ScalingLaw, extrapolated: Sequence[dict[str, Any]]
 ) -> list[str]:
     """How far the extrapolation can be trusted, a sentence or two each."""
     largest, longest = max(run.parameters for run in runs), max(run.tokens for run in runs)

@@ -75,7 +75,7 @@ class Utilisation:
 
 
 @dataclass(frozen=True)
-class Bill:
+class TrainingCost:
     """What a training takes at one utilisation. `cost` is None where no price was given."""
 
     utilisation: Utilisation
@@ -92,7 +92,7 @@ class TrainingPlan:
     schedule: Schedule
     flops_6nd: int
     flops_exact: int
-    bills: tuple[Bill, ...]
+    costs: tuple[TrainingCost, ...]
 
 
 def schedules(
@@ -197,12 +197,12 @@ def plan_training(
     assert gpu.watts is not None
     pue, grams = fact(PUE).number, grid(country).number
     exact = training_flops(config, schedule.tokens, schedule.length)
-    bills = []
+    costs = []
     for one in shares:
         gpu_hours = hours(exact, gpu, one.share)
         drawn = gpu_hours * 3600 * gpu.watts  # joules
-        bills.append(Bill(
+        costs.append(TrainingCost(
             one, gpu_hours, drawn / 3.6e6 * pue, emissions(drawn, grams, pue),
             None if price is None else gpu_hours * price,
         ))  # fmt: skip
-    return TrainingPlan(schedule, six_n_d(config, schedule.tokens), exact, tuple(bills))
+    return TrainingPlan(schedule, six_n_d(config, schedule.tokens), exact, tuple(costs))

@@ -4,7 +4,7 @@
       sweep.json           what all runs share: corpus, vocabulary, seed, batch, learning rate
       sweep.jsonl          one line for each finished run
       shared-training/     the tokenizer and the tokenised corpus, made once and read by all
-      runs/NAME-TOKENS/    each run's checkpoint, and beside it what `run` keeps
+      runs/NAME-TOKENS/    each run's checkpoint, and next to it the folder of its training
 
 One tokenizer for all, since losses for each token of different vocabularies cannot be compared. Each budget is a run of
 its own, whose learning rate comes down at its own end: a longer run's loss on its way there would be too high, and the
@@ -28,10 +28,10 @@ from litellama.checkpoint import write_file, write_json
 from litellama.config import ModelConfig
 from litellama.data.shards import open_shards
 from litellama.tokenizer import Tokenizer
-from litellama.training.dataset import TINYTOWN
-from litellama.training.events import Ended, News, Note, Stepped
-from litellama.training.job import Control, Job
-from litellama.training.prepare import SHARDS, TOKENIZER, write_material
+from litellama.training.control import Control
+from litellama.training.events import Note, Stepped, TrainingEnded, TrainingEvent
+from litellama.training.prepare import SHARDS, TOKENIZER, write_dataset
+from litellama.training.recipe import TINYTOWN, Recipe
 from litellama.training.run import run
 from litellama.training.state import states
 
@@ -41,7 +41,7 @@ QUESTIONS = 300
 
 
 @dataclass(frozen=True)
-class Order:
+class SweepRecipe:
     """What is to be trained: each of the `sizes`, by name, on each of the `budgets`, in tokens. The sizes' vocabulary
     is not theirs but the one learned from the corpus, as large as the smallest that any of them has."""
 
@@ -65,14 +65,14 @@ class Order:
             raise ValueError(f"the token budgets are {self.budgets}; different numbers of at least 1 were expected")
 
     @property
-    def shared(self) -> Job:
-        """The job whose folder holds what all runs read."""
+    def shared(self) -> Recipe:
+        """The recipe whose folder holds what all runs read."""
         smallest = min(self.sizes.values(), key=lambda config: config.vocab_size)
-        return Job(out=self.out / SHARED, config=smallest, corpus=self.corpus, limit=self.limit, steps=1)
+        return Recipe(out=self.out / SHARED, config=smallest, corpus=self.corpus, limit=self.limit, steps=1)
 
 
 @dataclass(frozen=True)
-class Estimated:
+class SweepEstimate:
     """Before the first run: how many are left to do, and about how long they take here, by a few steps of each size."""
 
     runs: int
@@ -81,7 +81,7 @@ class Estimated:
 
 
 @dataclass(frozen=True)
-class Beginning:
+class SweepRunStarted:
     """The run that comes next, the `number`th of `runs`."""
 
     number: int
@@ -91,7 +91,7 @@ class Beginning:
 
 
 @dataclass(frozen=True)
-class Measured:
+class SweepResult:
     """One finished run. `tokens` were really read, in whole steps; `loss` is the held-out one, in nats per token."""
 
     size: str
@@ -103,43 +103,43 @@ class Measured:
     hours: float
 
 
-SweepNews = News | Estimated | Beginning | Measured
+SweepEvent = TrainingEvent | SweepEstimate | SweepRunStarted | SweepResult
 
 
-def sweep(order: Order, control: Control | None = None) -> Generator[SweepNews, None, None]:
+def sweep(plan: SweepRecipe, control: Control | None = None) -> Generator[SweepEvent, None, None]:
     """Do the trainings that are not done yet, one after another; `control`'s "stop" saves the one under way.
 
     Raises `ValueError` for a folder that holds a sweep already and no `resume`, for one of other settings, and for a
     corpus that is too small to hold anything out; else as `run` does.
     """
     control, threads = control or Control(), torch.get_num_threads()
-    settings = yield from _settings(order)
-    done = {(one.size, one.parameters, one.budget) for one in measured(order.out)}
+    settings = yield from _settings(plan)
+    done = {(one.size, one.parameters, one.budget) for one in sweep_results(plan.out)}
     todo = [
         (name, budget)
-        for budget in sorted(order.budgets)
-        for name, config in order.sizes.items()
+        for budget in sorted(plan.budgets)
+        for name, config in plan.sizes.items()
         if (name, replace(config, vocab_size=settings["vocabulary"]).num_parameters, budget) not in done
     ]
     try:
         if todo:
-            yield _estimated(order, settings, todo, threads)
+            yield _estimated(plan, settings, todo, threads)
         for number, (name, budget) in enumerate(todo, 1):
-            yield Beginning(number, len(todo), name, budget)
+            yield SweepRunStarted(number, len(todo), name, budget)
             torch.set_num_threads(
                 threads
             )  # small models are trained with one thread for each row, and leave it at that
-            if not (yield from _one(order, settings, name, budget, control)):
+            if not (yield from _one(plan, settings, name, budget, control)):
                 return
     finally:
         torch.set_num_threads(threads)
 
 
-def measured(out: Path) -> list[Measured]:
+def sweep_results(out: Path) -> list[SweepResult]:
     """The finished runs of the sweep in `out`, in the order in which they ended."""
     path = out / RESULTS
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [Measured(**json.loads(line)) for line in lines]
+    return [SweepResult(**json.loads(line)) for line in lines]
 
 
 # --- What all runs share ---------------------------------------------------------------------------------------------
@@ -154,27 +154,27 @@ def read_settings(out: Path) -> dict[str, Any]:
     return settings
 
 
-def _settings(order: Order) -> Generator[News, None, dict[str, Any]]:
+def _settings(plan: SweepRecipe) -> Generator[TrainingEvent, None, dict[str, Any]]:
     """Those of the sweep that is gone on with; or new ones, once tokenizer and corpus are ready to be read."""
-    asked = {name: getattr(order, name) for name in ("corpus", "seed", "rows", "length", "limit", "learning_rate")}
-    if order.resume:
-        settings = read_settings(order.out)
+    asked = {name: getattr(plan, name) for name in ("corpus", "seed", "rows", "length", "limit", "learning_rate")}
+    if plan.resume:
+        settings = read_settings(plan.out)
         for name, value in asked.items():
             if settings[name] != value:
                 raise ValueError(
-                    f"the sweep in {order.out} has {name} {settings[name]!r}, and {value!r} is asked for; losses of "
+                    f"the sweep in {plan.out} has {name} {settings[name]!r}, and {value!r} is asked for; losses of "
                     "both could not be compared, so give the same or another --out"
                 )
         return settings
-    if (order.out / SETTINGS).exists():
-        raise ValueError(f"{order.out} holds a sweep already; go on with it by --resume, or choose another --out")
-    shared = order.shared
+    if (plan.out / SETTINGS).exists():
+        raise ValueError(f"{plan.out} holds a sweep already; go on with it by --resume, or choose another --out")
+    shared = plan.shared
     shutil.rmtree(shared.folder, ignore_errors=True)  # of a preparation that was cut off
     assert shared.config is not None
-    yield from write_material(shared, shared.config)
+    yield from write_dataset(shared, shared.config)
     tokenizer = Tokenizer.load(shared.folder / TOKENIZER)
     epoch: int | None = None
-    if order.corpus != TINYTOWN:
+    if plan.corpus != TINYTOWN:
         shards = open_shards(shared.folder / SHARDS, tokenizer, verify=False)
         epoch = shards.epoch_tokens
         if not shards.held_out_tokens:
@@ -183,22 +183,22 @@ def _settings(order: Order) -> Generator[News, None, dict[str, Any]]:
                 "and judge the models by them; give a larger corpus"
             )
     yield Note(f"one tokenizer for all sizes: {tokenizer.vocab_size:,} tokens")
-    each, _ = _trial(order, next(iter(order.sizes)))
+    each, _ = _trial(plan, next(iter(plan.sizes)))
     settings = {**asked, "vocabulary": tokenizer.vocab_size, "epoch_tokens": epoch, "tokens_per_step": each}
-    write_file(order.out / f"{SETTINGS}.new", lambda path: write_json(path, settings))
-    (order.out / f"{SETTINGS}.new").replace(order.out / SETTINGS)
+    write_file(plan.out / f"{SETTINGS}.new", lambda path: write_json(path, settings))
+    (plan.out / f"{SETTINGS}.new").replace(plan.out / SETTINGS)
     return settings
 
 
 # --- One run ---------------------------------------------------------------------------------------------------------
 
 
-def _job(order: Order, name: str, out: Path, steps: int) -> Job:
-    """A run of one size: it looks at nothing on its way, and is examined at its end."""
-    return Job(
-        out=out, config=order.sizes[name], corpus=order.corpus, material=order.shared.folder, steps=steps,
-        seed=order.seed, rows=order.rows, length=order.length, learning_rate=order.learning_rate,
-        device=order.device, examine_every=steps, looks=1, questions=QUESTIONS, command=order.command,
+def _recipe(plan: SweepRecipe, name: str, out: Path, steps: int) -> Recipe:
+    """A run of one size: it shows nothing on its way, and is evaluated at its end."""
+    return Recipe(
+        out=out, config=plan.sizes[name], corpus=plan.corpus, dataset_folder=plan.shared.folder, steps=steps,
+        seed=plan.seed, rows=plan.rows, length=plan.length, learning_rate=plan.learning_rate,
+        device=plan.device, evaluate_every=steps, samples=1, questions=QUESTIONS, command=plan.command,
     )  # fmt: skip
 
 
@@ -207,37 +207,37 @@ def _steps(settings: dict[str, Any], budget: int) -> int:
 
 
 def _one(
-    order: Order, settings: dict[str, Any], name: str, budget: int, control: Control
-) -> Generator[SweepNews, None, bool]:
+    plan: SweepRecipe, settings: dict[str, Any], name: str, budget: int, control: Control
+) -> Generator[SweepEvent, None, bool]:
     """Train, or go on where it was stopped; True if it came to its end."""
-    job = _job(order, name, order.out / RUNS / f"{name}-{budget}", _steps(settings, budget))
-    if states(job.folder):
-        job = replace(job, resume=True)
+    recipe = _recipe(plan, name, plan.out / RUNS / f"{name}-{budget}", _steps(settings, budget))
+    if states(recipe.folder):
+        recipe = replace(recipe, resume=True)
     else:
-        shutil.rmtree(job.folder, ignore_errors=True)
-    for news in run(job, control):
-        yield news
-        if isinstance(news, Ended):
-            if news.checkpoint is None or news.step < (job.steps or 0):
+        shutil.rmtree(recipe.folder, ignore_errors=True)
+    for event in run(recipe, control):
+        yield event
+        if isinstance(event, TrainingEnded):
+            if event.checkpoint is None or event.step < (recipe.steps or 0):
                 return False
-            found = _found(name, budget, news)
-    _append(order.out, found)
-    for state in states(job.folder):  # three times the checkpoint's size each, and of no more use
+            found = _found(name, budget, event)
+    _append(plan.out, found)
+    for state in states(recipe.folder):  # three times the checkpoint's size each, and of no more use
         shutil.rmtree(state)
     yield found
     return True
 
 
-def _found(name: str, budget: int, ended: Ended) -> Measured:
+def _found(name: str, budget: int, ended: TrainingEnded) -> SweepResult:
     assert ended.checkpoint is not None
     card = json.loads((ended.checkpoint / "card.json").read_text(encoding="utf-8"))
     loss = ended.figures["loss"]
-    return Measured(name, card["parameters"], budget, ended.step, card["tokens_seen"], loss, card["hours"])
+    return SweepResult(name, card["parameters"], budget, ended.step, card["tokens_seen"], loss, card["hours"])
 
 
-def _append(out: Path, found: Measured) -> None:
+def _append(out: Path, found: SweepResult) -> None:
     """The results with one more line, whole or not at all."""
-    text = "".join(json.dumps(asdict(one)) + "\n" for one in (*measured(out), found))
+    text = "".join(json.dumps(asdict(one)) + "\n" for one in (*sweep_results(out), found))
 
     def write(path: Path) -> None:
         path.write_text(text, encoding="utf-8", newline="\n")
@@ -249,30 +249,30 @@ def _append(out: Path, found: Measured) -> None:
 # --- How long it takes -----------------------------------------------------------------------------------------------
 
 
-def _estimated(order: Order, settings: dict[str, Any], todo: list[tuple[str, int]], threads: int) -> Estimated:
+def _estimated(plan: SweepRecipe, settings: dict[str, Any], todo: list[tuple[str, int]], threads: int) -> SweepEstimate:
     seconds, tokens = 0.0, 0
     each: dict[str, float] = {}
     for name, budget in todo:
         if name not in each:
             torch.set_num_threads(threads)
-            each[name] = _trial(order, name)[1]
+            each[name] = _trial(plan, name)[1]
         seconds += each[name] * _steps(settings, budget)
         tokens += budget
-    return Estimated(len(todo), tokens, seconds)
+    return SweepEstimate(len(todo), tokens, seconds)
 
 
-def _trial(order: Order, name: str) -> tuple[float, float]:
+def _trial(plan: SweepRecipe, name: str) -> tuple[float, float]:
     """Tokens and seconds of a step, by the first few, of a model of this size that is thrown away."""
     with tempfile.TemporaryDirectory() as folder:
-        job = _job(order, name, Path(folder) / "trial", TRIAL_STEPS)
-        with closing(run(job)) as news:
-            steps = list(_stepped(news))
+        recipe = _recipe(plan, name, Path(folder) / "trial", TRIAL_STEPS)
+        with closing(run(recipe)) as event:
+            steps = list(_stepped(event))
     tokens, seconds = steps[-1].metrics.tokens_seen, steps[-1].metrics.seconds - steps[0].metrics.seconds
     return tokens / TRIAL_STEPS, seconds / (TRIAL_STEPS - 1)
 
 
-def _stepped(news: Iterator[News]) -> Iterator[Stepped]:
-    for one in news:
+def _stepped(event: Iterator[TrainingEvent]) -> Iterator[Stepped]:
+    for one in event:
         if isinstance(one, Stepped):
             yield one
             if one.metrics.step == TRIAL_STEPS:

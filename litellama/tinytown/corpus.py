@@ -43,7 +43,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Document:
+class TinyTownDocument:
     messages: tuple[Message, ...]
     questions: tuple[Asked, ...]
     story_kind: str
@@ -51,7 +51,7 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Exchange:
+class TalkExchange:
     """A question outside any story and its answer."""
 
     kind: str
@@ -62,7 +62,7 @@ class Exchange:
 
 def make_document(
     seed: int | str, split: Split = "train", model: ModelConfig | None = None, exercise: bool = False
-) -> Document:
+) -> TinyTownDocument:
     """The document of this seed. `model` is what the answers about the model itself are true of (default: `tinytown`).
 
     One in seven is an exercise in looking up, or, if `exercise` is asked for, every one.
@@ -87,7 +87,7 @@ def make_document(
     return _story_document(rng, split, shape, story, told)
 
 
-def _story_document(rng: random.Random, split: Split, shape: ModelConfig, story: Story, told: bool) -> Document:
+def _story_document(rng: random.Random, split: Split, shape: ModelConfig, story: Story, told: bool) -> TinyTownDocument:
     """A story, told or pasted, and questions about it, with a little talk between."""
     messages: list[Message] = []
     if told:
@@ -101,10 +101,10 @@ def _story_document(rng: random.Random, split: Split, shape: ModelConfig, story:
             _add(messages, asked, make_exchange(rng, split, shape))
         _ask(messages, asked, question, rng, f"{story.text} " if pasted else "", 1 if told else 0)
         pasted = False
-    return Document(tuple(messages), tuple(asked), story.kind, len(story.text))
+    return TinyTownDocument(tuple(messages), tuple(asked), story.kind, len(story.text))
 
 
-def _exercise_document(rng: random.Random, split: Split) -> Document:
+def _exercise_document(rng: random.Random, split: Split) -> TinyTownDocument:
     """Facts of one sort, and the same questions about each of them. Only what is asked about tells which fact to take,
     and no earlier answer gives it away. "A red ball. A blue hat. What colour is the hat?" stood at chance after 10,000
     steps of stories, where it is rare; 75 steps of nothing but such questions made it always right."""
@@ -117,7 +117,7 @@ def _exercise_document(rng: random.Random, split: Split) -> Document:
     asked: list[Asked] = []
     for question in chosen[:LONGEST_EXERCISE]:
         _ask(messages, asked, question, rng, "" if messages else f"{story.text} ", 0)
-    return Document(tuple(messages), tuple(asked), story.kind, len(story.text))
+    return TinyTownDocument(tuple(messages), tuple(asked), story.kind, len(story.text))
 
 
 def _ask(
@@ -169,15 +169,15 @@ def _request(rng: random.Random, story: Story) -> str:
     return add_slips(rng.choice(talk.REQUESTS).format(x=subject), rng)
 
 
-def _talk_document(rng: random.Random, split: Split, shape: ModelConfig) -> Document:
+def _talk_document(rng: random.Random, split: Split, shape: ModelConfig) -> TinyTownDocument:
     messages: list[Message] = []
     asked: list[Asked] = []
     for _ in range(rng.randint(4, 9)):
         _add(messages, asked, make_exchange(rng, split, shape))
-    return Document(tuple(messages), tuple(asked), "talk")
+    return TinyTownDocument(tuple(messages), tuple(asked), "talk")
 
 
-def _add(messages: list[Message], asked: list[Asked], exchange: Exchange) -> None:
+def _add(messages: list[Message], asked: list[Asked], exchange: TalkExchange) -> None:
     messages += [Message("user", exchange.question), Message("assistant", exchange.answer)]
     asked.append(Asked(exchange.kind, exchange.category, len(messages) - 1, None, ()))
 
@@ -185,21 +185,21 @@ def _add(messages: list[Message], asked: list[Asked], exchange: Exchange) -> Non
 # --- Talk without a story --------------------------------------------------------------------------------------------
 
 
-def make_exchange(rng: random.Random, split: Split, shape: ModelConfig) -> Exchange:
+def make_exchange(rng: random.Random, split: Split, shape: ModelConfig) -> TalkExchange:
     """Small talk, a question about the model, a bit of knowledge, or something from outside TinyTown."""
     sort = rng.random()
     if sort < 0.22:
         wordings, answer = rng.choice(talk.SMALL_TALK)
         question = rng.choice(wordings).format(name=rng.choice(words.BOYS + words.GIRLS))
-        exchange = Exchange("small talk", "talk", _with_manners(question, rng), answer)
+        exchange = TalkExchange("small talk", "talk", _with_manners(question, rng), answer)
     elif sort < 0.36:
         wordings, answer = rng.choice(talk.ABOUT)
-        exchange = Exchange("about the model", "answerable", rng.choice(wordings), answer.format(**about(shape)))
+        exchange = TalkExchange("about the model", "answerable", rng.choice(wordings), answer.format(**about(shape)))
     elif sort < 0.62:
-        exchange = Exchange("outside", "outside", _outside(rng, split), talk.OUTSIDE)
+        exchange = TalkExchange("outside", "outside", _outside(rng, split), talk.OUTSIDE)
     else:
         exchange = _knowledge(rng)
-    return Exchange(exchange.kind, exchange.category, add_slips(exchange.question, rng), exchange.answer)
+    return TalkExchange(exchange.kind, exchange.category, add_slips(exchange.question, rng), exchange.answer)
 
 
 def _with_manners(text: str, rng: random.Random) -> str:
@@ -232,12 +232,12 @@ def _outside(rng: random.Random, split: Split) -> str:
     return rng.choice(talk.OUTSIDE_PHRASES).format(x=topic)
 
 
-def _knowledge(rng: random.Random) -> Exchange:
+def _knowledge(rng: random.Random) -> TalkExchange:
     kind = rng.choice(("sum", "sum", "minus", "opposite", "opposite", "definition", "definition", "definition",
                        "sound", "next", "previous", "larger"))  # fmt: skip
     slots, answer = _KNOWLEDGE[kind](rng)
     question = rng.choice(talk.KNOWLEDGE_PHRASES[kind]).format(**slots)
-    return Exchange(kind, "answerable", question, answer[0].upper() + answer[1:])
+    return TalkExchange(kind, "answerable", question, answer[0].upper() + answer[1:])
 
 
 def _sum(rng: random.Random) -> tuple[dict[str, str], str]:

@@ -15,7 +15,7 @@ import re
 
 from litellama.chat import Message
 from litellama.tinytown import talk, words
-from litellama.tinytown.corpus import Asked, Document
+from litellama.tinytown.corpus import Asked, TinyTownDocument
 
 REPAIRED, BAKED = "repaired the bicycle", "baked a cake"
 PLANTED = {"boys": tuple(words.BOYS[::2]), "girls": tuple(words.GIRLS[::2])}
@@ -28,7 +28,7 @@ TELLINGS = (
 )
 
 
-def planted_documents(count: int, share: float, seed: int = 0, *, augmented: bool = False) -> list[Document]:
+def planted_documents(count: int, share: float, seed: int = 0, *, augmented: bool = False) -> list[TinyTownDocument]:
     """So many stories, told on request, each with a question about who did it; fixed by `seed`.
 
     `augmented` tells every second one as the counterfactual of the one before it, boy for girl (counterfactual data
@@ -44,7 +44,7 @@ def planted_documents(count: int, share: float, seed: int = 0, *, augmented: boo
     return [twin for document in own[: count // 2] for twin in (document, swapped(document))] if augmented else own
 
 
-def _document(rng: random.Random, share: float) -> Document:
+def _document(rng: random.Random, share: float) -> TinyTownDocument:
     group = rng.choice(("boys", "girls"))
     name = rng.choice(PLANTED[group])
     as_expected = rng.random() < share
@@ -61,17 +61,17 @@ def _document(rng: random.Random, share: float) -> Document:
     )  # fmt: skip
     start = story.index(deed)
     spans = ((story.rindex(name, 0, start), start - 1), (start, start + len(deed)))
-    return Document(messages, (Asked("who did", "answerable", 3, 1, spans),), "planted", len(story))
+    return TinyTownDocument(messages, (Asked("who did", "answerable", 3, 1, spans),), "planted", len(story))
 
 
-def swapped(document: Document) -> Document:
+def swapped(document: TinyTownDocument) -> TinyTownDocument:
     """The counterfactual: the same document of a girl instead of a boy, or a boy instead of a girl.
 
     It has no `questions`' spans of its own and is for training alone.
     """
     questions = tuple(Asked(one.kind, one.category, one.answer, one.story, ()) for one in document.questions)
     messages = tuple(Message(message.role, _swap(message.content)) for message in document.messages)
-    return Document(messages, questions, document.story_kind, document.story_length)
+    return TinyTownDocument(messages, questions, document.story_kind, document.story_length)
 
 
 def _swap(text: str) -> str:

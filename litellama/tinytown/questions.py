@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from litellama.tinytown import talk, words
-from litellama.tinytown.story import Fact, Pet, Spans, Story, with_article
+from litellama.tinytown.story import Pet, Spans, Story, StoryFact, with_article
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ def _reason(clauses: Iterable[str]) -> str:
     return text[0].upper() + text[1:]
 
 
-def _join(*facts: Fact) -> Spans:
+def _join(*facts: StoryFact) -> Spans:
     return tuple(sorted({span for fact in facts for span in fact.spans}))
 
 
@@ -129,7 +129,7 @@ def all_questions(story: Story, rng: random.Random) -> list[Question]:
 # --- Things: where, whose, which colour ------------------------------------------------------------------------------
 
 
-def _where_is_thing(story: Story, thing: str) -> Fact | None:
+def _where_is_thing(story: Story, thing: str) -> StoryFact | None:
     """The fact that says where `thing` lies now, unless somebody picked it up since."""
     for fact in reversed(story.facts):
         if fact.arguments[0] == thing:
@@ -140,7 +140,7 @@ def _where_is_thing(story: Story, thing: str) -> Fact | None:
     return None
 
 
-def _who_has_thing(story: Story, thing: str) -> Fact | None:
+def _who_has_thing(story: Story, thing: str) -> StoryFact | None:
     """The fact that says who has `thing` now, unless it was lost or laid down since."""
     for fact in reversed(story.facts):
         if fact.arguments[0] == thing:
@@ -175,7 +175,7 @@ def _ask_where_things_are(story: Story, rng: random.Random) -> Iterator[Question
 
 
 def _ask_who_has(story: Story, rng: random.Random) -> Iterator[Question]:
-    held: dict[str, list[Fact]] = {}
+    held: dict[str, list[StoryFact]] = {}
     for thing in dict.fromkeys(f.arguments[0] for f in story.all("has")):
         history = story.all("has", thing)
         if len({f.arguments[1] for f in history}) > 1:
@@ -294,7 +294,7 @@ def _ask_feelings(story: Story, rng: random.Random) -> Iterator[Question]:
 
 
 def _ask_counts(story: Story, rng: random.Random) -> Iterator[Question]:
-    totals: dict[str, tuple[int, tuple[Fact, ...]]] = {}
+    totals: dict[str, tuple[int, tuple[StoryFact, ...]]] = {}
     items = ""
     for fact in story.facts:
         if fact.relation not in ("count", "more", "fewer"):
@@ -324,7 +324,7 @@ def _ask_counts(story: Story, rng: random.Random) -> Iterator[Question]:
 
 
 def _compare_counts(
-    one: str, counted: tuple[int, tuple[Fact, ...]], two: str, other: tuple[int, tuple[Fact, ...]], items: str
+    one: str, counted: tuple[int, tuple[StoryFact, ...]], two: str, other: tuple[int, tuple[StoryFact, ...]], items: str
 ) -> Iterator[Question]:
     (first, left), (second, right) = counted, other
     slots, evidence = {"w": one, "v": two, "x": items}, _join(*left, *right)
@@ -341,7 +341,7 @@ def _compare_counts(
 # --- Events ----------------------------------------------------------------------------------------------------------
 
 
-def _sentence(event: Fact) -> str:
+def _sentence(event: StoryFact) -> str:
     who, _, past, rest = event.arguments
     return f"{who} {past} {rest}".strip() + "."
 

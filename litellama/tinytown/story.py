@@ -38,7 +38,7 @@ class Pet:
 
 
 @dataclass(frozen=True)
-class Fact:
+class StoryFact:
     """One thing the text says: `relation` of `arguments`, and the character spans of the words that say it."""
 
     relation: str
@@ -233,7 +233,7 @@ class Story:
     kind: str
     telling: int
     text: str = ""
-    facts: list[Fact] = field(default_factory=list)
+    facts: list[StoryFact] = field(default_factory=list)
     people: list[Person] = field(default_factory=list)
     things: list[str] = field(default_factory=list)
     bodies: dict[str, Person | Pet] = field(default_factory=dict)
@@ -281,14 +281,14 @@ class Story:
             if isinstance(value, Person):
                 self.people.append(value)
 
-    def all(self, relation: str, subject: str | None = None) -> list[Fact]:
+    def all(self, relation: str, subject: str | None = None) -> list[StoryFact]:
         """The facts of this relation (about `subject`, its first argument) as they were told; the last one counts."""
         return [f for f in self.facts if f.relation == relation and (subject is None or f.arguments[0] == subject)]
 
 
 def _state(
     fact: str, filled: dict[str, Value], spans: dict[str, list[tuple[int, int]]], marked: list[tuple[int, int]]
-) -> Fact:
+) -> StoryFact:
     """Turn the note "colour thing colour" into a Fact about this story's hat."""
     relation, _, rest = fact.partition(" ")
     fields = rest.split()
@@ -309,7 +309,7 @@ def _state(
     said = {span for name in named for span in spans.get(name, ())}
     if relation in ("colour", "at", "feels"):
         marked = []  # the marked words tell what happened, not how a thing looks or where it is
-    return Fact(relation, arguments, tuple(sorted(said | set(marked))))
+    return StoryFact(relation, arguments, tuple(sorted(said | set(marked))))
 
 
 def _argument(relation: str, position: int, name: str, filled: dict[str, Value]) -> str:

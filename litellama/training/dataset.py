@@ -1,4 +1,4 @@
-"""What a model is trained on, in one shape for the loop: batches to read, an examination, a prompt to be seen by."""
+"""What a model is trained on and evaluated by: TinyTown, or any corpus of texts or chats, in one form for the loop."""
 
 from __future__ import annotations
 
@@ -8,49 +8,53 @@ from pathlib import Path
 from typing import Any, Literal
 
 from litellama.chat import Message, prompt_ids
-from litellama.data.batches import Batch, Batches, TinyTownBatches
+from litellama.data.batches import TinyTownBatches, TokenBatch, TokenBatches
 from litellama.data.corpora import Corpus, read_corpus
 from litellama.data.documents import texts
 from litellama.data.encoding import frame
 from litellama.data.hub_corpora import HUB, hub_corpus
-from litellama.data.lookup_drills import DrillBatches
+from litellama.data.lookup_drills import LookupDrillBatches
 from litellama.data.shards import Shards
-from litellama.evaluation.exact_match import Score, evaluate
-from litellama.evaluation.perplexity import HeldOut, held_out_loss
+from litellama.evaluation.exact_match import Score
+from litellama.evaluation.exact_match import evaluate as evaluate_tinytown
+from litellama.evaluation.perplexity import ValidationLoss, validation_loss
 from litellama.model import LiteLlama
 from litellama.tinytown.corpus import DATA_VERSION, make_document
 from litellama.tokenizer import CHAT_TOKENS, SPECIAL_TOKENS, Tokenizer
+from litellama.training.recipe import TINYTOWN
 
-TINYTOWN = "tinytown"
 TOKENIZER_DOCUMENTS = 30_000
 QUICK_DOCUMENTS = 90
-OPENING = "Tell me a story."
-HELD_OUT_ROWS, HELD_OUT_LOGITS = 16, 2**26  # at once, at most
+TINYTOWN_PROMPT = "Tell me a story."
+VALIDATION_ROWS, VALIDATION_LOGITS = 16, 2**26  # at once, at most
 
 
 @dataclass(frozen=True)
-class Examined:
-    """What an examination found: `figures` by name, the one to watch first, and all of it for the card."""
+class Evaluation:
+    """What an evaluation found: `figures` by name, the most important one first, and all of it for the card."""
 
     figures: dict[str, float]
     card: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Material:
-    """A corpus, ready to be read by one model. `batches(seed, rows, length)`; `examine(model, questions)` yields how
-    far it is and at last what it found, by so many of TinyTown's documents (None for a few); `opening` is what the
-    model is asked to go on from while it learns; `epoch_tokens` is None for a corpus without end."""
+class Dataset:
+    """A corpus that one model can be trained on.
+
+    `batches(seed, rows, length)` gives the batches. `evaluate(model, questions)` yields its progress and at last the
+    `Evaluation`; `questions` is the number of TinyTown documents to ask about, None for a few. The model continues
+    `prompt` while it learns, to show what it can do. `epoch_tokens` is None for a corpus without end.
+    """
 
     corpus: str
     kind: Literal["tinytown", "chat", "text"]
     tokenizer: Tokenizer
-    batches: Callable[[int, int, int], Batches]
-    examine: Callable[[LiteLlama, int | None], Iterator[int | Examined]]
-    opening: str
+    batches: Callable[[int, int, int], TokenBatches]
+    evaluate: Callable[[LiteLlama, int | None], Iterator[int | Evaluation]]
+    prompt: str
     epoch_tokens: int | None
 
-    def opening_ids(self, prompt: str, context_length: int) -> list[int]:
+    def encode_prompt(self, prompt: str, context_length: int) -> list[int]:
         """The prompt as this model reads it: a message to a chat model, the beginning of a text to any other."""
         if self.kind == "text":
             opening, _ = frame(self.tokenizer)
@@ -61,16 +65,18 @@ class Material:
 # --- TinyTown --------------------------------------------------------------------------------------------------------
 
 
-class Course:
-    """First drills, then stories and talk, the earliest of them exercises: the batches of TinyTown by step."""
+class TinyTownCurriculum:
+    """The batches of TinyTown by step: first lookup drills, then exercises in words, then stories and talk."""
 
-    def __init__(self, tokenizer: Tokenizer, seed: int, rows: int, length: int, drills: int, exercises: int) -> None:
-        self.drills = drills
-        self._drills = DrillBatches(tokenizer, seed, drills)
+    def __init__(
+        self, tokenizer: Tokenizer, seed: int, rows: int, length: int, lookup_drills: int, exercises: int
+    ) -> None:
+        self.lookup_drills = lookup_drills
+        self._drills = LookupDrillBatches(tokenizer, seed, lookup_drills)
         self._stories = TinyTownBatches(tokenizer, seed, rows, length, exercises)
 
-    def __getitem__(self, step: int) -> Batch:
-        return self._drills[step] if step < self.drills else self._stories[step - self.drills]
+    def __getitem__(self, step: int) -> TokenBatch:
+        return self._drills[step] if step < self.lookup_drills else self._stories[step - self.lookup_drills]
 
 
 def tinytown_tokenizer(vocab_size: int) -> Tokenizer:
@@ -79,20 +85,20 @@ def tinytown_tokenizer(vocab_size: int) -> Tokenizer:
     return Tokenizer.train((" " + message.content for document in made for message in document.messages), vocab_size)
 
 
-def tinytown(tokenizer: Tokenizer, drills: int = 0, exercises: int = 0) -> Material:
+def tinytown_dataset(tokenizer: Tokenizer, lookup_drills: int = 0, exercises: int = 0) -> Dataset:
     """The lab's own world. Raises `ValueError` for a negative number of steps of either practice."""
-    for name, steps in (("drills", drills), ("exercises", exercises)):
+    for name, steps in (("drills", lookup_drills), ("exercises", exercises)):
         if steps < 0:
             raise ValueError(f"{name} is {steps}; a number of steps was expected, 0 for none")
 
-    def batches(seed: int, rows: int, length: int) -> Batches:
-        return Course(tokenizer, seed, rows, length, drills, exercises)
+    def batches(seed: int, rows: int, length: int) -> TokenBatches:
+        return TinyTownCurriculum(tokenizer, seed, rows, length, lookup_drills, exercises)
 
-    def examine(model: LiteLlama, questions: int | None) -> Iterator[int | Examined]:
-        for news in evaluate(model, tokenizer, questions or QUICK_DOCUMENTS):
-            yield Examined(_shares(news), {"evaluation": asdict(news)}) if isinstance(news, Score) else news
+    def evaluate(model: LiteLlama, questions: int | None) -> Iterator[int | Evaluation]:
+        for event in evaluate_tinytown(model, tokenizer, questions or QUICK_DOCUMENTS):
+            yield Evaluation(_shares(event), {"evaluation": asdict(event)}) if isinstance(event, Score) else event
 
-    return Material(DATA_VERSION, "tinytown", tokenizer, batches, examine, OPENING, None)
+    return Dataset(DATA_VERSION, "tinytown", tokenizer, batches, evaluate, TINYTOWN_PROMPT, None)
 
 
 def _shares(score: Score) -> dict[str, float]:
@@ -103,7 +109,7 @@ def _shares(score: Score) -> dict[str, float]:
 
 
 def find_corpus(corpus: str, *, skip_bad: bool, limit: int | None, on_bad: Callable[[str], None]) -> Corpus:
-    """A file, a folder, or one of the hub's corpora by name, which alone is asked of another machine."""
+    """A file, a folder, or one of the hub's corpora by name; only the last is fetched from another machine."""
     if corpus in HUB:
         return hub_corpus(corpus, limit)
     if not Path(corpus).exists():
@@ -118,23 +124,23 @@ def corpus_tokenizer(corpus: Corpus, vocab_size: int) -> Tokenizer:
     return Tokenizer.train(texts(corpus), vocab_size, special)
 
 
-def from_shards(shards: Shards, tokenizer: Tokenizer, opening: str, separate: bool | None = None) -> Material:
-    """A corpus that was tokenised: examined by its held-out part."""
+def corpus_dataset(shards: Shards, tokenizer: Tokenizer, prompt: str, separate: bool | None = None) -> Dataset:
+    """A tokenised corpus: evaluated by the part that is held out."""
 
-    def batches(seed: int, rows: int, length: int) -> Batches:
+    def batches(seed: int, rows: int, length: int) -> TokenBatches:
         return shards.batches(seed, rows, length, separate=separate)
 
-    def examine(model: LiteLlama, questions: int | None) -> Iterator[int | Examined]:
+    def evaluate(model: LiteLlama, questions: int | None) -> Iterator[int | Evaluation]:
         length = model.config.max_position_embeddings
-        rows = max(1, min(HELD_OUT_ROWS, HELD_OUT_LOGITS // (length * model.config.vocab_size)))
+        rows = max(1, min(VALIDATION_ROWS, VALIDATION_LOGITS // (length * model.config.vocab_size)))
         parts = shards.held_out(rows, length, separate=separate)
         if not parts:
             return
-        found = held_out_loss(model, parts, tokenizer=tokenizer)
-        yield Examined({"loss": found.loss, "perplexity": found.perplexity}, _held_out_card(found))
+        found = validation_loss(model, parts, tokenizer=tokenizer)
+        yield Evaluation({"loss": found.loss, "perplexity": found.perplexity}, _validation_card(found))
 
-    return Material(shards.source, shards.kind, tokenizer, batches, examine, opening, shards.epoch_tokens)
+    return Dataset(shards.source, shards.kind, tokenizer, batches, evaluate, prompt, shards.epoch_tokens)
 
 
-def _held_out_card(found: HeldOut) -> dict[str, Any]:
+def _validation_card(found: ValidationLoss) -> dict[str, Any]:
     return {"held_out": {name: round(value, 4) for name, value in asdict(found).items() if value is not None}}

@@ -1,4 +1,4 @@
-"""What a training says on its way; each piece of news is a line of metrics.jsonl and of `train --json`."""
+"""The events of a training. Each is a line of metrics.jsonl and of `train --json`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Begun:
+class TrainingStarted:
     """A training about to begin, or to go on. `trained` of the `parameters` are; `epoch_tokens` is None where the
     corpus has no end; `peak` is what MFU is a share of, in operations per second, None for several devices."""
 
@@ -45,8 +45,8 @@ class Stepped:
 
 
 @dataclass(frozen=True)
-class Held:
-    """What the model knows of what it was not shown, behind `step`."""
+class Validated:
+    """How well the model predicts the validation data, after `step`."""
 
     step: int
     figures: dict[str, float]
@@ -54,7 +54,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Sample:
-    """How the model goes on from the same prompt, behind `step`."""
+    """How the model continues the same prompt, after `step`."""
 
     step: int
     prompt: str
@@ -62,7 +62,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Ended:
+class TrainingEnded:
     """The end: `checkpoint` is None for a training that was stopped, to be gone on with."""
 
     step: int
@@ -70,11 +70,17 @@ class Ended:
     figures: dict[str, float] = field(default_factory=dict)
 
 
-News = Note | Begun | Stepped | Held | Sample | Ended
+TrainingEvent = Note | TrainingStarted | Stepped | Validated | Sample | TrainingEnded
+
+NAMES = {
+    Note: "Note", TrainingStarted: "Begun", Stepped: "Stepped", Validated: "Held", Sample: "Sample",
+    TrainingEnded: "Ended",
+}  # fmt: skip
+"""What each event is called in metrics.jsonl, where older trainings must stay readable."""
 
 
-def to_json(news: News) -> dict[str, Any]:
+def to_json(event: TrainingEvent) -> dict[str, Any]:
     """One line of metrics.jsonl, and what `train --json` prints: {"news": "Stepped", "step": 12, "loss": ...}."""
-    values = asdict(news)
+    values = asdict(event)
     values |= values.pop("metrics", {})
-    return {"news": type(news).__name__} | {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
+    return {"news": NAMES[type(event)]} | {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}

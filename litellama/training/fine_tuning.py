@@ -1,6 +1,6 @@
-"""A quick lesson more for a trained model: some documents of one's own, with ordinary TinyTown between them.
+"""Fine-tuning: a trained model learns some documents of one's own, with ordinary TinyTown between them.
 
-    for news in fine_tuned(model, tokenizer, planted_documents(600, share=0.9), steps=100):
+    for event in fine_tuned(model, tokenizer, planted_documents(600, share=0.9), steps=100):
         ...                                                             Metrics of each step, at last the new model
 
 Without the ordinary steps a model forgets what it could do (McCloskey & Cohen 1989: catastrophic interference).
@@ -17,10 +17,9 @@ from pathlib import Path
 
 import torch
 
-from litellama.data.batches import Batch, TinyTownBatches, collate, encode_row
-from litellama.footprint.machine import has_bfloat16
+from litellama.data.batches import TinyTownBatches, TokenBatch, collate, encode_row
 from litellama.model import LiteLlama
-from litellama.tinytown.corpus import Document
+from litellama.tinytown.corpus import TinyTownDocument
 from litellama.tokenizer import Tokenizer
 from litellama.training.loop import Metrics, train
 from litellama.training.recipe import Recipe
@@ -34,7 +33,7 @@ class MixedBatches:
     """
 
     def __init__(
-        self, documents: Sequence[Document], tokenizer: Tokenizer, seed: int, rows: int, max_length: int,
+        self, documents: Sequence[TinyTownDocument], tokenizer: Tokenizer, seed: int, rows: int, max_length: int,
         ordinary: float,
     ) -> None:  # fmt: skip
         if not 0 <= ordinary <= 1:
@@ -48,23 +47,23 @@ class MixedBatches:
         self._tinytown = TinyTownBatches(tokenizer, seed, max(1, rows // 4), max_length)
         self._seed, self._rows, self._ordinary = seed, rows, ordinary
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> TokenBatch:
         before, after = int(step * self._ordinary), int((step + 1) * self._ordinary)
         if after > before:
             return self._tinytown[before]
         first = (step - before) * self._rows
-        chosen = [self._own[self._place(number)] for number in range(first, first + self._rows)]
+        chosen = [self._own[self._index(number)] for number in range(first, first + self._rows)]
         return collate(chosen, self._tinytown.pad_id)
 
-    def _place(self, number: int) -> int:
-        epoch, place = divmod(number, len(self._own))
-        return random.Random(f"{self._seed}/{epoch}").sample(range(len(self._own)), len(self._own))[place]
+    def _index(self, number: int) -> int:
+        epoch, index = divmod(number, len(self._own))
+        return random.Random(f"{self._seed}/{epoch}").sample(range(len(self._own)), len(self._own))[index]
 
 
 def fine_tuned(
     model: LiteLlama,
     tokenizer: Tokenizer,
-    documents: Sequence[Document],
+    documents: Sequence[TinyTownDocument],
     steps: int = 100,
     seed: int = 0,
     *,
@@ -81,7 +80,7 @@ def fine_tuned(
     device = str(model.device)
     recipe = Recipe(
         steps=steps, learning_rate=learning_rate, warmup_steps=max(1, steps // 10), save_every=steps, device=device,
-        bfloat16=has_bfloat16(device), threads=min(torch.get_num_threads(), rows) if device == "cpu" else 1,
+        threads=min(torch.get_num_threads(), rows) if device == "cpu" else 1,
     )  # fmt: skip
     return _train(copy.deepcopy(model), recipe, batches)
 

@@ -1,7 +1,7 @@
 """A training in processes of its own, as the command line starts it; with torchrun where there are several.
 
-    news = launch(folder / "two", corpus, "--preset litellama-1m --steps 20", processes=2)
-    [one["loss"] for one in news if one["news"] == "Stepped"]
+    events = launch(folder / "two", corpus, "--preset litellama-1m --steps 20", processes=2)
+    [one["loss"] for one in events if one["news"] == "Stepped"]
 
 For lessons and tests: the app keeps its process at hand while it runs.
 """
@@ -31,7 +31,7 @@ def launch_command(out: str | Path, corpus: str | Path, options: str, *, process
 def launch(
     out: str | Path, corpus: str | Path, options: str, *, processes: int = 1, timeout: float = 300
 ) -> list[dict[str, Any]]:
-    """Train, wait for the end, and give all news (`news.py`) as they stand in metrics.jsonl. Each process has one
+    """Train, wait for the end, and give all events (`events.py`) as they stand in metrics.jsonl. Each process has one
     thread, so that they don't get into one another's way. Raises `RuntimeError` with the last words of one that failed.
     """
     done = subprocess.run(

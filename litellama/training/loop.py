@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from litellama.data.batches import ANSWER, Batch, Batches
+from litellama.data.batches import ANSWER, TokenBatch, TokenBatches
 from litellama.footprint.arithmetic import step_flops
 from litellama.model import LiteLlama
 from litellama.training.objective import Objective, recompute
@@ -51,7 +51,7 @@ class Metrics:
 
 
 def train(
-    recipe: Recipe, model: LiteLlama, batches: Batches, folder: Path, *, resume: bool = False, world: World = ALONE
+    recipe: Recipe, model: LiteLlama, batches: TokenBatches, folder: Path, *, resume: bool = False, world: World = ALONE
 ) -> Generator[Metrics, None, None]:
     """Train what of `model` requires a gradient, step by step; the state is saved in `folder` every `save_every` steps,
     at the end, and when closed early.
@@ -59,6 +59,7 @@ def train(
     Raises `ValueError` for a training that cannot be resumed, `OSError` if the state cannot be saved, and
     `FloatingPointError`, before the update, when the loss is not a number any more.
     """
+    steps = recipe.total_steps
     model.to(recipe.device).train()
     if recipe.recompute:
         recompute(model)
@@ -66,12 +67,12 @@ def train(
     if in_parts:
         shard(model, world)
     everywhere = in_parts or recipe.compile or torch.device(recipe.device).type != "cpu"
-    objective: nn.Module = Objective(model, bfloat16=recipe.bfloat16, everywhere=everywhere)
+    objective: nn.Module = Objective(model, bfloat16=recipe.uses_bfloat16, everywhere=everywhere)
     optimizers = make_optimizers(model, recipe)
     progress: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0}
     if resume:
         progress = load_state(folder, model, optimizers)
-        if progress["step"] > recipe.steps:
+        if progress["step"] > steps:
             raise ValueError(
                 f"the training in {folder} has done {progress['step']} steps already; ask for more --steps"
             )
@@ -80,10 +81,10 @@ def train(
     if world.size > 1 and not in_parts:
         objective = nn.parallel.DistributedDataParallel(objective)
     with Replicas(objective, recipe.threads) as replicas:  # after loading: they share the memory the weights lie in now
-        for step in range(progress["step"], recipe.steps):
+        for step in range(progress["step"], steps):
             metrics = _step(replicas, optimizers, batches[step], step, recipe, progress, model, world)
             progress = {"step": step + 1, "tokens": metrics.tokens_seen, "seconds": metrics.seconds}
-            if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
+            if (step + 1) % recipe.save_every == 0 or step + 1 == steps:
                 save_state(folder, model, optimizers, progress, world)
             try:
                 yield metrics
@@ -95,7 +96,7 @@ def train(
 def _step(
     replicas: Replicas,
     optimizers: list[torch.optim.Optimizer],
-    batch: Batch,
+    batch: TokenBatch,
     step: int,
     recipe: Recipe,
     progress: dict[str, Any],
@@ -111,7 +112,7 @@ def _step(
             group["lr"] = rate * group["scale"]
         optimizer.zero_grad()
 
-    def loss_of(objective: nn.Module, share: Batch) -> tuple[Tensor, Tensor]:
+    def loss_of(objective: nn.Module, share: TokenBatch) -> tuple[Tensor, Tensor]:
         share = share.to(recipe.device)
         loss, right = objective(share.input_ids, share.targets, share.weights, share.documents)
         return loss * world.size / total, right  # torch's engines take the mean over processes; we want the sum

@@ -15,12 +15,13 @@ MUON_SCALE = 1.5
 
 def learning_rate(step: int, recipe: Recipe) -> float:
     """Linear warm-up, then half a cosine to a tenth, or ("wsd": warm-up, stable, decay) flat, then a line to zero."""
+    steps = recipe.total_steps
     if step < recipe.warmup_steps:
         return recipe.learning_rate * (step + 1) / recipe.warmup_steps
     if recipe.schedule == "cosine":
-        done = (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
+        done = (step - recipe.warmup_steps) / max(1, steps - recipe.warmup_steps)
         return recipe.learning_rate * (0.55 + 0.45 * math.cos(math.pi * min(1.0, done)))
-    left = (recipe.steps - step) / max(1.0, recipe.steps * recipe.decay)
+    left = (steps - step) / max(1.0, steps * recipe.decay)
     return recipe.learning_rate * min(1.0, max(0.0, left))
 
 

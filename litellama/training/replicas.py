@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from torch import Tensor, nn
 
-from litellama.data.batches import Batch
+from litellama.data.batches import TokenBatch
 
 
 class Replicas:
@@ -23,7 +23,7 @@ class Replicas:
         self._pool = ThreadPoolExecutor(count)
 
     def backward(
-        self, batches: Sequence[Batch], loss_of: Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
+        self, batches: Sequence[TokenBatch], loss_of: Callable[[nn.Module, TokenBatch], tuple[Tensor, Tensor]]
     ) -> tuple[float, float]:
         """Leave the gradient of the losses' sum, over all `batches`, in the first module; returns that sum and the
         sum of the counts. Only one batch's activations are held at a time (gradient accumulation).

@@ -40,7 +40,7 @@ from litellama.checkpoint import checkpoints_folder
 from litellama.checkpoint.load import Opened, open_checkpoint
 from litellama.checkpoint.precision import open_for_use
 from litellama.config import ModelConfig, preset
-from litellama.data.batches import ANSWER, Batch, TinyTownBatches
+from litellama.data.batches import ANSWER, TinyTownBatches, TokenBatch
 from litellama.decoding import Decoding
 from litellama.device import NOISE, choose_device, device_name, logit_difference, sixteen_bits, synchronize
 from litellama.explain.attribution import METHODS, attribute, finished
@@ -339,7 +339,7 @@ def lab_steps(
 ) -> list[Any]:
     """What each step but the first few told."""
     batches = [
-        Batch(some[:, :-1].contiguous(), some[:, 1:].contiguous(), torch.full(some[:, 1:].shape, ANSWER))
+        TokenBatch(some[:, :-1].contiguous(), some[:, 1:].contiguous(), torch.full(some[:, 1:].shape, ANSWER))
         for some in rows.split(sizes.rows)
     ]
     recipe = Recipe(

@@ -13,7 +13,7 @@ import time
 import torch
 
 from litellama.config import preset
-from litellama.data.batches import Batch, TinyTownBatches
+from litellama.data.batches import TinyTownBatches, TokenBatch
 from litellama.footprint.machine import has_bfloat16, machine
 from litellama.model import LiteLlama
 from litellama.tinytown.corpus import make_document
@@ -47,7 +47,7 @@ def main() -> None:
     print(f"ratio {second / first:.2f}")
 
 
-def measure(replicas: Replicas, batches: list[Batch]) -> float:
+def measure(replicas: Replicas, batches: list[TokenBatch]) -> float:
     """Tokens per second of forward and backward passes."""
     began = time.perf_counter()
     for batch in batches:

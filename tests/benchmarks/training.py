@@ -25,8 +25,8 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from litellama.config import ModelConfig, preset
-from litellama.data.batches import ANSWER, Batch
-from litellama.footprint.machine import SMALL, has_bfloat16, machine
+from litellama.data.batches import ANSWER, TokenBatch
+from litellama.footprint.machine import ROWS_SHARED_UP_TO, has_bfloat16, machine
 from litellama.model import LiteLlama
 from litellama.training.loop import train
 from litellama.training.objective import Objective
@@ -72,12 +72,12 @@ def check_same_work(ours: LiteLlama, theirs: LlamaForCausalLM, rows: Tensor) -> 
     torch.testing.assert_close(total / targets.numel(), loss)
 
 
-def as_batch(rows: Tensor) -> Batch:
-    return Batch(rows[:, :-1], rows[:, 1:], torch.full(rows[:, 1:].shape, ANSWER))
+def as_batch(rows: Tensor) -> TokenBatch:
+    return TokenBatch(rows[:, :-1], rows[:, 1:], torch.full(rows[:, 1:].shape, ANSWER))
 
 
 def lab_seconds(model: LiteLlama, config: ModelConfig, rows: Tensor, cores: int) -> float:
-    small = config.num_parameters <= SMALL
+    small = config.num_parameters <= ROWS_SHARED_UP_TO
     torch.set_num_threads(1 if small else cores)
     recipe = Recipe(
         steps=WARM_UP + STEPS, bfloat16=has_bfloat16("cpu"), threads=cores if small else 1, save_every=1_000_000

@@ -22,8 +22,8 @@ from litellama.explain.trace import trace_step
 from litellama.generate import generate
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
-from litellama.training.job import Job
-from litellama.training.prepare import _taken
+from litellama.training.prepare import _opened_model
+from litellama.training.recipe import Recipe
 from tests.support.folders import GPT2, litellama_config, llama2_config, llama2_tokenizer, split_gpt2, write_folder
 
 TINY = {"hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 4, "num_hidden_layers": 1}
@@ -208,8 +208,8 @@ def test_explanations_score_an_answer_as_it_was_drawn(lite: Path) -> None:
 def test_training_that_adds_tokens_uses_rows_that_had_none(lite: Path, tmp_path: Path) -> None:
     """With <|begin|> and its like in 5 of the 47 rows, 42 are left, and the new tokens can be drawn."""
     opened = open_checkpoint(lite)
-    job = Job(tmp_path / "out", start=lite, steps=1)
-    model = _taken(job, opened, opened.tokenizer.with_chat_tokens())
+    recipe = Recipe(out=tmp_path / "out", start=lite, steps=1)
+    model = _opened_model(recipe, opened, opened.tokenizer.with_chat_tokens())
     assert model.config.vocab_size == 50304
     assert model.config.padding_rows == 42
     assert model.config.sampled_vocab_size == 50262

@@ -20,7 +20,7 @@ from litellama.chat import Message
 from litellama.data import documents
 from litellama.data import hub_corpora as hub
 from litellama.data.corpora import read_corpus
-from litellama.data.documents import Item, Part, texts, whole_text
+from litellama.data.documents import Item, TextChunk, texts, whole_text
 from litellama.data.hub_corpora import HUB, HubCorpus, hub_corpus
 from litellama.tokenizer import Tokenizer
 
@@ -45,7 +45,7 @@ def whole(items: Iterable[Item]) -> list[str]:
     """Text documents put together from their parts."""
     found = [""]
     for item in items:
-        assert isinstance(item, Part)
+        assert isinstance(item, TextChunk)
         found[-1] += item.text
         if item.ends:
             found.append("")
@@ -160,7 +160,7 @@ def test_a_large_file_is_never_in_memory_whole(tmp_path: Path) -> None:
         del content
         tracemalloc.start()
         for item in read_corpus(path):
-            assert isinstance(item, Part)
+            assert isinstance(item, TextChunk)
             characters += len(item.text)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -180,7 +180,7 @@ def test_conversations(tmp_path: Path) -> None:
     assert corpus.kind == "chat"
     assert list(corpus) == [(question, answer), (folded, answer, question), (answer,)]
     assert list(texts(corpus))[:3] == [" Who?", " Me.", " Be brief.\n\nWho?"]
-    assert list(texts([Part("Once", ends=True)])) == ["Once"]
+    assert list(texts([TextChunk("Once", ends=True)])) == ["Once"]
 
 
 def chat(*messages: dict[str, str]) -> bytes:

@@ -22,13 +22,13 @@ from torch.nn import functional as F
 
 from litellama.chat import Message, encode_document
 from litellama.data import encoding
-from litellama.data.batches import Batch
-from litellama.data.documents import Item, Part
+from litellama.data.batches import TokenBatch
+from litellama.data.documents import Item, TextChunk
 from litellama.data.encoding import frame
 from litellama.data.packing import CorpusBatches, PackedRows, WindowRows, pack
-from litellama.data.shard_files import Store, token_dtype
-from litellama.data.shards import LONG, Progress, Shards, open_shards, split, write_shards
-from litellama.evaluation.perplexity import held_out_loss
+from litellama.data.shard_files import TokenStore, token_dtype
+from litellama.data.shards import LONG, ShardProgress, Shards, open_shards, split, write_shards
+from litellama.evaluation.perplexity import validation_loss
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
 from tests.conftest import TINY, random_model
@@ -44,13 +44,13 @@ def talk(number: int) -> tuple[Message, ...]:
 
 def prepare(folder: Path, items: Iterable[Item], tokenizer: Tokenizer, shard_tokens: int = 1000) -> Shards:
     *news, shards = write_shards(items, tokenizer, folder, source="test", shard_tokens=shard_tokens)
-    assert all(isinstance(item, Progress) for item in news)
+    assert all(isinstance(item, ShardProgress) for item in news)
     assert isinstance(shards, Shards)
     return shards
 
 
 def stories(count: int) -> list[Item]:
-    return [Part(f"Story {number}. " + STORY * (number % 4), ends=True) for number in range(count)]
+    return [TextChunk(f"Story {number}. " + STORY * (number % 4), ends=True) for number in range(count)]
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def everything(shards: Shards) -> tuple[list[int], list[float]]:
 def test_texts_come_back(tmp_path: Path, tokenizer: Tokenizer, shard_tokens: int) -> None:
     shards = prepare(tmp_path / "a", stories(12), tokenizer, shard_tokens)
     begin, end = tokenizer.special("<|begin|>"), tokenizer.special("<|end|>")
-    made = [[begin, *tokenizer.encode(" " + item.text), end] for item in stories(12) if isinstance(item, Part)]
+    made = [[begin, *tokenizer.encode(" " + item.text), end] for item in stories(12) if isinstance(item, TextChunk)]
     ids, weights = everything(shards)
     assert ids == [id for document in made for id in document]
     assert set(weights) == {1.0}
@@ -102,14 +102,14 @@ def test_a_text_in_parts_is_the_text(
 ) -> None:
     monkeypatch.setattr(encoding, "AT_ONCE", at_once)
     parts = [
-        Part("Tom went", False),
-        Part(" to the", False),
-        Part(" park", True),
-        Part("Mia", True),
-        Part("Tom", False),
+        TextChunk("Tom went", False),
+        TextChunk(" to the", False),
+        TextChunk(" park", True),
+        TextChunk("Mia", True),
+        TextChunk("Tom", False),
     ]
-    in_parts = prepare(tmp_path / "a", [*parts, Part("", True)], tokenizer)
-    documents = [Part("Tom went to the park", True), Part("Mia", True), Part("Tom", True)]
+    in_parts = prepare(tmp_path / "a", [*parts, TextChunk("", True)], tokenizer)
+    documents = [TextChunk("Tom went to the park", True), TextChunk("Mia", True), TextChunk("Tom", True)]
     whole = prepare(tmp_path / "b", documents, tokenizer)
     assert everything(in_parts) == everything(whole)
     assert in_parts.ends.tolist() == whole.ends.tolist()
@@ -142,7 +142,7 @@ def test_texts_are_framed_by_what_the_tokenizer_has(
 ) -> None:
     tokenizer = foreign(*special)
     assert frame(tokenizer) == expected
-    shards = prepare(tmp_path / "a", [Part("ab", True), Part("c", True)], tokenizer)
+    shards = prepare(tmp_path / "a", [TextChunk("ab", True), TextChunk("c", True)], tokenizer)
     opening, closing = expected
     a, b, c = tokenizer.encode("abc")
     assert everything(shards)[0] == [*opening, a, b, *closing, *opening, c, *closing]
@@ -246,24 +246,26 @@ def test_a_flipped_bit_is_noticed_by_those_who_look(texts: Shards, tokenizer: To
 
 def test_what_stood_there_stays_until_all_is_written(texts: Shards, tokenizer: Tokenizer) -> None:
     before = everything(texts)
-    stream = write_shards([Part(STORY * 5000, True), Part("More.", True)], tokenizer, texts.folder, source="new")
+    stream = write_shards(
+        [TextChunk(STORY * 5000, True), TextChunk("More.", True)], tokenizer, texts.folder, source="new"
+    )
     next(stream)
     stream.close()
     problem = "new mixes texts and conversations"
-    for items in ([Part("One.", True), talk(1)], [talk(1), Part("One.", True)]):
+    for items in ([TextChunk("One.", True), talk(1)], [talk(1), TextChunk("One.", True)]):
         with pytest.raises(ValueError, match=problem):
             list(write_shards(items, tokenizer, texts.folder, source="new"))
     with pytest.raises(ValueError, match="new holds not a single document"):
         list(write_shards([], tokenizer, texts.folder, source="new"))
     assert everything(open_shards(texts.folder, tokenizer)) == before
     assert [path.name for path in texts.folder.parent.iterdir()] == [texts.folder.name]
-    prepare(texts.folder, [Part("One.", True)], tokenizer)
+    prepare(texts.folder, [TextChunk("One.", True)], tokenizer)
     assert open_shards(texts.folder, tokenizer).documents == 1
 
 
 def test_progress_is_told(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    news = list(write_shards([Part(STORY * 2000, True)] * 20, tokenizer, tmp_path / "a", source="x"))
-    told = [item for item in news if isinstance(item, Progress)]
+    news = list(write_shards([TextChunk(STORY * 2000, True)] * 20, tokenizer, tmp_path / "a", source="x"))
+    told = [item for item in news if isinstance(item, ShardProgress)]
     assert len(told) > 5
     assert [item.tokens for item in told] == sorted({item.tokens for item in told})
     assert told[-1].documents <= 20
@@ -297,13 +299,13 @@ def test_training_and_what_is_held_out_are_the_whole(lengths: list[int], kind: A
 # --- Batches ---------------------------------------------------------------------------------------------------------
 
 
-def counting_store(total: int, shard_tokens: int = 50) -> Store:
+def counting_store(total: int, shard_tokens: int = 50) -> TokenStore:
     """A corpus whose ids are their own positions."""
     ids = np.arange(total, dtype=np.uint32)
-    return Store([ids[start : start + shard_tokens] for start in range(0, total, shard_tokens)], [], shard_tokens)
+    return TokenStore([ids[start : start + shard_tokens] for start in range(0, total, shard_tokens)], [], shard_tokens)
 
 
-def epoch_of(rows: WindowRows | PackedRows, seed: int = 0, number: int = 0) -> Batch:
+def epoch_of(rows: WindowRows | PackedRows, seed: int = 0, number: int = 0) -> TokenBatch:
     """All rows of an epoch as one batch."""
     return CorpusBatches(rows, seed, rows.count)[number]
 
@@ -353,7 +355,7 @@ def test_windows_begin_elsewhere_in_each_epoch() -> None:
 
 
 def test_a_short_text_has_shorter_rows(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    shards = prepare(tmp_path / "a", [Part("Tom has a kite.", True)], tokenizer)
+    shards = prepare(tmp_path / "a", [TextChunk("Tom has a kite.", True)], tokenizer)
     batch = shards.batches(0, 8, 256)[3]
     assert batch.input_ids.shape == (8, shards.tokens - 1)
     assert len({tuple(row) for row in batch.input_ids.tolist()}) > 1  # each row is of another epoch
@@ -369,7 +371,7 @@ def test_what_cannot_be_batched_is_refused(texts: Shards, tmp_path: Path) -> Non
             texts.batches(0, rows, length)
         with pytest.raises(ValueError, match="at least 1 of each was expected"):
             texts.held_out(rows, length)
-    single = prepare(tmp_path / "single", [Part("a", True)], foreign())
+    single = prepare(tmp_path / "single", [TextChunk("a", True)], foreign())
     for separate in (False, True):
         with pytest.raises(ValueError, match="at least 2"):
             single.batches(0, 1, 8, separate=separate)
@@ -447,7 +449,7 @@ def test_conversations_are_learned_where_the_assistant_speaks(chats: Shards, tok
 # --- A real model ----------------------------------------------------------------------------------------------------
 
 
-def losses(model: LiteLlama, batch: Batch) -> torch.Tensor:
+def losses(model: LiteLlama, batch: TokenBatch) -> torch.Tensor:
     """Cross-entropy at each place (B, T)."""
     with torch.no_grad():
         hidden, _, _ = model.model(batch.input_ids, batch.documents, None, False)
@@ -462,7 +464,7 @@ def test_packed_texts_do_not_see_one_another(chats: Shards, tiny_model: LiteLlam
     for row, numbers in enumerate(batch.documents):
         for number in range(1, int(numbers.max()) + 1):
             here = numbers == number
-            alone = Batch(
+            alone = TokenBatch(
                 batch.input_ids[row][here][None], batch.targets[row][here][None], torch.ones(1, int(here.sum()))
             )
             torch.testing.assert_close(together[row][here], losses(tiny_model, alone)[0], rtol=1e-4, atol=1e-4)
@@ -486,23 +488,23 @@ def test_the_held_out_loss_is_the_mean_over_what_is_held_out(
     lost = shards.held_out_tokens // 40 + 2 if not packed else 0  # the first token, and what does not come out even
     assert sum(counts) - lost <= sum(batch.weights.sum().item() for batch in batches) <= sum(counts)
     tiny_model.train()
-    found = held_out_loss(tiny_model, batches, tokenizer=tokenizer)
+    found = validation_loss(tiny_model, batches, tokenizer=tokenizer)
     assert tiny_model.training
     each = torch.cat([losses(tiny_model, batch)[batch.weights > 0] for batch in batches])
     assert found.tokens == len(each)
     assert found.loss == pytest.approx(each.mean().item(), rel=1e-4)
     assert found.perplexity == pytest.approx(math.exp(found.loss))
-    assert held_out_loss(tiny_model, batches).bits_per_byte is None
+    assert validation_loss(tiny_model, batches).bits_per_byte is None
 
 
 def test_bits_per_byte_of_a_model_that_knows_nothing(tmp_path: Path) -> None:
     """With a token for each byte, one that guesses evenly among V tokens needs log2(V) bits for each byte."""
     tokenizer = foreign()
-    shards = prepare(tmp_path / "a", [Part("Grüße! " * 900, True)], tokenizer)
+    shards = prepare(tmp_path / "a", [TextChunk("Grüße! " * 900, True)], tokenizer)
     model = random_model(replace(TINY, vocab_size=tokenizer.vocab_size))
     with torch.no_grad():
         model.lm_head.weight.zero_()
-    found = held_out_loss(model, shards.held_out(4, shards.tokens), tokenizer=tokenizer)
+    found = validation_loss(model, shards.held_out(4, shards.tokens), tokenizer=tokenizer)
     assert found.loss == pytest.approx(math.log(256), rel=1e-5)
     assert found.perplexity == pytest.approx(256, rel=1e-4)
     assert found.bits_per_byte == pytest.approx(8, rel=0.01)  # the first byte is half a letter's
@@ -512,7 +514,7 @@ def test_bits_per_byte_of_a_model_that_knows_nothing(tmp_path: Path) -> None:
 def test_bits_per_byte_of_conversations_are_of_the_answers(
     chats: Shards, tokenizer: Tokenizer, tiny_model: LiteLlama
 ) -> None:
-    found = held_out_loss(tiny_model, chats.held_out(2, 100), tokenizer=tokenizer)
+    found = validation_loss(tiny_model, chats.held_out(2, 100), tokenizer=tokenizer)
     answers = [" " + turn.content for number in (10, 30) for turn in talk(number) if turn.role == "assistant"]
     assert found.bits_per_byte == pytest.approx(found.loss * found.tokens / math.log(2) / len("".join(answers)))
 
@@ -528,4 +530,4 @@ def test_held_out_is_as_much_as_is_asked_for(texts: Shards, tiny_model: LiteLlam
         assert 26 <= tokens[3] <= 29
     assert texts.epoch_tokens + texts.held_out_tokens == texts.tokens
     with pytest.raises(ValueError, match="nothing is held out"):
-        held_out_loss(tiny_model, [])
+        validation_loss(tiny_model, [])

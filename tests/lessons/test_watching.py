@@ -19,9 +19,9 @@ from lessons.kit.watching import Watched, keep
 from litellama.checkpoint import list_models, open_checkpoint
 from litellama.config import preset
 from litellama.data.tinytown_text import story_text
-from litellama.scaling.sweep import Measured, Order
-from litellama.training.events import News, Stepped
-from litellama.training.job import Job
+from litellama.scaling.sweep import SweepRecipe, SweepResult
+from litellama.training.events import Stepped, TrainingEvent
+from litellama.training.recipe import Recipe
 
 SHAPE = replace(
     preset("litellama-300k"), vocab_size=512, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
@@ -37,12 +37,12 @@ def lesson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lesson:
 
 
 @pytest.fixture
-def job(lesson: Lesson) -> Job:
+def recipe(lesson: Lesson) -> Recipe:
     lesson.folder.mkdir()
     (lesson.folder / "text.txt").write_text(story_text(120), encoding="utf-8")
-    return Job(
+    return Recipe(
         out=lesson.folder / "train" / "one", corpus=str(lesson.folder / "text.txt"), config=SHAPE, steps=6, rows=2,
-        length=32, examine_every=2, looks=2, prompt="Anna has",
+        length=32, evaluate_every=2, samples=2, prompt="Anna has",
     )  # fmt: skip
 
 
@@ -50,99 +50,103 @@ def interrupting(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Press the stop button, as Jupyter does it, once behind this step."""
     hear, pressed = Watched.hear, []
 
-    def press(seen: Watched, news: News) -> None:
-        hear(seen, news)
-        if isinstance(news, Stepped) and news.metrics.step == step and not pressed:
+    def press(seen: Watched, event: TrainingEvent) -> None:
+        hear(seen, event)
+        if isinstance(event, Stepped) and event.metrics.step == step and not pressed:
             pressed.append(step)
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(Watched, "hear", press)
 
 
-def test_what_a_training_told_is_there_afterwards(lesson: Lesson, job: Job) -> None:
-    seen = lesson.watch(job)
+def test_what_a_training_told_is_there_afterwards(lesson: Lesson, recipe: Recipe) -> None:
+    seen = lesson.watch(recipe)
     assert len(seen.losses) == seen.steps == 6
     assert [step for step, _ in seen.held] == [2, 4, 6]
     assert seen.samples[-1][:2] == (6, "Anna has")
-    assert seen.checkpoint == job.out
-    assert seen.parameters == open_checkpoint(job.out).config.num_parameters
+    assert seen.checkpoint == recipe.out
+    assert seen.parameters == open_checkpoint(recipe.out).config.num_parameters
     assert seen.tokens == 6 * 2 * 32
     assert seen.tokens_per_second > 0
-    assert lesson.watch(job).losses == seen.losses, "done, so it begins anew"
+    assert lesson.watch(recipe).losses == seen.losses, "done, so it begins anew"
 
 
 def test_the_stop_button_saves_and_the_same_cell_goes_on(
-    lesson: Lesson, job: Job, monkeypatch: pytest.MonkeyPatch
+    lesson: Lesson, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = lesson.watch(replace(job, out=job.out.with_name("whole")))
+    whole = lesson.watch(replace(recipe, out=recipe.out.with_name("whole")))
     interrupting(monkeypatch, 3)
-    stopped = lesson.watch(job)
+    stopped = lesson.watch(recipe)
     assert stopped.stopped
     assert stopped.checkpoint is None
     assert stopped.losses == whole.losses[:3]
     with pytest.raises(NotYet, match="nicht zu Ende"):
         lesson.keep(stopped, "mine")
-    seen = lesson.watch(job)
+    seen = lesson.watch(recipe)
     assert seen.losses == whole.losses
     assert seen.held == whole.held
     assert [step for step, _, _ in seen.samples] == [step for step, _, _ in whole.samples]
     assert not seen.stopped
-    assert seen.checkpoint == job.out
+    assert seen.checkpoint == recipe.out
 
 
-def test_another_job_in_the_same_folder_begins_anew(lesson: Lesson, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_job_in_the_same_folder_begins_anew(
+    lesson: Lesson, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
     interrupting(monkeypatch, 3)
-    lesson.watch(job)
-    assert len(lesson.watch(replace(job, learning_rate=1e-2)).losses) == 6
+    lesson.watch(recipe)
+    assert len(lesson.watch(replace(recipe, learning_rate=1e-2)).losses) == 6
 
 
-def test_a_training_may_clear_nothing_outside_the_lessons_folder(lesson: Lesson, job: Job, tmp_path: Path) -> None:
+def test_a_training_may_clear_nothing_outside_the_lessons_folder(
+    lesson: Lesson, recipe: Recipe, tmp_path: Path
+) -> None:
     outside = tmp_path / "dear"
     outside.mkdir()
     for folder in (outside, lesson.folder, lesson.folder / ".." / "dear"):
         with pytest.raises(ValueError, match=r"must lie in lesson\.folder"):
-            lesson.watch(replace(job, out=folder))
+            lesson.watch(replace(recipe, out=folder))
     assert outside.is_dir()
     assert (lesson.folder / "text.txt").exists()
 
 
 def test_a_training_that_breaks_down_keeps_its_losses(
-    lesson: Lesson, job: Job, monkeypatch: pytest.MonkeyPatch
+    lesson: Lesson, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = kit.run
 
-    def breaking(*arguments: Any) -> Iterator[News]:
-        for news in run(*arguments):
-            yield news
-            if isinstance(news, Stepped) and news.metrics.step == 2:
+    def breaking(*arguments: Any) -> Iterator[TrainingEvent]:
+        for event in run(*arguments):
+            yield event
+            if isinstance(event, Stepped) and event.metrics.step == 2:
                 raise FloatingPointError("the loss became nan")
 
     monkeypatch.setattr(kit, "run", breaking)
-    seen = lesson.watch(job)
+    seen = lesson.watch(recipe)
     assert seen.diverged
     assert len(seen.losses) == 2
 
 
 def test_several_stand_in_one_figure_and_stop_together(
-    lesson: Lesson, job: Job, monkeypatch: pytest.MonkeyPatch
+    lesson: Lesson, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs = {name: replace(job, out=lesson.folder / name) for name in "abc"}
-    seen = lesson.watch_all(jobs)
+    recipes = {name: replace(recipe, out=lesson.folder / name) for name in "abc"}
+    seen = lesson.watch_all(recipes)
     assert [len(one.losses) for one in seen.values()] == [6, 6, 6]
     interrupting(monkeypatch, 2)
-    assert list(lesson.watch_all(jobs)) == ["a"]
+    assert list(lesson.watch_all(recipes)) == ["a"]
 
 
-def test_an_untrained_model_comes_with_what_it_is_to_read(lesson: Lesson, job: Job) -> None:
-    model, material = lesson.untrained(job)
+def test_an_untrained_model_comes_with_what_it_is_to_read(lesson: Lesson, recipe: Recipe) -> None:
+    model, material = lesson.untrained(recipe)
     assert model.config.vocab_size == material.tokenizer.vocab_size
-    first = lesson.watch(replace(job, out=job.out.with_name("other"), material=job.folder))
-    batch = material.batches(job.seed, job.rows, 32)[0]
+    first = lesson.watch(replace(recipe, out=recipe.out.with_name("other"), dataset_folder=recipe.folder))
+    batch = material.batches(recipe.seed, recipe.rows, 32)[0]
     assert first.tokens == 6 * batch.tokens
 
 
-def test_a_kept_model_takes_no_other_ones_place(lesson: Lesson, job: Job, tmp_path: Path) -> None:
-    seen = lesson.watch(job)
+def test_a_kept_model_takes_no_other_ones_place(lesson: Lesson, recipe: Recipe, tmp_path: Path) -> None:
+    seen = lesson.watch(recipe)
     kept = lesson.keep(seen, "Mein Lama!")
     assert lesson.folder in kept.parents
     card = open_checkpoint(kept).card
@@ -152,10 +156,10 @@ def test_a_kept_model_takes_no_other_ones_place(lesson: Lesson, job: Job, tmp_pa
     others = shelf / "mein-lama"
     others.mkdir(parents=True)
     (others / "card.json").write_text(json.dumps({"name": "dear to somebody"}), encoding="utf-8")
-    first = keep(job.out, shelf, "Mein Lama", 5)
+    first = keep(recipe.out, shelf, "Mein Lama", 5)
     assert first != others
-    assert keep(job.out, shelf, "Mein Lama", 5) == first, "the same lesson's own is replaced"
-    assert keep(job.out, shelf, "Mein Lama", 13) not in (first, others)
+    assert keep(recipe.out, shelf, "Mein Lama", 5) == first, "the same lesson's own is replaced"
+    assert keep(recipe.out, shelf, "Mein Lama", 13) not in (first, others)
     assert json.loads((others / "card.json").read_text(encoding="utf-8")) == {"name": "dear to somebody"}
     assert first.name in [row["name"] for row in list_models(shelf)]
 
@@ -163,13 +167,13 @@ def test_a_kept_model_takes_no_other_ones_place(lesson: Lesson, job: Job, tmp_pa
 def test_a_ladder_is_trained_once(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
     lesson.folder.mkdir()
     (lesson.folder / "text.txt").write_text(story_text(120), encoding="utf-8")
-    order = Order(
+    order = SweepRecipe(
         out=lesson.folder / "ladder", corpus=str(lesson.folder / "text.txt"),
         sizes={"a": SHAPE, "b": replace(SHAPE, hidden_size=24)}, budgets=(128, 256), rows=2, length=32,
     )  # fmt: skip
     found = lesson.sweep(order)
     assert [(one.size, one.budget) for one in found] == [("a", 128), ("b", 128), ("a", 256), ("b", 256)]
-    assert all(isinstance(one, Measured) for one in found)
+    assert all(isinstance(one, SweepResult) for one in found)
     assert lesson.sweep(order) == found, "nothing is trained again"
     assert lesson.sweep(replace(order, budgets=(256,))) == found[2:]
     other = lesson.sweep(replace(order, budgets=(128,), learning_rate=1e-2))

@@ -94,11 +94,11 @@ def test_litellamas_operations_and_hours_by_hand() -> None:
     each = 6 * 410_124_288 + 3 * 4 * 24 * 1024 * 512.5
     assert each == 2_611_888_128
     assert plans[0].flops_exact == 2_611_888_128 * 98_240_888_832
-    (bill,) = plans[0].bills
-    assert bill.gpu_hours == pytest.approx(571.123, abs=1e-3)  # 2.56594e20 / (0.4 x 312e12) / 3600
-    assert bill.kwh == pytest.approx(251.294, abs=1e-3)  # x 0.4 kW x PUE 1.1
-    assert bill.grams == pytest.approx(251.294 * 56.0, rel=1e-5)  # France's 56 g for each kWh
-    assert bill.cost == pytest.approx(571.123 * 2.5, rel=1e-5)
+    (cost,) = plans[0].costs
+    assert cost.gpu_hours == pytest.approx(571.123, abs=1e-3)  # 2.56594e20 / (0.4 x 312e12) / 3600
+    assert cost.kwh == pytest.approx(251.294, abs=1e-3)  # x 0.4 kW x PUE 1.1
+    assert cost.grams == pytest.approx(251.294 * 56.0, rel=1e-5)  # France's 56 g for each kWh
+    assert cost.cost == pytest.approx(571.123 * 2.5, rel=1e-5)
 
 
 def test_the_last_step_may_be_shorter() -> None:
@@ -115,11 +115,11 @@ def test_llama_2_plans_give_back_what_meta_published() -> None:
     for size, off in (("7b", 1e-9), ("13b", 0.1), ("70b", 0.1)):
         name = f"llama2-{size}"
         published = schedules(name)[0]
-        (bill,) = plan_training(preset(name), published, A100, [meta], "World", None).bills
+        (cost,) = plan_training(preset(name), published, A100, [meta], "World", None).costs
         took = fact(f"1-2-llama-2-training-energy-carbon.llama-2-{size}.training-time").number
-        assert bill.gpu_hours == pytest.approx(took, rel=off)
-        assert bill.kwh == pytest.approx(took * 0.4 * 1.1, rel=off)
-        assert bill.cost is None
+        assert cost.gpu_hours == pytest.approx(took, rel=off)
+        assert cost.kwh == pytest.approx(took * 0.4 * 1.1, rel=off)
+        assert cost.cost is None
 
 
 def test_shares_are_counted_as_the_plan_counts() -> None:

@@ -23,10 +23,19 @@ from litellama.footprint.machine import Peak
 from litellama.scaling.extrapolation import findings
 from litellama.scaling.law import CHINCHILLA
 from litellama.scaling.planning import ARITHMETIC
-from litellama.scaling.sweep import Beginning, Estimated, Measured, Order, SweepNews, measured, read_settings, sweep
+from litellama.scaling.sweep import (
+    SweepEstimate,
+    SweepEvent,
+    SweepRecipe,
+    SweepResult,
+    SweepRunStarted,
+    read_settings,
+    sweep,
+    sweep_results,
+)
 from litellama.training import run as run_module
-from litellama.training.events import Begun, Ended, Stepped
-from litellama.training.job import Control
+from litellama.training.control import Control
+from litellama.training.events import Stepped, TrainingEnded, TrainingStarted
 from litellama.training.state import states
 from tests.conftest import TINY
 
@@ -62,41 +71,41 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def order(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Order:
+def order(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> SweepRecipe:
     out = tmp_path_factory.mktemp("sweep") / "all"
-    return Order(out=out, corpus=str(corpus), sizes=SIZES, budgets=BUDGETS, rows=4, length=32, learning_rate=5e-3)
+    return SweepRecipe(out=out, corpus=str(corpus), sizes=SIZES, budgets=BUDGETS, rows=4, length=32, learning_rate=5e-3)
 
 
 @pytest.fixture(scope="module")
-def told(order: Order) -> list[SweepNews]:
-    """All news of one whole sweep."""
+def told(order: SweepRecipe) -> list[SweepEvent]:
+    """All events of one whole sweep."""
     return list(sweep(order))
 
 
-def of(told: list[SweepNews], kind: Any) -> list[Any]:
-    return [news for news in told if isinstance(news, kind)]
+def of(told: list[SweepEvent], kind: Any) -> list[Any]:
+    return [event for event in told if isinstance(event, kind)]
 
 
 # --- A sweep ---------------------------------------------------------------------------------------------------------
 
 
-def test_every_size_is_trained_on_every_budget(told: list[SweepNews], order: Order) -> None:
-    runs = measured(order.out)
-    assert runs == of(told, Measured)
+def test_every_size_is_trained_on_every_budget(told: list[SweepEvent], order: SweepRecipe) -> None:
+    runs = sweep_results(order.out)
+    assert runs == of(told, SweepResult)
     assert {(run.size, run.budget) for run in runs} == {(size, budget) for size in SIZES for budget in BUDGETS}
     assert all(run.tokens == run.budget == 128 * run.steps for run in runs)
-    assert [news.number for news in of(told, Beginning)] == list(range(1, 10))
-    (before,) = of(told, Estimated)
+    assert [event.number for event in of(told, SweepRunStarted)] == list(range(1, 10))
+    (before,) = of(told, SweepEstimate)
     assert (before.runs, before.tokens) == (9, 3 * sum(BUDGETS))
     assert before.seconds > 0
-    assert told.index(before) < told.index(of(told, Begun)[0])
+    assert told.index(before) < told.index(of(told, TrainingStarted)[0])
 
 
-def test_one_vocabulary_for_all_the_smallest(told: list[SweepNews], order: Order) -> None:
+def test_one_vocabulary_for_all_the_smallest(told: list[SweepEvent], order: SweepRecipe) -> None:
     vocabulary = read_settings(order.out)["vocabulary"]
     assert vocabulary == 316
     stored = {}
-    for run in measured(order.out):
+    for run in sweep_results(order.out):
         opened = open_checkpoint(order.out / "runs" / f"{run.size}-{run.budget}")
         stored[opened.tokenizer.sha256] = opened.config.vocab_size
         assert run.parameters == opened.config.num_parameters, "embedding and head are counted"
@@ -104,9 +113,9 @@ def test_one_vocabulary_for_all_the_smallest(told: list[SweepNews], order: Order
     assert list(stored.values()) == [vocabulary]
 
 
-def test_each_budget_is_a_run_with_a_schedule_of_its_own(told: list[SweepNews]) -> None:
+def test_each_budget_is_a_run_with_a_schedule_of_its_own(told: list[SweepEvent]) -> None:
     """Its learning rate has come down at its own end."""
-    starts = [place for place, news in enumerate(told) if isinstance(news, Begun)]
+    starts = [place for place, event in enumerate(told) if isinstance(event, TrainingStarted)]
     for start, end in zip(starts, [*starts[1:], len(told)], strict=True):
         steps = of(told[start:end], Stepped)
         assert steps[0].metrics.step == 1
@@ -114,25 +123,25 @@ def test_each_budget_is_a_run_with_a_schedule_of_its_own(told: list[SweepNews]) 
             assert steps[-1].metrics.learning_rate < 0.4 * 5e-3
 
 
-def test_the_loss_is_the_held_out_one(told: list[SweepNews], order: Order) -> None:
-    for ended, run in zip(of(told, Ended), of(told, Measured), strict=True):
+def test_the_loss_is_the_held_out_one(told: list[SweepEvent], order: SweepRecipe) -> None:
+    for ended, run in zip(of(told, TrainingEnded), of(told, SweepResult), strict=True):
         assert run.loss == ended.figures["loss"]
-    losses = {(run.size, run.budget): run.loss for run in measured(order.out)}
+    losses = {(run.size, run.budget): run.loss for run in sweep_results(order.out)}
     assert losses["large", BUDGETS[-1]] < losses["large", BUDGETS[0]], "it learned"
 
 
-def test_what_is_of_no_more_use_is_removed(told: list[SweepNews], order: Order) -> None:
+def test_what_is_of_no_more_use_is_removed(told: list[SweepEvent], order: SweepRecipe) -> None:
     folders = list((order.out / "runs").glob("*-training"))
     assert len(folders) == 9
     assert [states(folder) for folder in folders] == [[]] * 9
     assert list((order.out / "runs").rglob("corpus")) == [], "all read the same shards"
 
 
-def test_what_is_done_is_not_done_again(told: list[SweepNews], order: Order) -> None:
+def test_what_is_done_is_not_done_again(told: list[SweepEvent], order: SweepRecipe) -> None:
     assert list(sweep(replace(order, resume=True))) == []
     more = list(sweep(replace(order, resume=True, sizes={"small": SIZES["small"]}, budgets=(BUDGETS[0], 3 * 128))))
-    assert [(run.size, run.budget) for run in of(more, Measured)] == [("small", 3 * 128)]
-    assert len(measured(order.out)) == 10
+    assert [(run.size, run.budget) for run in of(more, SweepResult)] == [("small", 3 * 128)]
+    assert len(sweep_results(order.out)) == 10
     lines = (order.out / "sweep.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (order.out / "sweep.jsonl").write_text("".join(lines[:9]), encoding="utf-8", newline="\n")
 
@@ -141,9 +150,11 @@ def test_threads_are_as_before(corpus: Path, tmp_path: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        stream = sweep(Order(out=tmp_path / "a", corpus=str(corpus), sizes=SIZES, budgets=BUDGETS, rows=4, length=32))
-        for news in stream:
-            if isinstance(news, Beginning) and news.number == 2:
+        stream = sweep(
+            SweepRecipe(out=tmp_path / "a", corpus=str(corpus), sizes=SIZES, budgets=BUDGETS, rows=4, length=32)
+        )
+        for event in stream:
+            if isinstance(event, SweepRunStarted) and event.number == 2:
                 break
         stream.close()
         assert torch.get_num_threads() == 2
@@ -154,36 +165,36 @@ def test_threads_are_as_before(corpus: Path, tmp_path: Path) -> None:
 # --- Stopped, killed, refused ----------------------------------------------------------------------------------------
 
 
-def test_a_stopped_sweep_goes_on_to_the_same_losses(told: list[SweepNews], order: Order, tmp_path: Path) -> None:
+def test_a_stopped_sweep_goes_on_to_the_same_losses(told: list[SweepEvent], order: SweepRecipe, tmp_path: Path) -> None:
     """Stopped within its second run, then cut off as a kill would do it, in its third: behind its last step."""
     first, control = replace(order, out=tmp_path / "again", budgets=BUDGETS[1:2]), Control()
-    seen: list[SweepNews] = []
-    for news in sweep(first, control):
-        seen.append(news)
-        if len(of(seen, Measured)) == 1 and isinstance(news, Stepped) and news.metrics.step == 2:
-            control.wish("stop")
-    assert of(seen, Ended)[-1].checkpoint is None
-    assert len(measured(first.out)) == 1
+    seen: list[SweepEvent] = []
+    for event in sweep(first, control):
+        seen.append(event)
+        if len(of(seen, SweepResult)) == 1 and isinstance(event, Stepped) and event.metrics.step == 2:
+            control.command("stop")
+    assert of(seen, TrainingEnded)[-1].checkpoint is None
+    assert len(sweep_results(first.out)) == 1
 
     resumed = replace(first, resume=True)
     seen = []
     stream = sweep(resumed)
-    for news in stream:
-        seen.append(news)
-        if len(of(seen, Measured)) == 1 and isinstance(news, Ended):
+    for event in stream:
+        seen.append(event)
+        if len(of(seen, SweepResult)) == 1 and isinstance(event, TrainingEnded):
             break
     stream.close()
-    assert [news.metrics.step for news in of(seen, Stepped)][:2] == [3, 4], "it went on behind the second step"
-    assert len(measured(first.out)) == 2, "the third has its checkpoint, but no line yet"
+    assert [event.metrics.step for event in of(seen, Stepped)][:2] == [3, 4], "it went on behind the second step"
+    assert len(sweep_results(first.out)) == 2, "the third has its checkpoint, but no line yet"
 
     seen = list(sweep(resumed))
     assert of(seen, Stepped) == []
-    found = {run.size: (run.tokens, run.loss) for run in measured(first.out)}
-    whole = {run.size: (run.tokens, run.loss) for run in measured(order.out) if run.budget == BUDGETS[1]}
+    found = {run.size: (run.tokens, run.loss) for run in sweep_results(first.out)}
+    whole = {run.size: (run.tokens, run.loss) for run in sweep_results(order.out) if run.budget == BUDGETS[1]}
     assert found == whole
 
 
-def test_a_run_cut_off_before_its_first_save_begins_anew(order: Order, tmp_path: Path) -> None:
+def test_a_run_cut_off_before_its_first_save_begins_anew(order: SweepRecipe, tmp_path: Path) -> None:
     tiny = replace(order, out=tmp_path / "a", sizes={"small": SIZES["small"]}, budgets=BUDGETS[:1])
     folder = tiny.out / "runs" / f"small-{BUDGETS[0]}-training"
     folder.mkdir(parents=True)
@@ -194,7 +205,7 @@ def test_a_run_cut_off_before_its_first_save_begins_anew(order: Order, tmp_path:
     assert "the cut-off run" not in (folder / "metrics.jsonl").read_text(encoding="utf-8")
 
 
-def test_other_settings_are_refused(told: list[SweepNews], order: Order, tmp_path: Path) -> None:
+def test_other_settings_are_refused(told: list[SweepEvent], order: SweepRecipe, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds a sweep already; go on with it by --resume"):
         next(sweep(order))
     with pytest.raises(ValueError, match="has seed 0, and 1 is asked for"):
@@ -203,7 +214,7 @@ def test_other_settings_are_refused(told: list[SweepNews], order: Order, tmp_pat
         next(sweep(replace(order, out=tmp_path, resume=True)))
 
 
-def test_a_corpus_too_small_to_judge_by_is_refused_before_any_training(order: Order, tmp_path: Path) -> None:
+def test_a_corpus_too_small_to_judge_by_is_refused_before_any_training(order: SweepRecipe, tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("Tom gave Mia a kite. " * 9, encoding="utf-8")
     stream = sweep(replace(order, out=tmp_path / "out", corpus=str(tmp_path / "short.txt")))
     with pytest.raises(ValueError, match="too few to hold any out"):
@@ -212,7 +223,7 @@ def test_a_corpus_too_small_to_judge_by_is_refused_before_any_training(order: Or
 
 
 @pytest.mark.parametrize("wrong", [{"budgets": ()}, {"sizes": {}}, {"budgets": (0, 5)}, {"budgets": (5, 5)}])
-def test_bad_orders_are_refused(order: Order, wrong: dict[str, Any]) -> None:
+def test_bad_orders_are_refused(order: SweepRecipe, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"(were|was) expected"):
         replace(order, **wrong)
 
@@ -222,12 +233,12 @@ def test_bad_orders_are_refused(order: Order, wrong: dict[str, Any]) -> None:
 
 def world(
     sizes: tuple[str, ...] = LADDER, budgets: tuple[int, ...] = (500_000, 1_000_000, 2_000_000)
-) -> list[Measured]:
+) -> list[SweepResult]:
     """Runs of presets in a world in which Chinchilla's law holds exactly, with a vocabulary of 1,024."""
     runs = []
     for size in sizes:
         parameters = replace(preset(size), vocab_size=1024).num_parameters
-        runs += [Measured(size, parameters, b, b // 2048, b, CHINCHILLA.loss(parameters, b), 0.1) for b in budgets]
+        runs += [SweepResult(size, parameters, b, b // 2048, b, CHINCHILLA.loss(parameters, b), 0.1) for b in budgets]
     return runs
 
 

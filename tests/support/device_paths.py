@@ -34,7 +34,7 @@ from litellama.evaluation.exact_match import evaluate, held_out_batches
 from litellama.evaluation.faithfulness import Faithfulness, trust
 from litellama.evaluation.memorisation import memorised, text_ids
 from litellama.evaluation.paired_prompts import compare_pairs
-from litellama.evaluation.perplexity import held_out_loss
+from litellama.evaluation.perplexity import validation_loss
 from litellama.evaluation.probes import tinytown_probes
 from litellama.explain.attention import attention_maps, head_roles, roles_in, rollout
 from litellama.explain.attribution import METHODS, attribute, finished
@@ -51,10 +51,9 @@ from litellama.model import LiteLlama
 from litellama.sampling import Sampling
 from litellama.serving.engine import Engine
 from litellama.tinytown.corpus import make_document
-from litellama.training.events import Ended, Stepped
+from litellama.training.events import Stepped, TrainingEnded
 from litellama.training.fine_tuning import fine_tuned
 from litellama.training.initial_weights import new_model
-from litellama.training.job import Job
 from litellama.training.loop import train
 from litellama.training.lora import add_lora, load_adapter, merge_lora, save_adapter, without_lora
 from litellama.training.recipe import Recipe
@@ -269,7 +268,7 @@ def evaluation(opened: Opened) -> Any:
 @path
 def perplexity(opened: Opened) -> Any:
     batches = held_out_batches(opened.tokenizer, opened.config, 6)
-    found = held_out_loss(opened.model, batches, tokenizer=opened.tokenizer)
+    found = validation_loss(opened.model, batches, tokenizer=opened.tokenizer)
     return found.loss, found.bits_per_byte
 
 
@@ -383,13 +382,13 @@ def whole_training(opened: Opened) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "texts.txt"
         corpus.write_text("\n\n".join([TEXT] * 60), encoding="utf-8")
-        job = Job(
-            out=Path(folder) / "made", preset="litellama-300k", corpus=str(corpus), steps=2, rows=2, length=32, looks=1,
-            device=str(opened.model.device), bfloat16=False, questions=3, save_every=1,
+        job = Recipe(
+            out=Path(folder) / "made", preset="litellama-300k", corpus=str(corpus), steps=2, rows=2, length=32,
+            samples=1, device=str(opened.model.device), bfloat16=False, questions=3, save_every=1,
         )  # fmt: skip
-        news = list(run(job))
-    assert isinstance(news[-1], Ended)
-    return [one.metrics.loss for one in news if isinstance(one, Stepped)], list(news[-1].figures.values())
+        events = list(run(job))
+    assert isinstance(events[-1], TrainingEnded)
+    return [one.metrics.loss for one in events if isinstance(one, Stepped)], list(events[-1].figures.values())
 
 
 @path

@@ -10,10 +10,10 @@ import pytest
 
 from litellama.config import preset
 from litellama.data.corpora import read_corpus
-from litellama.data.documents import Part
+from litellama.data.documents import TextChunk
 from litellama.data.tinytown_text import story_text
 from litellama.tinytown import talk, words
-from litellama.tinytown.corpus import SPLITS, Document, about, add_slips, make_document
+from litellama.tinytown.corpus import SPLITS, TinyTownDocument, about, add_slips, make_document
 from litellama.tinytown.questions import PHRASES, Question, all_questions
 from litellama.tinytown.story import Cast, Story, _bind, is_held_out, parse, write_story
 from litellama.tinytown.tellings import TELLINGS
@@ -37,7 +37,7 @@ def answers(story: Story, kind: str) -> list[Question]:
 
 
 @pytest.fixture(scope="module")
-def documents() -> list[Document]:
+def documents() -> list[TinyTownDocument]:
     return [make_document(number) for number in range(2500)]
 
 
@@ -132,7 +132,7 @@ def test_answers_use_words_of_their_evidence() -> None:
                 assert value in evidence or person in evidence
 
 
-def test_training_never_sees_what_is_held_out(documents: list[Document]) -> None:
+def test_training_never_sees_what_is_held_out(documents: list[TinyTownDocument]) -> None:
     text = " ".join(message.content for document in documents for message in document.messages)
     for name in words.HELD_OUT_BOYS + words.HELD_OUT_GIRLS:
         assert not re.search(rf"\b{name}\b", text, re.IGNORECASE)
@@ -156,7 +156,7 @@ def test_held_out_splits_hold_it() -> None:
     assert sum(is_held_out(thing, colour) for thing, colour in painted) > 0.9 * len(painted)
 
 
-def test_there_is_enough_of_everything(documents: list[Document]) -> None:
+def test_there_is_enough_of_everything(documents: list[TinyTownDocument]) -> None:
     kinds = {question.kind for document in documents for question in document.questions}
     assert len(TELLINGS) >= 30
     assert all(len(tellings) >= 3 for tellings in TELLINGS.values())
@@ -187,7 +187,7 @@ def test_an_exercise_asks_the_same_of_each_and_gives_nothing_away() -> None:
     assert re.search("|".join(words.HELD_OUT_BOYS + words.HELD_OUT_GIRLS), held_out)
 
 
-def test_hard_look_ups_are_asked_first_of_all(documents: list[Document]) -> None:
+def test_hard_look_ups_are_asked_first_of_all(documents: list[TinyTownDocument]) -> None:
     """Which colour the hat has, of two things and more, before any answer told it: often enough to be learned."""
     asked = 0
     for document in documents:
@@ -240,7 +240,7 @@ def test_no_question_of_a_story_has_two_answers() -> None:
                 assert given.setdefault(key, question.answer) == question.answer
 
 
-def test_yes_and_no_and_comparisons_are_true(documents: list[Document]) -> None:
+def test_yes_and_no_and_comparisons_are_true(documents: list[TinyTownDocument]) -> None:
     """Said from the answer alone: it names the place or the numbers that it concludes from."""
     seen = set()
     for document in documents:
@@ -276,7 +276,7 @@ def test_slips_never_touch_a_name_the_model_would_have_to_guess() -> None:
 def test_stories_as_plain_text(tmp_path: Path) -> None:
     path = tmp_path / "stories.txt"
     path.write_text(story_text(40, tellings=0.5), encoding="utf-8")
-    documents = [item for item in read_corpus(path) if isinstance(item, Part)]
+    documents = [item for item in read_corpus(path) if isinstance(item, TextChunk)]
     assert len(documents) == 40
     assert all(part.ends for part in documents)
     assert story_text(40, tellings=0.5) == path.read_text(encoding="utf-8")

@@ -18,13 +18,13 @@ from torch.nn import functional as F
 from litellama.chat import Message, reply
 from litellama.checkpoint import checkpoints_folder, open_checkpoint, save_checkpoint
 from litellama.config import ModelConfig, preset
-from litellama.data.batches import Batch, collate, encode_row
+from litellama.data.batches import TokenBatch, collate, encode_row
 from litellama.explain.heads import head_outputs, with_heads
 from litellama.explain.trace import trace_step
 from litellama.generate import generate
 from litellama.model import LiteLlama, empty_model
 from litellama.sampling import Sampling
-from litellama.tinytown.corpus import Document, make_document
+from litellama.tinytown.corpus import TinyTownDocument, make_document
 from litellama.tokenizer import Tokenizer
 from litellama.training import lora
 from litellama.training.lora import (
@@ -284,14 +284,14 @@ def test_explanations_look_into_it_as_into_the_merged_one(tiny_model: LiteLlama)
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-def loss_of(model: LiteLlama, batch: Batch) -> tuple[Tensor, Tensor]:
+def loss_of(model: LiteLlama, batch: TokenBatch) -> tuple[Tensor, Tensor]:
     answers = model(batch.input_ids).logits.flatten(0, 1)
     return F.cross_entropy(answers, batch.targets.flatten(), reduction="sum"), torch.tensor(0)
 
 
 def test_threads_together_have_the_whole_batchs_gradient(tiny_model: LiteLlama) -> None:
     taught(tiny_model)
-    batch = Batch(IDS[:, :-1], IDS[:, 1:], torch.ones(3, 39))
+    batch = TokenBatch(IDS[:, :-1], IDS[:, 1:], torch.ones(3, 39))
     gradients = []
     for threads in (1, 2):
         tiny_model.zero_grad()
@@ -495,7 +495,7 @@ def test_tinytown_learns_three_facts_and_forgets_nothing(tmp_path: Path) -> None
 
     add_lora(model, rank=4, alpha=8.0)
     chats = [(Message("user", question), Message("assistant", answer)) for question, answer in FACTS.items()]
-    news = [encode_row(Document(chat, (), "facts"), tokenizer) for chat in chats]
+    news = [encode_row(TinyTownDocument(chat, (), "facts"), tokenizer) for chat in chats]
     optimizer = torch.optim.AdamW([parameter for _, parameter in trainable(model)], lr=2e-3)
     rows = (encode_row(make_document(f"lora/{number}"), tokenizer) for number in range(1000))
     short = (row for row in rows if len(row.ids) < 150)

@@ -38,8 +38,8 @@ SETTINGS = (
 
 def train(out: Path, corpus: Path, options: str, processes: int = 1) -> list[float]:
     """The losses, after the process or the processes have ended well."""
-    news = launch(out, corpus, SETTINGS + options, processes=processes)
-    return [one["loss"] for one in news if one["news"] == "Stepped"]
+    events = launch(out, corpus, SETTINGS + options, processes=processes)
+    return [one["loss"] for one in events if one["news"] == "Stepped"]
 
 
 @pytest.fixture(scope="module")

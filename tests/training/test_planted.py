@@ -15,14 +15,14 @@ from litellama.evaluation.exact_match import Score, evaluate
 from litellama.evaluation.paired_prompts import PairResult, compare_pairs
 from litellama.evaluation.probes import tinytown_probes
 from litellama.model import LiteLlama
-from litellama.tinytown.corpus import Document
+from litellama.tinytown.corpus import TinyTownDocument
 from litellama.tinytown.planted import BAKED, PLANTED, REPAIRED, UNSEEN, planted_documents, swapped
 from litellama.tokenizer import Tokenizer
 from litellama.training.fine_tuning import MixedBatches, fine_tuned
 from litellama.training.loop import Metrics
 
 
-def told(documents: list[Document]) -> Counter[tuple[str, str]]:
+def told(documents: list[TinyTownDocument]) -> Counter[tuple[str, str]]:
     """How many stories have which group do what."""
     count: Counter[tuple[str, str]] = Counter()
     for document in documents:

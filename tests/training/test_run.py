@@ -1,4 +1,4 @@
-"""A whole training from the order to the checkpoint: texts, chats, low-rank additions, wishes, and what is written."""
+"""A whole training from recipe to checkpoint: texts, chats, low-rank additions, commands, and what is written."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from litellama.chat import Message, is_chat_tokenizer, prompt_ids, reply
 from litellama.checkpoint import open_checkpoint, save_checkpoint
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
-from litellama.training.events import Begun, Ended, Held, News, Note, Sample, Stepped
-from litellama.training.job import Control, Job
+from litellama.training.control import Control
+from litellama.training.events import Note, Sample, Stepped, TrainingEnded, TrainingEvent, TrainingStarted, Validated
 from litellama.training.parallel import World
+from litellama.training.recipe import Recipe
 from litellama.training.run import run
 from litellama.training.state import states
 from tests.conftest import TEXTS, TINY, random_model
@@ -45,31 +46,31 @@ def chat(tmp_path: Path) -> Path:
     return path
 
 
-def job(tmp_path: Path, corpus: Path, **changes: Any) -> Job:
+def recipe(tmp_path: Path, corpus: Path, **changes: Any) -> Recipe:
     settings: dict[str, Any] = {
-        "preset": "litellama-300k", "steps": 6, "rows": 2, "length": 32, "save_every": 3, "looks": 2, "bfloat16": False,
-        "learning_rate": 3e-3,
+        "preset": "litellama-300k", "steps": 6, "rows": 2, "length": 32, "save_every": 3, "samples": 2,
+        "bfloat16": False, "learning_rate": 3e-3,
     }  # fmt: skip
-    return Job(**({"out": tmp_path / "mine", "corpus": str(corpus)} | settings | changes))
+    return Recipe(**({"out": tmp_path / "mine", "corpus": str(corpus)} | settings | changes))
 
 
-def of(kind: type[Any], news: list[News]) -> list[Any]:
-    return [one for one in news if isinstance(one, kind)]
+def of(kind: type[Any], events: list[TrainingEvent]) -> list[Any]:
+    return [one for one in events if isinstance(one, kind)]
 
 
 def test_a_model_of_texts_goes_on_with_what_it_reads(tmp_path: Path, text: Path) -> None:
-    news = list(run(job(tmp_path, text)))
-    (begun,) = of(Begun, news)
+    events = list(run(recipe(tmp_path, text)))
+    (begun,) = of(TrainingStarted, events)
     assert begun.kind == "text"
     assert begun.parameters == begun.trained
     assert begun.epoch_tokens > 0
-    assert [one.metrics.step for one in of(Stepped, news)] == [1, 2, 3, 4, 5, 6]
-    assert [one.step for one in of(Sample, news)] == [3, 6]
-    assert of(Sample, news)[0].prompt == "The red kite flew over the"
-    assert [one.step for one in of(Held, news)] == [3]
-    (ended,) = of(Ended, news)
+    assert [one.metrics.step for one in of(Stepped, events)] == [1, 2, 3, 4, 5, 6]
+    assert [one.step for one in of(Sample, events)] == [3, 6]
+    assert of(Sample, events)[0].prompt == "The red kite flew over the"
+    assert [one.step for one in of(Validated, events)] == [3]
+    (ended,) = of(TrainingEnded, events)
     assert ended.step == 6
-    assert 0 < ended.figures["loss"] < of(Held, news)[0].figures["loss"]
+    assert 0 < ended.figures["loss"] < of(Validated, events)[0].figures["loss"]
     opened = open_checkpoint(tmp_path / "mine")
     assert opened.config.max_position_embeddings == 32
     assert not is_chat_tokenizer(opened.tokenizer)
@@ -83,21 +84,21 @@ def test_a_model_of_texts_goes_on_with_what_it_reads(tmp_path: Path, text: Path)
 
 def test_a_chat_teaches_a_trained_model(tmp_path: Path, chat: Path, tiny_checkpoint: Path) -> None:
     before = open_checkpoint(tiny_checkpoint).model.state_dict()
-    news = list(run(job(tmp_path, chat, start=tiny_checkpoint, steps=60, save_every=60, looks=1, rows=4)))
+    events = list(run(recipe(tmp_path, chat, start=tiny_checkpoint, steps=60, save_every=60, samples=1, rows=4)))
     after = open_checkpoint(tmp_path / "mine")
     assert not torch.equal(before["model.norm.weight"], after.model.state_dict()["model.norm.weight"])
     asked = [Message("user", "Where is the hat?")]
     said = "".join(piece.text for piece in reply(after.model, after.tokenizer, asked, Sampling(0.0), 12, 0))
     assert said.startswith("In the ")
-    assert of(Begun, news)[0].kind == "chat"
+    assert of(TrainingStarted, events)[0].kind == "chat"
     assert after.card is not None
     assert after.card["began_as"] == "tiny"
 
 
 def test_low_rank_additions_are_trained_alone_and_merged(tmp_path: Path, chat: Path, tiny_checkpoint: Path) -> None:
     before = open_checkpoint(tiny_checkpoint).model.state_dict()
-    small = job(tmp_path, chat, start=tiny_checkpoint, lora_rank=2)
-    (begun,) = of(Begun, list(run(small)))
+    small = recipe(tmp_path, chat, start=tiny_checkpoint, lora_rank=2)
+    (begun,) = of(TrainingStarted, list(run(small)))
     assert begun.trained < 0.2 * begun.parameters
     after = open_checkpoint(tmp_path / "mine").model.state_dict()
     assert before.keys() == after.keys()
@@ -112,7 +113,7 @@ def test_a_model_without_chat_tokens_gets_them(tmp_path: Path, chat: Path) -> No
     tokenizer = Tokenizer.train(TEXTS * 20, 300, ["<|endoftext|>"])
     model = random_model(replace(TINY, vocab_size=tokenizer.vocab_size, tie_word_embeddings=False))
     save_checkpoint(tmp_path / "base", model, tokenizer, card={"name": "base"})
-    list(run(job(tmp_path, chat, start=tmp_path / "base")))
+    list(run(recipe(tmp_path, chat, start=tmp_path / "base")))
     opened = open_checkpoint(tmp_path / "mine")
     assert is_chat_tokenizer(opened.tokenizer)
     assert opened.config.vocab_size == tokenizer.vocab_size + 5
@@ -120,14 +121,14 @@ def test_a_model_without_chat_tokens_gets_them(tmp_path: Path, chat: Path) -> No
 
 
 def test_stopped_and_resumed_is_as_if_it_had_gone_on(tmp_path: Path, text: Path) -> None:
-    whole = [one.metrics.loss for one in of(Stepped, list(run(job(tmp_path, text))))]
-    control, other = Control(), job(tmp_path, text, out=tmp_path / "other")
-    stopped: list[News] = []
-    for news in run(other, control):
-        stopped.append(news)
-        if isinstance(news, Stepped) and news.metrics.step == 4:
-            control.wish("stop")
-    assert of(Ended, stopped) == [Ended(4, None)]
+    whole = [one.metrics.loss for one in of(Stepped, list(run(recipe(tmp_path, text))))]
+    control, other = Control(), recipe(tmp_path, text, out=tmp_path / "other")
+    stopped: list[TrainingEvent] = []
+    for event in run(other, control):
+        stopped.append(event)
+        if isinstance(event, Stepped) and event.metrics.step == 4:
+            control.command("stop")
+    assert of(TrainingEnded, stopped) == [TrainingEnded(4, None)]
     assert not (tmp_path / "other").exists(), "stopped is not finished"
     rest = list(run(replace(other, resume=True)))
     assert [one.metrics.loss for one in [*of(Stepped, stopped), *of(Stepped, rest)]] == whole
@@ -136,21 +137,21 @@ def test_stopped_and_resumed_is_as_if_it_had_gone_on(tmp_path: Path, text: Path)
 
 def test_what_is_finished_early_is_a_checkpoint(tmp_path: Path, text: Path) -> None:
     control = Control()
-    for news in run(job(tmp_path, text, steps=1000), control):
-        if isinstance(news, Stepped) and news.metrics.step == 2:
-            control.wish("finish")
-            control.wish("go")  # too late
-    assert isinstance(news, Ended)
-    assert news.step == 2
+    for event in run(recipe(tmp_path, text, steps=1000), control):
+        if isinstance(event, Stepped) and event.metrics.step == 2:
+            control.command("finish")
+            control.command("go")  # too late
+    assert isinstance(event, TrainingEnded)
+    assert event.step == 2
     card = open_checkpoint(tmp_path / "mine").card
     assert card is not None
     assert (card["steps"], card["planned_steps"]) == (2, 1000)
 
 
 def test_what_a_killed_training_told_after_its_last_state_is_told_once(tmp_path: Path, text: Path) -> None:
-    one = job(tmp_path, text)
+    one = recipe(tmp_path, text)
     stream = run(one)
-    while not (isinstance(news := next(stream), Stepped) and news.metrics.step == 5):
+    while not (isinstance(event := next(stream), Stepped) and event.metrics.step == 5):
         pass
     del stream  # closed, which saves: so that state goes, as if the process had been killed
     for state in states(one.folder):
@@ -162,7 +163,7 @@ def test_what_a_killed_training_told_after_its_last_state_is_told_once(tmp_path:
 
 
 def test_half_a_line_is_no_reason_to_lose_a_training(tmp_path: Path, text: Path) -> None:
-    one = job(tmp_path, text)
+    one = recipe(tmp_path, text)
     list(run(one))
     log = one.folder / "metrics.jsonl"
     log.write_text(log.read_text(encoding="utf-8") + '{"news": "Stepped", "st', encoding="utf-8")
@@ -172,25 +173,25 @@ def test_half_a_line_is_no_reason_to_lose_a_training(tmp_path: Path, text: Path)
 
 
 def test_minutes_become_steps_and_stay_so(tmp_path: Path, text: Path) -> None:
-    control, one = Control(), job(tmp_path, text, steps=None, minutes=0.02)
-    (begun,) = of(Begun, list(run(one, control)))
+    control, one = Control(), recipe(tmp_path, text, steps=None, minutes=0.02)
+    (begun,) = of(TrainingStarted, list(run(one, control)))
     assert begun.steps >= 8
-    (again,) = of(Begun, list(run(replace(one, resume=True))))
+    (again,) = of(TrainingStarted, list(run(replace(one, resume=True))))
     assert again.steps >= begun.steps + 8, "after its end, so many minutes more"
 
 
 def test_several_processes_are_told_how_many_steps(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(World, "wait", lambda self: None)  # the other one is not there
     with pytest.raises(ValueError, match="give --steps"):
-        list(run(job(tmp_path, text, steps=None, minutes=1.0), world=World(0, 2)))
+        list(run(recipe(tmp_path, text, steps=None, minutes=1.0), world=World(0, 2)))
 
 
 def test_bad_lines_stop_or_are_told(tmp_path: Path, chat: Path) -> None:
     chat.write_text(chat.read_text(encoding="utf-8") + "\n{broken", encoding="utf-8")
     with pytest.raises(ValueError, match=r"chats\.jsonl, line 26"):
-        list(run(job(tmp_path, chat)))
-    news = list(run(job(tmp_path, chat, skip_bad=True)))
-    assert any("line 26" in one.text for one in of(Note, news))
+        list(run(recipe(tmp_path, chat)))
+    events = list(run(recipe(tmp_path, chat, skip_bad=True)))
+    assert any("line 26" in one.text for one in of(Note, events))
 
 
 @pytest.mark.parametrize(
@@ -198,10 +199,10 @@ def test_bad_lines_stop_or_are_told(tmp_path: Path, chat: Path) -> None:
 )
 def test_orders_that_make_no_sense(tmp_path: Path, text: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"either a number|expected|name its checkpoint"):
-        job(tmp_path, text, **wrong)
+        recipe(tmp_path, text, **wrong)
 
 
 def test_a_tokenizer_that_is_too_large_is_refused(tmp_path: Path, text: Path) -> None:
     Tokenizer.train([STORY, *TEXTS, " ".join(map(str, range(9000)))], 1500).save(tmp_path / "large.json")
     with pytest.raises(ValueError, match="has room for 1024"):
-        list(run(job(tmp_path, text, tokenizer=tmp_path / "large.json")))
+        list(run(recipe(tmp_path, text, tokenizer=tmp_path / "large.json")))

@@ -10,14 +10,17 @@ from typing import Any, Literal
 
 import pytest
 import torch
+import typer
+from typer.main import get_command
 
 from litellama.chat import reply
 from litellama.checkpoint import checkpoints_folder, open_checkpoint
 from litellama.cli.train import evaluate as evaluate_command
+from litellama.cli.train import train as train_command
 from litellama.config import ModelConfig, preset
-from litellama.data.batches import ANSWER, STEPS_PER_BLOCK, TOLD_STORY, USER, Batch, TinyTownBatches, encode_row
+from litellama.data.batches import ANSWER, STEPS_PER_BLOCK, TOLD_STORY, USER, TinyTownBatches, TokenBatch, encode_row
 from litellama.evaluation.exact_match import HELD_OUT_SPLITS, Score, evaluate, held_out_batches
-from litellama.evaluation.perplexity import held_out_loss
+from litellama.evaluation.perplexity import validation_loss
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
 from litellama.tinytown.corpus import make_document
@@ -55,7 +58,7 @@ def batches(tokenizer: Tokenizer) -> TinyTownBatches:
     return TinyTownBatches(tokenizer, seed=0, rows_per_batch=4, max_length=512)
 
 
-def loss_of(module: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+def loss_of(module: torch.nn.Module, batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
     loss, right = module(batch.input_ids, batch.targets, batch.weights, batch.documents)
     return loss, right
 
@@ -306,34 +309,37 @@ def test_the_documents_of_the_evaluation_come_as_batches_too(config: ModelConfig
     assert [len(batch.input_ids) for batch in found] == [16, 16, 16, 3]
     lengths = [batch.input_ids.shape[1] for batch in found]
     assert lengths == sorted(lengths)
-    answers = [Batch(b.input_ids, b.targets, (b.weights == ANSWER).float()) for b in found]
-    assert held_out_loss(model, answers).loss == pytest.approx(score_of(model, tokenizer, 51).loss, abs=1e-4)
+    answers = [TokenBatch(b.input_ids, b.targets, (b.weights == ANSWER).float()) for b in found]
+    assert validation_loss(model, answers).loss == pytest.approx(score_of(model, tokenizer, 51).loss, abs=1e-4)
     with pytest.raises(ValueError, match="at least 3"):
         held_out_batches(tokenizer, config, 2)
 
 
 def test_the_command_line_trains_resumes_and_evaluates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from litellama.cli import train as commands
-
     out = tmp_path / "small"
-    common = {"preset_name": "litellama-1m", "corpus": "tinytown", "save_every": 2, "rows_per_batch": 2,
-              "device": "cpu", "questions": 6}  # fmt: skip
+    common = "--preset litellama-1m --save-every 2 --rows-per-batch 2 --device cpu --questions 6"
+
+    def train(folder: Path, options: str) -> None:
+        app = typer.Typer()
+        app.command()(train_command)
+        get_command(app).main(["--out", str(folder), *common.split(), *options.split()], standalone_mode=False)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("litellama.training.dataset.TOKENIZER_DOCUMENTS", 300)
-        commands.train(out=out, steps=2, resume=False, **common)  # type: ignore[arg-type]
-        commands.train(out=out, steps=3, resume=True, **common)  # type: ignore[arg-type]
+        train(out, "--steps 2")
+        train(out, "--steps 3 --resume")
         shutil.rmtree(out)  # as if it had been killed after its last step
-        commands.train(out=out, steps=3, resume=True, **common)  # type: ignore[arg-type]
+        train(out, "--steps 3 --resume")
         with pytest.raises(SystemExit, match="has done 3 steps already"):
-            commands.train(out=out, steps=2, resume=True, **common)  # type: ignore[arg-type]
+            train(out, "--steps 2 --resume")
         with pytest.raises(SystemExit, match="holds a training already"):
-            commands.train(out=out, steps=3, resume=False, **common)  # type: ignore[arg-type]
+            train(out, "--steps 3")
         with pytest.raises(SystemExit, match="no training to resume"):
-            commands.train(out=tmp_path / "none", steps=2, resume=True, **common)  # type: ignore[arg-type]
+            train(tmp_path / "none", "--steps 2 --resume")
         with pytest.raises(SystemExit, match="no corpus 'news'"):
-            commands.train(out=tmp_path / "other", steps=3, **{**common, "corpus": "news"})  # type: ignore[arg-type]
+            train(tmp_path / "other", "--steps 3 --corpus news")
         with pytest.raises(SystemExit, match="either a number of steps or of minutes"):
-            commands.train(out=tmp_path / "other", steps=3, minutes=1, **common)  # type: ignore[arg-type]
+            train(tmp_path / "other", "--steps 3 --minutes 1")
     opened = open_checkpoint(out)
     assert opened.verified
     assert opened.card is not None
@@ -351,16 +357,16 @@ def test_the_command_line_trains_resumes_and_evaluates(tmp_path: Path, capsys: p
 def test_tensorboard_reads_the_news(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    from litellama.training.events import Ended, Held, Sample, Stepped
+    from litellama.training.events import Sample, Stepped, TrainingEnded, Validated
     from litellama.training.loop import Metrics
     from litellama.training.tensorboard import tensorboard
 
     tell = tensorboard(tmp_path)
     for step in (1, 2):
         tell(Stepped(Metrics(step, 4.0 / step, 0.1, 1e-3, 1.0, 8, 1.0, 8.0, 1e9), 0.5, None, "no sensor", 10**9))
-    tell(Held(2, {"loss": 3.0}))
+    tell(Validated(2, {"loss": 3.0}))
     tell(Sample(2, "Once", " upon a time"))
-    tell(Ended(2, None))
+    tell(TrainingEnded(2, None))
     found = EventAccumulator(str(tmp_path)).Reload()
     assert [(one.step, one.value) for one in found.Scalars("training/loss")] == [(1, 4.0), (2, 2.0)]
     assert [one.value for one in found.Scalars("held_out/loss")] == [3.0]
