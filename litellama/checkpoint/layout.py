@@ -43,6 +43,17 @@ class CheckpointError(ValueError):
     """A checkpoint folder that cannot be trusted or understood, in one sentence."""
 
 
+@contextmanager
+def with_name(name: str) -> Iterator[None]:
+    """While this is open, a `ValueError` becomes a `CheckpointError` that begins with the checkpoint's name."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except ValueError as wrong:
+        raise CheckpointError(f"{name}: {wrong}") from None
+
+
 # --- Files -----------------------------------------------------------------------------------------------------------
 
 

@@ -36,6 +36,7 @@ from litellama.checkpoint.layout import (
     shard_names,
     sync_folder,
     verify_manifest,
+    with_name,
     write_file,
     write_json,
     write_manifest,
@@ -83,12 +84,8 @@ def convert(folder: str | Path, out: str | Path | None = None) -> Iterator[Writt
     """
     folder = existing_folder(Path(folder))
     sources = pickles(folder)
-    try:
+    with with_name(folder.name):
         model = _source(folder, sources)
-    except CheckpointError:
-        raise
-    except ValueError as wrong:
-        raise CheckpointError(f"{folder.name}: {wrong}") from None
     verify_manifest(folder)
     size, target = sum(path.stat().st_size for path in sources), Path(folder if out is None else out).absolute()
     if out is not None and target.exists():
@@ -109,11 +106,12 @@ def convert(folder: str | Path, out: str | Path | None = None) -> Iterator[Writt
 
 @dataclass(frozen=True)
 class _Source:
-    """What is converted: pickles, their config.json, and into how many files. Of Meta's, config.json may have to be
-    written, and the tokenizer to be copied into the folder."""
+    """What is converted: pickles, their config.json (`values`, which is `config`), and into how many files. Of Meta's,
+    config.json may have to be written, and the tokenizer to be copied into the folder."""
 
     pickles: list[Path]
     values: dict[str, Any]
+    config: ModelConfig
     count: int
     is_metas: bool = False
     writes_config: bool = False
@@ -123,13 +121,13 @@ class _Source:
 def _source(folder: Path, sources: list[Path]) -> _Source:
     if not meta_format.SHARD.fullmatch(sources[0].name):
         values = read_json(folder / CONFIG)
-        ModelConfig.from_hf(values)
-        return _Source(sources, values, len(sources))
+        return _Source(sources, values, ModelConfig.from_hf(values), len(sources))
     files, tokenizer = _metas_tokenizer(folder)
     has_config = (folder / CONFIG).is_file()
     values = read_json(folder / CONFIG) if has_config else meta_format.config_values(folder, files)
-    count = len(meta_format.groups(ModelConfig.from_hf(values)))
-    return _Source(sources, values, count, is_metas=True, writes_config=not has_config, tokenizer=tokenizer)
+    config = ModelConfig.from_hf(values)
+    count = len(meta_format.groups(config))
+    return _Source(sources, values, config, count, is_metas=True, writes_config=not has_config, tokenizer=tokenizer)
 
 
 def _metas_tokenizer(folder: Path) -> tuple[TokenizerFiles, Path | None]:
@@ -182,7 +180,7 @@ def _write_weights(model: _Source, new: Path) -> Iterator[Written]:
         write_file(new / CONFIG, lambda path: write_json(path, model.values))
     if model.tokenizer:
         shutil.copyfile(model.tokenizer, new / model.tokenizer.name)
-    read_model(SafetensorsWeights(new), ModelConfig.from_hf(model.values), None)
+    read_model(SafetensorsWeights(new), model.config, None)
 
 
 def _move(new: Path, folder: Path, pickled: set[str]) -> None:

@@ -16,7 +16,7 @@ from litellama.device import CHECK_TEXT, CHECKED, agrees, device_name, sixteen_b
 from litellama.quantize import PRECISIONS, WHOLE_NUMBERS, kernel_works
 
 AUTO = "auto"
-SMALL = 50_000_000  # parameters; up to here a second thread costs more than it saves
+SMALL_TO_GENERATE = 50_000_000  # parameters; up to here a second thread costs more than it saves
 EXACT = 200_000_000
 """Parameters, up to which a model is opened in float32: quick enough, and 16 bits would decide what it says where two
 tokens are almost equally likely, as "The" and "L" are in SmolLM2-135M's answer to "What is the capital of France?"."""

@@ -1,7 +1,4 @@
-"""A checkpoint is a folder, saved so that it is always whole. Saving, finding and listing stand here.
-
-`layout` says what lies in a folder, `load` how it is opened.
-"""
+"""Saving a checkpoint: a folder that is always whole, the old one or the new one."""
 
 from __future__ import annotations
 
@@ -19,14 +16,11 @@ from torch import Tensor
 from litellama.checkpoint.layout import (
     CARD,
     CONFIG,
-    GGUF,
     MANIFEST,
     TOKENIZER,
     TOKENIZER_CONFIG,
     WEIGHTS,
     CheckpointError,
-    checkpoint_path,
-    checkpoints_folder,
     existing_folder,
     read_json,
     replacing_folder,
@@ -35,12 +29,9 @@ from litellama.checkpoint.layout import (
     write_json,
     write_manifest,
 )
-from litellama.checkpoint.load import Opened, config_of
-from litellama.config import PRESETS, ModelConfig
+from litellama.checkpoint.load import Opened
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
-
-# --- Saving ----------------------------------------------------------------------------------------------------------
 
 
 def save_checkpoint(
@@ -133,46 +124,3 @@ def _weights_to_store(model: LiteLlama, dtype: torch.dtype) -> dict[str, Tensor]
         if not torch.isfinite(weight).all():
             raise ValueError(f"{name} holds numbers that are not finite as {dtype}; this model is not worth saving")
     return weights
-
-
-# --- Listing ---------------------------------------------------------------------------------------------------------
-
-
-def find_checkpoint(name: str | Path) -> Path:
-    """The checkpoint that somebody names: a folder, a GGUF file, or the name that `list` shows.
-
-    Raises `CheckpointError` if there is none.
-    """
-    path = Path(name)
-    if not path.exists() and path.name == str(name):
-        path = checkpoints_folder() / path
-    return checkpoint_path(path)
-
-
-def list_models(checkpoints_dir: str | Path | None = None) -> list[dict[str, Any]]:
-    """Presets, then the checkpoints in a folder: name, kind, exact parameters, shape; `problem` if one is broken."""
-    folder = checkpoints_folder() if checkpoints_dir is None else Path(checkpoints_dir)
-    rows = [_row(name, "preset", config) for name, config in PRESETS.items()]
-    folders = {path.parent for path in (*folder.glob(f"*/{CONFIG}"), *folder.glob(f"*/*{GGUF}"))}
-    for path in sorted([*folders, *folder.glob(f"*{GGUF}")]):
-        name = path.name
-        if name.startswith("."):  # an unfinished save
-            continue
-        try:
-            found = checkpoint_path(path)
-            rows.append(_row(name, "checkpoint", config_of(found)) | {"folder": str(found)})
-        except (OSError, ValueError) as wrong:
-            rows.append({"name": name, "kind": "checkpoint", "parameters": None, "problem": str(wrong)})
-    return rows
-
-
-def _row(name: str, kind: str, config: ModelConfig) -> dict[str, Any]:
-    return {
-        "name": name,
-        "kind": kind,
-        "parameters": config.num_parameters,
-        "layers": config.num_hidden_layers,
-        "hidden_size": config.hidden_size,
-        "vocab_size": config.vocab_size,
-        "context_length": config.max_position_embeddings,
-    }

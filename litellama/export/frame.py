@@ -5,17 +5,13 @@ The same form is written twice: in Jinja for `transformers`, vLLM and llama.cpp,
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from litellama.chat import beginning_id, stop_ids
 from litellama.chat.format import QUESTION_STOPS, is_chat_tokenizer, is_text_tokenizer
 from litellama.checkpoint import Opened
 from litellama.tokenizer import CHAT_TOKENS, SPECIAL_TOKENS
-
-TOKENIZER_CONFIG = "tokenizer_config.json"
 
 # One turn: <|user|> What is a llama?<|end|>; the space belongs to the text (litellama/chat/messages.py says why).
 CHAT_TEMPLATE = """\
@@ -70,15 +66,6 @@ def chat_template(opened: Opened) -> str | None:
     if is_chat_tokenizer(opened.tokenizer):
         return CHAT_TEMPLATE
     return opened.chat_template
-
-
-def foreign_tokenizer_config(folder: Path) -> dict[str, Any]:
-    """The `tokenizer_config.json` of a folder that has one; {} otherwise."""
-    try:
-        value = json.loads((folder / TOKENIZER_CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def modelfile(opened: Opened, gguf: str) -> str:

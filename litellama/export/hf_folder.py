@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from litellama.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Opened, write_file, write_json
+from litellama.checkpoint import CONFIG, Opened, write_file, write_json
+from litellama.checkpoint.layout import TOKENIZER, TOKENIZER_CONFIG, WEIGHTS
 from litellama.config import ModelConfig
-from litellama.export.frame import TOKENIZER_CONFIG, chat_template, frame, special_names
+from litellama.export.frame import chat_template, frame, special_names
 from litellama.export.weights import converted, weights_to_store
 
 GENERATION_CONFIG = "generation_config.json"

@@ -11,9 +11,10 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from litellama.checkpoint import Opened, checkpoint_path, open_checkpoint, replacing_folder, sync_folder, write_file
+from litellama.checkpoint import Opened, open_checkpoint, replacing_folder, sync_folder, write_file
 from litellama.checkpoint.gguf.header import read_header
 from litellama.checkpoint.gguf.weights import GGUFWeights
+from litellama.checkpoint.layout import checkpoint_path
 from litellama.export import gguf_file, hf_folder
 from litellama.export.frame import modelfile
 from litellama.export.readme import write_readme

@@ -14,7 +14,7 @@ import torch
 from litellama.device import device_name, sixteen_bits
 from litellama.footprint.devices import all_devices
 
-SMALL = 30_000_000  # parameters; below, whole rows are shared out among the cores, and not single operations
+SMALL_TO_TRAIN = 30_000_000  # parameters; below, whole rows are shared out among the cores, and not single operations
 SIDE = 1024
 PRODUCTS = 12
 

@@ -15,7 +15,8 @@ from time import sleep
 from typing import Any
 from urllib.parse import quote
 
-from litellama.checkpoint import CONFIG, SHARD_INDEX, TOKENIZER, WEIGHTS
+from litellama.checkpoint import CONFIG
+from litellama.checkpoint.layout import SHARD_INDEX, TOKENIZER, WEIGHTS
 from litellama.hub.client import (
     BusyError,
     Hub,

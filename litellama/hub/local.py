@@ -20,13 +20,12 @@ from litellama.checkpoint.layout import (
     MANIFEST,
     CheckpointError,
     files_read,
-    read_json,
     read_manifest,
     replacing_folder,
     sync_folder,
 )
-from litellama.checkpoint.load import config_of, is_whole
-from litellama.config import ModelConfig
+from litellama.checkpoint.load import is_whole
+from litellama.checkpoint.shape import model_config
 from litellama.hub.client import HubError
 from litellama.hub.events import Begun, Done, News, Received
 
@@ -100,7 +99,7 @@ def add_local(model: LocalModel) -> Generator[News, None, None]:
 def _gguf(path: Path) -> tuple[Path, ...]:
     if path.suffix.lower() != GGUF:
         raise CheckpointError("a .gguf file was expected, or a folder with config.json, tokenizer and safetensors")
-    config_of(path)  # its header can be read, and is that of a Llama
+    model_config(path)  # its header can be read, and is that of a Llama
     return (path,)
 
 
@@ -109,7 +108,7 @@ def _checkpoint(folder: Path) -> tuple[Path, ...]:
     if not (folder / CONFIG).is_file():
         raise CheckpointError(f"the folder has no {CONFIG}; a model in Hugging Face's layout was expected")
     try:
-        ModelConfig.from_hf(read_json(folder / CONFIG))
+        model_config(folder)
     except ValueError as wrong:
         raise CheckpointError(str(wrong)) from None
     if not is_whole(folder):

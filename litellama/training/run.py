@@ -25,7 +25,7 @@ import torch
 from litellama.chat import stop_ids
 from litellama.checkpoint import save_checkpoint
 from litellama.data.batches import Batches
-from litellama.footprint.machine import SMALL, Peak, has_bfloat16, machine, peak, peak_memory
+from litellama.footprint.machine import SMALL_TO_TRAIN, Peak, has_bfloat16, machine, peak, peak_memory
 from litellama.footprint.meter import Meter
 from litellama.footprint.sensors import sensors
 from litellama.generate import generate
@@ -96,8 +96,8 @@ def _run(job: Job, control: Control, world: World) -> Generator[News, None, None
 def _recipe(job: Job, model: LiteLlama, batches: Batches, world: World) -> Recipe:
     """The job in the loop's terms; minutes become steps by trying a few, or those that were planned at first."""
     threads = 1
-    if job.device == "cpu" and world.size == 1 and model.config.num_parameters <= SMALL:  # one thread for each core
-        threads = min(torch.get_num_threads(), job.rows)
+    if job.device == "cpu" and world.size == 1 and model.config.num_parameters <= SMALL_TO_TRAIN:
+        threads = min(torch.get_num_threads(), job.rows)  # one for each core
         torch.set_num_threads(1)
     bfloat16 = has_bfloat16(job.device) if job.bfloat16 is None else job.bfloat16
     recipe = Recipe(

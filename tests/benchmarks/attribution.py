@@ -28,7 +28,7 @@ from litellama.config import PRESETS, preset
 from litellama.explain.attribution import attribute, finished
 from litellama.explain.scoring import Scorer, Target
 from litellama.explain.tokenized_run import TokenizedRun, read_chat
-from litellama.footprint.machine import SMALL
+from litellama.footprint.machine import SMALL_TO_TRAIN
 from litellama.model import LiteLlama, Output
 
 STORY = (
@@ -81,7 +81,7 @@ def main() -> None:
     opened = open_checkpoint(checkpoints_folder() / "tinytown" if name in PRESETS else Path(name))
     # A preset without weights of its own is as fast with random ones; the embedded tokenizer cuts the text.
     model = opened.model if name == "tinytown" or name not in PRESETS else LiteLlama(preset(name)).eval()
-    if model.config.num_parameters <= SMALL:
+    if model.config.num_parameters <= SMALL_TO_TRAIN:
         torch.set_num_threads(1)
     reading = read_chat(model, opened.tokenizer, [Message("user", STORY)], answer=ANSWER)
     target, units = Target(reading.answer_start, len(reading.ids)), reading.units("token")

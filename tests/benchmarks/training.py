@@ -26,7 +26,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback, Trainer
 
 from litellama.config import ModelConfig, preset
 from litellama.data.batches import ANSWER, Batch
-from litellama.footprint.machine import SMALL, has_bfloat16, machine
+from litellama.footprint.machine import SMALL_TO_TRAIN, has_bfloat16, machine
 from litellama.model import LiteLlama
 from litellama.training.loop import train
 from litellama.training.objective import Objective
@@ -77,7 +77,7 @@ def as_batch(rows: Tensor) -> Batch:
 
 
 def lab_seconds(model: LiteLlama, config: ModelConfig, rows: Tensor, cores: int) -> float:
-    small = config.num_parameters <= SMALL
+    small = config.num_parameters <= SMALL_TO_TRAIN
     torch.set_num_threads(1 if small else cores)
     recipe = Recipe(
         steps=WARM_UP + STEPS, bfloat16=has_bfloat16("cpu"), threads=cores if small else 1, save_every=1_000_000

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from litellama.__main__ import app
 from litellama.cli import doctor
 from litellama.cli.doctor import Finding, examine
+from litellama.cli.main import app
 
 
 @pytest.fixture
