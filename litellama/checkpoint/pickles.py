@@ -51,7 +51,7 @@ LICENCES = ("LICENSE", "LICENCE", "NOTICE")
 
 
 @dataclass(frozen=True)
-class Written:
+class ConvertedFile:
     """News of a conversion: `name` is on the disk, the `number`th of `count` files."""
 
     name: str
@@ -76,7 +76,7 @@ def pickles(folder: str | Path) -> list[Path]:
     )
 
 
-def convert(folder: str | Path, out: str | Path | None = None) -> Iterator[Written]:
+def convert(folder: str | Path, out: str | Path | None = None) -> Iterator[ConvertedFile]:
     """Write safetensors and a manifest beside the pickles, or with config and tokenizer into a new folder `out`.
 
     A conversion that fails or is cut off leaves nothing behind. Raises `CheckpointError` for pickles that hold anything
@@ -162,7 +162,7 @@ def _hidden_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _write_weights(model: _Source, new: Path) -> Iterator[Written]:
+def _write_weights(model: _Source, new: Path) -> Iterator[ConvertedFile]:
     """Have the pickles turned into files of `new`, and make sure that together they are the model."""
     places: dict[str, str] = {}
     count = model.count
@@ -171,7 +171,7 @@ def _write_weights(model: _Source, new: Path) -> Iterator[Written]:
         for number, (name, weights) in enumerate(zip(names, done, strict=True), 1):
             places |= dict.fromkeys(weights, name)
             write_file(new / name, lambda path: None)  # it is written; now down to the disk
-            yield Written(name, number, count)
+            yield ConvertedFile(name, number, count)
     if count > 1:
         size = sum(path.stat().st_size for path in new.iterdir())
         index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(places.items()))}

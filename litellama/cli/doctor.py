@@ -42,7 +42,7 @@ class Finding:
     advice: str = ""
 
 
-def examine(folder: Path | None = None) -> Iterator[Finding]:
+def diagnose(folder: Path | None = None) -> Iterator[Finding]:
     """Look at everything, one finding after the other; `folder` holds the checkpoints."""
     folder = checkpoints_folder() if folder is None else folder
     yield _python(sys.version_info[:3], sys.maxsize)
@@ -161,7 +161,7 @@ def _part(name: str, package: str, task: str) -> Finding:
 def doctor(as_json: Json = False) -> None:
     """Look for what could keep the lab from working here, and say what to do. Exit status 1 if something does."""
     findings, console = [], Console(highlight=False)
-    for finding in examine():
+    for finding in diagnose():
         findings.append(finding)
         if not as_json:
             console.print(f"{MARKS[finding.state]} {finding.about}: {escape(finding.found)}")

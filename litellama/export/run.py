@@ -16,7 +16,7 @@ from litellama.checkpoint.gguf.header import read_header
 from litellama.checkpoint.gguf.weights import GGUFWeights
 from litellama.checkpoint.layout import checkpoint_path
 from litellama.export import gguf_file, hf_folder
-from litellama.export.frame import modelfile
+from litellama.export.prompt_format import modelfile
 from litellama.export.readme import write_readme
 
 FORMATS = ("hf", "gguf")
@@ -24,14 +24,14 @@ SPARE = 64 * 2**20  # bytes of room beyond the weights: vocabulary, names, what 
 
 
 @dataclass(frozen=True)
-class Written:
+class ExportProgress:
     """How far an export is: bytes of weights written, and how many there will be."""
 
     bytes: int
     of: int
 
 
-def export(checkpoint: str | Path, out: str | Path, format: str, dtype: str | None = None) -> Iterator[Written]:
+def export(checkpoint: str | Path, out: str | Path, format: str, dtype: str | None = None) -> Iterator[ExportProgress]:
     """Write `checkpoint` to the new folder `out`: "hf" for transformers, vLLM and SGLang, "gguf" for llama.cpp, Ollama.
 
     `dtype` is the stored precision (float32, float16 or bfloat16; for gguf also q8_0 or q4_0), without it the one the
@@ -72,7 +72,7 @@ def stored_dtype(source: Path) -> torch.dtype:
     return narrow.get(found.pop(), torch.float32) if len(found) == 1 else torch.float32
 
 
-def _write(opened: Opened, new: Path, format: str, dtype: str) -> Iterator[Written]:
+def _write(opened: Opened, new: Path, format: str, dtype: str) -> Iterator[ExportProgress]:
     file = None
     if format == "hf":
         total = hf_folder.hf_bytes(opened, hf_folder.PRECISIONS[dtype])
@@ -86,7 +86,7 @@ def _write(opened: Opened, new: Path, format: str, dtype: str) -> Iterator[Writt
     done = 0
     for size in steps:
         done += size
-        yield Written(done, total)
+        yield ExportProgress(done, total)
     if file is not None:
         write_file(file, lambda _: None)
         write_file(new / "Modelfile", lambda path: _write_text(path, modelfile(opened, file.name)))

@@ -59,7 +59,7 @@ def device_energy(
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingEnergy:
     """What a training took, with everything that counts as drawn (`facts` say from where), in joules."""
 
     joules: float
@@ -74,7 +74,7 @@ class Training:
         return self.low < self.high
 
 
-def training_energy(name: str, card: dict[str, Any] | None = None) -> Training | None:
+def training_energy(name: str, card: dict[str, Any] | None = None) -> TrainingEnergy | None:
     """What training the preset `name` took, or one of the lab's own checkpoints, by its card. None if nobody can say.
 
     LLaMA 2 and TinyLlama: GPU hours x watts x PUE. LiteLlama: nobody published hours, so its operations at the share of
@@ -89,26 +89,28 @@ def training_energy(name: str, card: dict[str, Any] | None = None) -> Training |
             for id in (stem + "training-time", stem + "power-per-gpu-peak-adjusted-for-power-usage-efficiency", _PUE)
         )
         joules = hours.number * watts.number * WH * pue.number
-        return Training(joules, joules, joules, (hours, watts, pue), "gpu_hours")
+        return TrainingEnergy(joules, joules, joules, (hours, watts, pue), "gpu_hours")
     if name == "tinyllama-1.1b":
         hours, watts, pue = fact(_TINYLLAMA_HOURS), fact("4-hardware.nvidia-a100-40gb-sxm.tdp"), fact(_PUE)
         joules = hours.number * watts.number * WH * pue.number
-        return Training(joules, joules, joules, (hours, watts, pue), "gpu_hours")
+        return TrainingEnergy(joules, joules, joules, (hours, watts, pue), "gpu_hours")
     if name == "litellama-460m":
         middle, seven, best = fact(_LITELLAMA_KWH), fact(_SPEED_7B), fact(_BEST_USE)
         joules = middle.number * KWH
-        return Training(joules, joules * seven.number / best.number, joules * 2, (middle, seven, best), "operations")
+        return TrainingEnergy(
+            joules, joules * seven.number / best.number, joules * 2, (middle, seven, best), "operations"
+        )
     return None
 
 
-def _own_training(card: dict[str, Any]) -> Training | None:
+def _own_training(card: dict[str, Any]) -> TrainingEnergy | None:
     cores = _CORES.search(str(card.get("machine")))
     hours = card.get("hours")
     if cores is None or not isinstance(hours, int | float):
         return None
     least, most = (fact(id) for id in WATTS_PER_CORE)
     low, high = (one.number * int(cores[1]) * hours * WH for one in (least, most))
-    return Training(math.sqrt(low * high), low, high, (least, most), "core_hours")
+    return TrainingEnergy(math.sqrt(low * high), low, high, (least, most), "core_hours")
 
 
 def break_even(training_joules: float, reply_joules: float) -> float:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Begun:
-    """A download about to begin, or to go on: of `bytes` in all, `kept` have come earlier."""
+class DownloadStarted:
+    """A download about to begin, or to go on: of `bytes` in all, `stored` are on the disk already."""
 
     files: int
     bytes: int
-    kept: int
+    stored: int
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ class Converting:
 
 
 @dataclass(frozen=True)
-class Done:
+class DownloadFinished:
     """The whole model stands in `folder`."""
 
     folder: Path
 
 
-News = Begun | Received | Waiting | Verifying | Discarded | Converting | Done
+DownloadEvent = DownloadStarted | Received | Waiting | Verifying | Discarded | Converting | DownloadFinished

@@ -20,15 +20,15 @@ from typing import Any, Literal
 
 from litellama.checkpoint.layout import CARD, MANIFEST, fingerprint, put_in_place, sync_folder, write_file, write_json
 from litellama.hub.client import HubError, hub_client, hub_token
-from litellama.hub.events import Begun, Discarded, Done, News, Received, Verifying
+from litellama.hub.events import Discarded, DownloadEvent, DownloadFinished, DownloadStarted, Received, Verifying
 from litellama.hub.listing import HubFile, Listing
-from litellama.hub.stream import Part, WrongFileError, is_file, receive
+from litellama.hub.stream import PartialFile, WrongFileError, is_file, receive
 
 ROOM_LEFT = 64 * 2**20  # bytes that a download leaves free
 LARGEST_CARD = 2**20
 
 
-def standing(listing: Listing, folder: Path) -> Literal["free", "same", "other_commit"]:
+def folder_state(listing: Listing, folder: Path) -> Literal["free", "same", "other_commit"]:
     """What stands where the model would go. Raises `HubError` if that is something else than an earlier download."""
     if not folder.exists():
         return "free"
@@ -43,7 +43,7 @@ def work_folder(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.download"
 
 
-def kept_bytes(listing: Listing, folder: Path) -> int:
+def downloaded_bytes(listing: Listing, folder: Path) -> int:
     """Bytes of `listing` that an unfinished download to `folder` has kept."""
     work = work_folder(folder.absolute())
     places = [(work / "files" / file.name, _part(work, file)) for file in listing.files]
@@ -52,7 +52,7 @@ def kept_bytes(listing: Listing, folder: Path) -> int:
 
 def check_room(listing: Listing, folder: Path) -> None:
     """Raise `HubError` if the disk has no room for what is missing, and for the conversion if there is to be one."""
-    needed = listing.bytes - kept_bytes(listing, folder)
+    needed = listing.bytes - downloaded_bytes(listing, folder)
     if listing.needs_conversion:
         needed += listing.bytes
     free = free_room(folder)
@@ -73,29 +73,29 @@ def gigabytes(count: int) -> str:
     return f"{count / 1e9:.{1 if count >= 10**10 else 2 if count >= 10**7 else 4}f}"
 
 
-def fetch(listing: Listing, folder: Path) -> Generator[News, None, None]:
+def fetch(listing: Listing, folder: Path) -> Generator[DownloadEvent, None, None]:
     """Bring all of `listing` into `folder`, telling news. Close it to cancel: what came is kept for a later time.
 
     An earlier commit of the same repository is replaced at the end. Raises `HubError`, and leaves what stood there.
     """
     folder = folder.absolute()
-    if standing(listing, folder) == "same":
-        yield Done(folder)
+    if folder_state(listing, folder) == "same":
+        yield DownloadFinished(folder)
         return
     work, token = work_folder(folder), hub_token()
     with _disk_faults(work), hub_client() as client, _claimed(work):
         _tidy(listing, work)
         check_room(listing, folder)
-        yield Begun(len(listing.files), listing.bytes, kept_bytes(listing, folder))
+        yield DownloadStarted(len(listing.files), listing.bytes, downloaded_bytes(listing, folder))
         before = 0
         for file in listing.files:
-            for news in _bring(client, listing, file, folder, token):
-                yield replace(news, total=before + news.bytes) if isinstance(news, Received) else news
+            for event in _bring(client, listing, file, folder, token):
+                yield replace(event, total=before + event.bytes) if isinstance(event, Received) else event
             before += file.bytes
             yield Received(file.name, file.bytes, before)
         _install(listing, work / "files", folder)
     shutil.rmtree(work, ignore_errors=True)
-    yield Done(folder)
+    yield DownloadFinished(folder)
 
 
 def is_unconverted(folder: Path) -> bool:
@@ -117,7 +117,7 @@ def discard(folder: Path) -> None:
     shutil.rmtree(work_folder(folder.absolute()), ignore_errors=True)
 
 
-def _bring(client: Any, listing: Listing, file: HubFile, folder: Path, token: str | None) -> Iterator[News]:
+def _bring(client: Any, listing: Listing, file: HubFile, folder: Path, token: str | None) -> Iterator[DownloadEvent]:
     """One file, verified, into the work folder: it is there, or in the model that is replaced, or it is received."""
     work = work_folder(folder)
     place = work / "files" / file.name
@@ -135,7 +135,7 @@ def _bring(client: Any, listing: Listing, file: HubFile, folder: Path, token: st
         if path.exists():
             yield Verifying(file.name)
         try:
-            with Part(path, file) as part:
+            with PartialFile(path, file) as part:
                 yield from receive(client, listing, part, token)
                 part.finish(place)
                 return

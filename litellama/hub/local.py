@@ -27,7 +27,7 @@ from litellama.checkpoint.layout import (
 from litellama.checkpoint.load import is_whole
 from litellama.checkpoint.shape import model_config
 from litellama.hub.client import HubError
-from litellama.hub.events import Begun, Done, News, Received
+from litellama.hub.events import DownloadEvent, DownloadFinished, DownloadStarted, Received
 
 BLOCK = 16 * 2**20
 ROOM_LEFT = 64 * 2**20  # bytes that copying leaves free
@@ -71,13 +71,13 @@ def find_local(typed: str, models: Path) -> LocalModel:
         raise HubError("local", f"it cannot be read ({wrong.strerror})") from None
 
 
-def add_local(model: LocalModel) -> Generator[News, None, None]:
+def add_local(model: LocalModel) -> Generator[DownloadEvent, None, None]:
     """Bring it among the models, saying how far it is; there it is whole or not at all. Close it to cancel. Raises
     `HubError`."""
     models = model.target.parent
     try:
         models.mkdir(parents=True, exist_ok=True)
-        yield Begun(len(model.files), model.bytes, 0)
+        yield DownloadStarted(len(model.files), model.bytes, 0)
         if model.copied and shutil.disk_usage(models).free < model.bytes + ROOM_LEFT:
             raise HubError("room", f"{model.bytes / 1e9:.2f} GB are needed at {models}; make room and try again")
         done = 0
@@ -93,7 +93,7 @@ def add_local(model: LocalModel) -> Generator[News, None, None]:
                     done += file.stat().st_size
     except OSError as error:
         raise HubError("room", f"it could not be brought to {models}: {error.strerror or error}") from None
-    yield Done(model.target)
+    yield DownloadFinished(model.target)
 
 
 def _gguf(path: Path) -> tuple[Path, ...]:
@@ -131,7 +131,7 @@ def _on_one_disk(path: Path, models: Path) -> bool:
     return path.stat().st_dev == there.stat().st_dev
 
 
-def _bring(source: Path, new: Path, before: int) -> Iterator[News]:
+def _bring(source: Path, new: Path, before: int) -> Iterator[DownloadEvent]:
     """A hard link, or where that can't be, a copy. A link in the source's folder is followed to its file."""
     source = source.resolve()
     size = source.stat().st_size

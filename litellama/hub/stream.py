@@ -30,14 +30,14 @@ class WrongFileError(Exception):
     """What the server sends is not the file that the hub lists."""
 
 
-class Part:
+class PartialFile:
     """The beginning of a file as far as it came, and the hash of it; `with` it is open to be added to."""
 
     def __init__(self, path: Path, file: HubFile) -> None:
         self.path = path
         self.file = file
 
-    def __enter__(self) -> Part:
+    def __enter__(self) -> PartialFile:
         self._target = open(self.path, "ab+")
         self.restart(keep=True)
         return self
@@ -92,7 +92,7 @@ def is_file(path: Path, file: HubFile) -> bool:
     return digest.hexdigest() == file.hash
 
 
-def receive(client: Client, listing: Listing, part: Part, token: str | None) -> Iterator[Received | Waiting]:
+def receive(client: Client, listing: Listing, part: PartialFile, token: str | None) -> Iterator[Received | Waiting]:
     """Add to `part` until it has all of its file's bytes, whatever breaks between; `total` is left at 0.
 
     Raises `HubError` when it has broken too often or is refused, and `WrongFileError` for another file than listed.
@@ -120,7 +120,7 @@ def receive(client: Client, listing: Listing, part: Part, token: str | None) -> 
             sleep(1)
 
 
-def _request(client: Client, listing: Listing, part: Part, token: str | None) -> Iterator[Received]:
+def _request(client: Client, listing: Listing, part: PartialFile, token: str | None) -> Iterator[Received]:
     """Ask once for what is missing, and add what comes."""
     hub = Hub(listing.endpoint, listing.repo, token)
     address = f"{listing.page}/resolve/{listing.commit}/{quote(part.file.name)}"

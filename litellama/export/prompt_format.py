@@ -39,7 +39,7 @@ _OLLAMA_QUESTIONS = (
 
 
 @dataclass(frozen=True)
-class Frame:
+class SpecialIds:
     """Special ids: what opens every text, what ends a reply (what the model itself writes first), and padding."""
 
     bos: int | None
@@ -47,7 +47,7 @@ class Frame:
     pad: int | None
 
 
-def frame(opened: Opened) -> Frame:
+def special_ids(opened: Opened) -> SpecialIds:
     """The special ids the lab goes by. Those that a config gives wrongly are left out, as LiteLlama's 1/2/0 are."""
     config, tokenizer = opened.config, opened.tokenizer
     bos = beginning_id(opened.model, tokenizer)
@@ -58,7 +58,7 @@ def frame(opened: Opened) -> Frame:
     likeliest = [*config.eos_token_ids, *(tokenizer.special(name) for name in ("<|end|>", "<|endoftext|>", "</s>"))]
     first = [id for id in likeliest if id in stops]
     eos = dict.fromkeys([*first, *sorted(stops)])
-    return Frame(bos, tuple(id for id in eos if id is not None), pad)
+    return SpecialIds(bos, tuple(id for id in eos if id is not None), pad)
 
 
 def chat_template(opened: Opened) -> str | None:
@@ -92,9 +92,9 @@ def _template(go: str) -> str:
     return f'TEMPLATE """{go}"""'
 
 
-def special_names(opened: Opened) -> dict[str, Any]:
+def special_token_names(opened: Opened) -> dict[str, Any]:
     """The special tokens as `tokenizer_config.json` names them."""
-    ids, tokenizer = frame(opened), opened.tokenizer
+    ids, tokenizer = special_ids(opened), opened.tokenizer
     named: dict[str, Any] = {}
     for name, id in (("bos_token", ids.bos), ("eos_token", ids.eos[0] if ids.eos else None), ("pad_token", ids.pad)):
         if id is not None:
