@@ -1,8 +1,7 @@
-"""A model that lies somewhere on this machine, added to the models: a GGUF file, or a folder in Hugging Face's layout.
+"""A model from elsewhere on this machine, added to the models: a GGUF file, or a folder in Hugging Face's layout.
 
-Its files are hard links where both places are on one disk: at once, without a byte more on the disk, and the model
-stays when the original is deleted or moved. Elsewhere they are copied. (A file that only names the original's place
-would break when that is moved.) Nothing is changed in the original.
+If both places are on one disk, its files become hard links. That takes no time and no room, and the model stays when
+the original is deleted or moved (a symbolic link would break). Otherwise they are copied. The original is not changed.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ TEXTS = ("README.md", "LICENSE", "LICENSE.txt", "USE_POLICY.md")
 
 @dataclass(frozen=True)
 class LocalModel:
-    """What was found at `path`: files, their bytes, where they would go, and whether they'd be copied."""
+    """What was found at `path`: its files and their bytes, where they would go, and whether they would be copied."""
 
     path: Path
     files: tuple[Path, ...]
@@ -72,8 +71,10 @@ def find_local(typed: str, models: Path) -> LocalModel:
 
 
 def add_local(model: LocalModel) -> Generator[DownloadEvent, None, None]:
-    """Bring it among the models, saying how far it is; there it is whole or not at all. Close it to cancel. Raises
-    `HubError`."""
+    """Add it to the models, with events of the progress; it appears whole or not at all. Close it to cancel.
+
+    Raises `HubError`.
+    """
     models = model.target.parent
     try:
         models.mkdir(parents=True, exist_ok=True)
@@ -132,7 +133,7 @@ def _on_one_disk(path: Path, models: Path) -> bool:
 
 
 def _bring(source: Path, new: Path, before: int) -> Iterator[DownloadEvent]:
-    """A hard link, or where that can't be, a copy. A link in the source's folder is followed to its file."""
+    """Make `new` a hard link to `source`, or a copy where that is impossible. A symbolic link is followed first."""
     source = source.resolve()
     size = source.stat().st_size
     try:
@@ -151,7 +152,7 @@ def _bring(source: Path, new: Path, before: int) -> Iterator[DownloadEvent]:
 
 @contextmanager
 def _begun(path: Path) -> Iterator[Path]:
-    """`path` for a new file, which is removed if the block doesn't give it another name."""
+    """`path` for a new file, which is removed unless the block gives it another name."""
     path.unlink(missing_ok=True)
     try:
         yield path

