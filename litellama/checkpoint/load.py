@@ -1,7 +1,7 @@
-"""Opening a checkpoint: our own or anybody's Llama, a folder or a GGUF file, checked throughout before it is used.
+"""Opening a checkpoint: our own or anybody's Llama, a folder or a GGUF file. Everything is checked before it is used.
 
-A foreign folder without manifest and card opens too, only unverified. What its files get wrong about the tokens that
-begin and end a text is put right, and said.
+A foreign folder without manifest and card opens too, but unverified. If its config is wrong about the tokens that begin
+and end a text, that is corrected, and the `note` says so.
 """
 
 from __future__ import annotations
@@ -53,10 +53,13 @@ ONE_FILE = (
 
 @dataclass(frozen=True)
 class Opened:
-    """A checkpoint in memory. `path` is its folder or its GGUF file. `verified` is whether every file matched the
-    manifest; `note` says so to people, and what was put right, of which `corrected` holds the parts. `chat_template` is
-    the model's own, in Jinja. `refused_device` is one that was asked for but gave other results than the CPU, on which
-    the model lies instead."""
+    """A checkpoint in memory.
+
+    `path` is its folder or its GGUF file. `verified`: whether every file matched the manifest; `note` says this to
+    people, and also what was corrected (`corrected` as data). `chat_template` is the model's own, in Jinja.
+    `refused_device`: the device that was asked for, if it computed other results than the CPU; then the model is on the
+    CPU.
+    """
 
     path: Path
     model: LiteLlama
@@ -68,28 +71,28 @@ class Opened:
     chat_template: str | None = None
     corrected: Corrected | None = None
     sampling: Sampling = field(default_factory=Sampling)
-    """How it is sampled where nobody says otherwise."""
+    """The settings of sampling that are used unless others are chosen."""
     refused_device: str | None = None
 
     @property
     def name(self) -> str:
-        """What people call it: its folder's name, or its file's without the ending."""
+        """Its name for people: its folder's, or its file's without the ending."""
         path = self.path.resolve()
         return path.name if path.is_dir() else path.stem
 
     @property
     def folder(self) -> Path:
-        """Where its files lie."""
+        """The folder of its files."""
         return self.path.parent if self.path.is_file() else self.path
 
     @cached_property
     def chat_format(self) -> ChatFormat:
-        """How this model is spoken to. The first look at it runs the chat template, if there is one, in a process."""
+        """How conversations with this model are written. The first use runs its chat template, if any, in a process."""
         return choose_format(self.tokenizer, self.config, self.chat_template)
 
 
 Choice = Callable[[ModelConfig, torch.dtype], str]
-"""Which precision a model of this shape is opened in, whose numbers are mostly stored as this type."""
+"""Chooses the precision by a model's shape and the type that most of its numbers are stored as."""
 
 
 def open_checkpoint(
@@ -101,17 +104,16 @@ def open_checkpoint(
 ) -> Opened:
     """Open our own or a foreign Llama, a folder or a GGUF file, ready to use, with weights as `dtype` on `device`.
 
-    With `dtype` None, or the one they are stored as, the weights of a folder are the file's own pages, mapped into
-    memory: so don't overwrite it meanwhile (whoever saves here puts a new file in its place). A `precision` of
-    `litellama.quantize` takes the place of `dtype`. Raises `CheckpointError` for a missing or changed file, shapes that
-    disagree with the config, weights that are not finite, or too little memory; names, shapes and memory are looked at
-    before any weight is read.
+    With `dtype` None, or the one they are stored as, the weights of a folder are memory-mapped: do not overwrite the
+    file while the model is used (the lab itself always writes a new file). A `precision` of `litellama.quantize`
+    replaces `dtype`. Raises `CheckpointError` for a missing or changed file, shapes that disagree with the config,
+    weights that are not finite, or too little memory. Names, shapes and memory are checked before any weight is read.
     """
     path = checkpoint_path(Path(path))
     if path.is_file():
         return _open_file(path, dtype, device, precision)
     if (path / METAS).is_file() and not (path / CONFIG).is_file():
-        weight_paths(path)  # raises what to do: Meta's folders have no config.json before they are converted
+        weight_paths(path)  # raises and says what to do: Meta's folders have no config.json until they are converted
     with verifying(path) as verified:
         with with_name(path.name):
             config = model_config(path)
@@ -130,7 +132,7 @@ def open_checkpoint(
 def _open_file(
     path: Path, dtype: torch.dtype | None, device: torch.device | str, precision: str | Choice | None
 ) -> Opened:
-    """The same for a GGUF file. What begins and ends texts is said by its tokenizer's metadata alone."""
+    """The same for a GGUF file, whose tokenizer's metadata says which tokens begin and end a text."""
     header, config, files = _described(path)
     model, chosen = _read_model(GGUFWeights(header, config.head_dim), config, dtype, device, precision)
     said = [ONE_FILE, *_remarks(config, None, chosen)]
@@ -141,12 +143,12 @@ def _open_file(
 
 
 def check_gguf(path: Path) -> None:
-    """Read all of a GGUF file but its weights. Raises `CheckpointError` if it can't be a model that the lab opens."""
+    """Read a GGUF file without its weights. Raises `CheckpointError` if the lab could not open this model."""
     _described(path)
 
 
 def _described(path: Path) -> tuple[GGUFHeader, ModelConfig, TokenizerFiles]:
-    """A GGUF file's header, its config with what its tokenizer says of the ends of texts, and that tokenizer."""
+    """A GGUF file's header, its config (with the special ids that the tokenizer names), and its tokenizer."""
     header = read_header(path)
     config = gguf_config(header)
     with with_name(path.name):
@@ -183,7 +185,7 @@ def _remarks(config: ModelConfig, corrected: Corrected | None, precision: str | 
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a folder has the files that opening needs: config, tokenizer and all its safetensors. A GGUF file has."""
+    """Whether a folder has all files that are needed: config, tokenizer and weights. True for a GGUF file."""
     if folder.is_file():
         return True
     try:

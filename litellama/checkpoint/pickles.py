@@ -1,7 +1,7 @@
-"""A model's weights from PyTorch's pickles to safetensors: once, and in a process of their own (pickle_process.py).
+"""Converting a model's weights from PyTorch's pickles to safetensors, in a separate process (`pickle_process.py`).
 
-The pickles are `pytorch_model.bin` of Hugging Face's folders, or `consolidated.00.pth` as Meta ships LLaMA 2. What the
-other process writes is checked like any other checkpoint before it gets its name.
+The pickles are `pytorch_model.bin` of Hugging Face's folders, or `consolidated.00.pth` as Meta ships LLaMA 2. What that
+process writes is checked like any other checkpoint before it gets its name.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ LICENCES = ("LICENSE", "LICENCE", "NOTICE")
 
 @dataclass(frozen=True)
 class ConvertedFile:
-    """News of a conversion: `name` is on the disk, the `number`th of `count` files."""
+    """The file `name` is on the disk, the `number`th of `count` files."""
 
     name: str
     number: int

@@ -43,11 +43,11 @@ def save_checkpoint(
     dtype: torch.dtype = torch.float32,
     texts: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a checkpoint, with the weights as `dtype`, so that `folder` is the old one or the new one, never a mixture.
-    `texts` are further files, name -> content.
+    """Write a checkpoint with the weights as `dtype`. `folder` is the old one or the new one, never a mixture.
 
-    Everything goes to a new folder beside it first, down to the disk; then two renames swap them. Killed between the
-    two, the old one stands under `previous_folder(folder)`, where `open_checkpoint` looks.
+    `texts` are further files, name -> content. Everything is written to a new folder first, and is on the disk before
+    two renames swap the folders. If the process is killed between the two, the old checkpoint is in
+    `previous_folder(folder)`, where `open_checkpoint` finds it.
     """
     if any(".lora_A." in name for name in model.state_dict()):
         raise ValueError("this model has LoRA still on it; call merge_lora(model) first, or save_adapter for it alone")
@@ -91,7 +91,7 @@ def save_copy(
 
 
 def replace_card(folder: str | Path, card: dict[str, Any]) -> None:
-    """Write another card into one of the lab's own checkpoints, as whole and as safe as `save_checkpoint`.
+    """Write another card into one of the lab's own checkpoints, as safely as `save_checkpoint`.
 
     Raises `CheckpointError` for a folder that has no manifest, or does not match it.
     """
@@ -117,7 +117,7 @@ def _write_text(path: Path, content: str) -> None:
 
 
 def _weights_to_store(model: LiteLlama, dtype: torch.dtype) -> dict[str, Tensor]:
-    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()  # the same numbers as the embedding
+    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()  # the same tensor as the embedding
     weights = {name: weight for name, weight in model.state_dict().items() if name not in tied}
     weights = {name: weight.detach().to("cpu", dtype).contiguous() for name, weight in weights.items()}
     for name, weight in weights.items():

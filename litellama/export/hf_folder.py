@@ -39,14 +39,14 @@ def write_hf(opened: Opened, folder: Path, dtype: torch.dtype) -> Iterator[int]:
 
 
 def corrected_config(opened: Opened) -> ModelConfig:
-    """The model's config with the special ids it is really used with."""
+    """The model's config with the special ids that are really used."""
     ids = special_ids(opened)
     named = tuple(id for id in opened.config.eos_token_ids if id in ids.eos)
     return replace(opened.config, bos_token_id=ids.bos, eos_token_ids=named or ids.eos[:1], pad_token_id=ids.pad)
 
 
 def generation_config(opened: Opened) -> dict[str, Any]:
-    """Where a reply ends, as `generate` and vLLM's server read it: at every token at which the lab ends one."""
+    """The tokens that end a reply, as `generate` and vLLM's server read them: the same as in the lab."""
     ids = special_ids(opened)
     values = {"bos_token_id": ids.bos, "eos_token_id": list(ids.eos) or None}
     pad = ids.pad if ids.pad is not None or not ids.eos else ids.eos[0]
@@ -70,7 +70,7 @@ def tokenizer_config(opened: Opened) -> dict[str, Any]:
 
 
 def _write_weights(path: Path, weights: dict[str, Tensor], dtype: torch.dtype) -> Iterator[int]:
-    """One safetensors file, written from front to back: the library's own `save_file` wants all weights converted."""
+    """Write one safetensors file, weight by weight: the library's `save_file` needs all weights converted first."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, weight in weights.items():

@@ -1,4 +1,4 @@
-"""What another engine must know to speak with a model as the lab does: its special ids and the form of its prompts.
+"""What another engine must know to prompt a model as the lab does: its special ids and the form of its prompts.
 
 The same form is written twice: in Jinja for `transformers`, vLLM and llama.cpp, in Go's templates for Ollama.
 """
@@ -48,7 +48,7 @@ class SpecialIds:
 
 
 def special_ids(opened: Opened) -> SpecialIds:
-    """The special ids the lab goes by. Those that a config gives wrongly are left out, as LiteLlama's 1/2/0 are."""
+    """The special ids that the lab uses. Wrong ones of a config are left out, such as LiteLlama's 1, 2 and 0."""
     config, tokenizer = opened.config, opened.tokenizer
     bos = beginning_id(opened.model, tokenizer)
     pad = config.pad_token_id if config.pad_token_id is not None and tokenizer.is_special(config.pad_token_id) else None

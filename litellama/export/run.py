@@ -1,4 +1,4 @@
-"""One export from beginning to end: a new folder appears whole, or not at all."""
+"""One export from start to end. The new folder appears whole, or not at all."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def export(checkpoint: str | Path, out: str | Path, format: str, dtype: str | No
     """Write `checkpoint` to the new folder `out`: "hf" for transformers, vLLM and SGLang, "gguf" for llama.cpp, Ollama.
 
     `dtype` is the stored precision (float32, float16 or bfloat16; for gguf also q8_0 or q4_0), without it the one the
-    checkpoint has. Raises `ValueError` for a request or a model that cannot be fulfilled, at the first step, and
-    `OSError` where the disk fails; then nothing is left of `out`.
+    checkpoint has. Raises `ValueError`, before anything is written, for what cannot be exported, and `OSError` if the
+    disk fails; then nothing is left of `out`.
     """
     if format not in FORMATS:
         raise ValueError(f"there is no format {format!r}; choose hf or gguf")
@@ -57,8 +57,8 @@ def export(checkpoint: str | Path, out: str | Path, format: str, dtype: str | No
 
 
 def stored_dtype(source: Path) -> torch.dtype:
-    """The precision that holds all weights of a checkpoint exactly, read from its files' headers. Float16 holds the
-    scales of quantized weights, and what they stand for to three digits."""
+    """The type that stores all weights of a checkpoint exactly, by its files' headers. For quantized weights it is
+    float16, which stores their scales exactly, and the weights to three digits."""
     if source.is_file():
         return GGUFWeights(read_header(source), 1).dtype
     found = set()
