@@ -13,7 +13,7 @@ from litellama.footprint.emissions import (
     KWH,
     LEAST_POWER,
     LEAST_SPEED,
-    Training,
+    TrainingEnergy,
     break_even,
     device_energy,
     emissions,
@@ -138,7 +138,7 @@ def _ranged(name: str, reply: Energy | None, times: int, use: Use) -> dict[str, 
     return shown | {"kind": kind}
 
 
-def _trained(training: Training | None, factor: float, how: str = "", **values: object) -> dict[str, Any] | None:
+def _trained(training: TrainingEnergy | None, factor: float, how: str = "", **values: object) -> dict[str, Any] | None:
     if training is None:
         return None
     shown = _estimate([one * factor for one in (training.joules, training.low, training.high)],

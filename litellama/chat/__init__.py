@@ -4,7 +4,6 @@
 folder's own chat template.
 """
 
-from litellama.chat.format import is_chat_tokenizer
 from litellama.chat.messages import (
     Message,
     Piece,
@@ -14,11 +13,10 @@ from litellama.chat.messages import (
     encode_document,
     prompt_ids,
     reply,
-    spoken,
     stop_ids,
 )
 
 __all__ = [
-    "Message", "Piece", "answer_steps", "beginning_id", "choose_format", "encode_document", "is_chat_tokenizer",
-    "prompt_ids", "reply", "spoken", "stop_ids",
+    "Message", "Piece", "answer_steps", "beginning_id", "choose_format", "encode_document", "prompt_ids", "reply",
+    "stop_ids",
 ]  # fmt: skip

@@ -1,34 +1,47 @@
 """Checkpoints: folders and files to models and back. Weights are safetensors or GGUF, never a pickle (it may run code).
 
-`layout` says what lies in a folder, `load` opens a folder or a GGUF file and checks it, `save` writes and lists.
+`open_checkpoint` opens any of them, `save_checkpoint` writes one, `list_models` and `find_checkpoint` find them. Which
+files lie in a folder, and how files are written safely, says `layout`.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from litellama.checkpoint.layout import (
     CARD,
     CONFIG,
     GGUF,
     MANIFEST,
-    SHARD_INDEX,
-    TOKENIZER,
-    WEIGHTS,
     CheckpointError,
-    checkpoint_path,
     checkpoints_folder,
-    existing_folder,
     fingerprint,
-    previous_folder,
-    read_manifest,
     replacing_folder,
     sync_folder,
     write_file,
     write_json,
 )
-from litellama.checkpoint.load import Opened, is_whole, open_checkpoint
-from litellama.checkpoint.save import find_checkpoint, list_models, replace_card, save_checkpoint, save_copy
+
+if TYPE_CHECKING:
+    from litellama.checkpoint.listing import find_checkpoint, list_models, named_path
+    from litellama.checkpoint.load import Opened, is_whole, open_checkpoint
+    from litellama.checkpoint.save import replace_card, save_checkpoint, save_copy
 
 __all__ = [
-    "CARD", "CONFIG", "GGUF", "MANIFEST", "SHARD_INDEX", "TOKENIZER", "WEIGHTS", "CheckpointError", "Opened",
-    "checkpoint_path", "checkpoints_folder", "existing_folder", "find_checkpoint", "fingerprint", "is_whole",
-    "list_models", "open_checkpoint", "previous_folder", "read_manifest", "replace_card", "replacing_folder",
+    "CARD", "CONFIG", "GGUF", "MANIFEST", "CheckpointError", "Opened", "checkpoints_folder", "find_checkpoint",
+    "fingerprint", "is_whole", "list_models", "named_path", "open_checkpoint", "replace_card", "replacing_folder",
     "save_checkpoint", "save_copy", "sync_folder", "write_file", "write_json",
 ]  # fmt: skip
+
+_NEED_TORCH = {
+    "listing": ("find_checkpoint", "list_models", "named_path"),
+    "load": ("Opened", "is_whole", "open_checkpoint"),
+    "save": ("replace_card", "save_checkpoint", "save_copy"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import torch only for what needs it: `./run app` looks for SmolLM2's folder first, which should take no time."""
+    for module, names in _NEED_TORCH.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,9 +1,9 @@
-"""A checkpoint as one zip file, to be carried to another machine; opened as if everybody meant harm.
+"""A checkpoint as one zip file, to be taken to another machine. A file to be opened is treated as an attack.
 
     kite.zip:   kite/card.json   kite/config.json   kite/manifest.json   kite/model.safetensors   kite/tokenizer.json
 
 The same checkpoint gives the same bytes on every machine: nothing is compressed (weights would hardly shrink, and
-compressors differ) and all dates are one. Unpacking believes nothing that an archive says of itself.
+compressors differ) and all dates are the same. Nothing that an archive says of itself is believed without a check.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from litellama.checkpoint.layout import (
 from litellama.checkpoint.load import open_checkpoint
 
 LARGEST = 2**31 - 1
-"""Bytes of all files together; beyond, zip needs its 64-bit extension, which is not read here."""
+"""Bytes of all files together. More needs zip's 64-bit extension, which is not read here."""
 
 KNOWN = {CONFIG: 2**20, CARD: 2**20, MANIFEST: 2**20, TOKENIZER: 64 * 2**20, WEIGHTS: LARGEST}  # name -> most bytes
 NEEDED = {CONFIG, MANIFEST, TOKENIZER, WEIGHTS}
@@ -51,7 +51,7 @@ SPELT = {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "œ": "oe",
 
 
 class ArchiveError(ValueError):
-    """An archive that is not opened, in one sentence. `kind`: format, content, size, damaged or checkpoint."""
+    """Why an archive is not opened, in one sentence. `kind`: format, content, size, damaged or checkpoint."""
 
     def __init__(self, kind: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -79,10 +79,10 @@ def safe_name(text: str) -> str:
 
 
 def pack(folder: str | Path, file: str | Path | BinaryIO) -> None:
-    """Write a checkpoint as a zip: the files of its manifest, each compared with it on the way, and the manifest.
+    """Write a checkpoint as a zip file: its manifest, and the files that it lists, each checked against it.
 
-    To a path it is written whole or not at all. Raises `CheckpointError` for a folder without a manifest, or whose
-    files do not match it, and `ArchiveError` for one that holds other files than the lab's own or more than 2 GiB.
+    A `file` given as a path is written whole or not at all. Raises `CheckpointError` for a folder without a manifest,
+    or whose files do not match it, and `ArchiveError` for one with other files than the lab's own, or over 2 GiB.
     """
     named, folder = Path(folder).resolve().name, existing_folder(Path(folder)).resolve()
     files = read_manifest(folder)
@@ -127,7 +127,7 @@ def _copy_in(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> di
 
 @contextmanager
 def _written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the name `path` when all is written, and vanishes if something goes wrong."""
+    """A new file that gets the name `path` when all is written, and is removed if something goes wrong."""
     handle, new = tempfile.mkstemp(prefix=f".{path.name}.new-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -179,7 +179,7 @@ def _unpack(file: BinaryIO, into: Path, name: str | None, fallback: str, largest
 
 @contextmanager
 def _faults_named() -> Iterator[None]:
-    """Whatever `zipfile` makes of a forged archive becomes one kind of error; a disk's failures stay what they are."""
+    """What `zipfile` raises for a forged archive becomes `ArchiveError`; errors of the disk stay `OSError`."""
     try:
         yield
     except ArchiveError:
@@ -189,7 +189,7 @@ def _faults_named() -> Iterator[None]:
 
 
 def _list_start(file: BinaryIO) -> int:
-    """Where the list of entries begins, as the last 22 bytes say; short, since `zipfile` reads it all at once."""
+    """Where the list of entries begins, by the last 22 bytes. A long one is refused: `zipfile` reads it into memory."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - 42))
     end = file.read(42)
@@ -210,7 +210,7 @@ def _checked_entries(archive: zipfile.ZipFile, largest: int) -> tuple[dict[str, 
     for entry in archive.infolist():
         top, _, name = entry.orig_filename.rpartition("/")
         if top.startswith("__MACOSX") or name == ".DS_Store":
-            continue  # what a Mac adds when a pupil packs the folder by hand; it is not read
+            continue  # a Mac adds these when somebody packs the folder by hand; they are not read
         tops.add(top)
         _check_kind(entry)
         if top and not re.fullmatch(r"[^/\\:*?\"<>|\x00-\x1f]{1,200}(?<![. ])", top):
@@ -253,7 +253,7 @@ def _check_sizes(entries: dict[str, zipfile.ZipInfo], largest: int) -> None:
 
 
 def _check_places(file: BinaryIO, entries: dict[str, zipfile.ZipInfo], list_start: int) -> None:
-    """Raise unless each entry has bytes of its own: a bomb may list the same ones several times (Fifield 2019)."""
+    """Raise `ArchiveError` if entries share bytes: a zip bomb lists the same ones several times (Fifield 2019)."""
     free = 0
     for entry in sorted(entries.values(), key=lambda entry: entry.header_offset):
         if entry.header_offset < free:
@@ -281,7 +281,7 @@ def _copy_out(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> N
 def _verify(folder: Path) -> None:
     try:
         open_checkpoint(folder)
-    except Exception as wrong:  # whatever a forged file may make a reader raise, the answer is the same
+    except Exception as wrong:  # a forged file may make a reader raise anything
         raise ArchiveError("checkpoint", f"what is in this archive is not a whole model: {wrong}") from None
 
 

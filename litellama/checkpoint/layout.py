@@ -1,4 +1,4 @@
-"""A checkpoint's folder: the names of its files, JSON read with care, the manifest, and a folder replaced as a whole.
+"""A checkpoint's folder: the names of its files, safe reading of JSON, the manifest, and replacing a whole folder.
 
 config.json        the shape, as Hugging Face writes it       tokenizer.json   the vocabulary
 model.safetensors  the weights, under Hugging Face's names    card.json        what made this model, for people
@@ -34,26 +34,37 @@ READ = (
     CONFIG, TOKENIZER, CARD, SHARD_INDEX, GENERATION, VOCAB, MERGES, TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP, ADDED_TOKENS,
     TEMPLATE, TEMPLATE_JSON,
 )  # fmt: skip
-"""Files that opening reads beside the weights; a manifest must know those there are."""
+"""Files that are read besides the weights. If there is a manifest, it must list those that exist."""
 
-LARGEST_JSON = 100 * 2**20  # bytes; real ones are far smaller, and a forged one should not fill the memory
+LARGEST_JSON = 100 * 2**20  # bytes; real files are far smaller, and a forged one must not fill the memory
 
 
 class CheckpointError(ValueError):
     """A checkpoint folder that cannot be trusted or understood, in one sentence."""
 
 
+@contextmanager
+def with_name(name: str) -> Iterator[None]:
+    """While this is open, a `ValueError` becomes a `CheckpointError` that begins with the checkpoint's name."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except ValueError as wrong:
+        raise CheckpointError(f"{name}: {wrong}") from None
+
+
 # --- Files -----------------------------------------------------------------------------------------------------------
 
 
 def checkpoints_folder() -> Path:
-    """`checkpoints/` in the current folder, or else beside the package in the lab's repository."""
+    """`checkpoints/` in the current folder, or else the one of the lab's repository."""
     here = Path("checkpoints")
     return here if here.is_dir() else Path(__file__).resolve().parents[2] / "checkpoints"
 
 
 def existing_folder(folder: Path) -> Path:
-    """`folder`, or where it stands if a save was killed. Raises `CheckpointError` if there is neither."""
+    """`folder`, or where it is if a save was killed. Raises `CheckpointError` if there is neither."""
     if folder.is_dir():
         return folder
     previous = previous_folder(folder.absolute())
@@ -63,9 +74,9 @@ def existing_folder(folder: Path) -> Path:
 
 
 def checkpoint_path(path: Path) -> Path:
-    """What to open for `path`: a checkpoint's folder, or a GGUF file, also the only one in a folder without a config.
+    """What to open for `path`: a checkpoint's folder, a GGUF file, or the only GGUF file in a folder without a config.
 
-    Raises `CheckpointError` if there is neither, or a folder holds several such files.
+    Raises `CheckpointError` if there is none of these, or a folder holds several GGUF files.
     """
     if path.suffix.lower() == GGUF and path.is_file():
         return path
@@ -77,7 +88,7 @@ def checkpoint_path(path: Path) -> Path:
 
 
 def previous_folder(folder: Path) -> Path:
-    """Where a checkpoint stands for the moment in which a new one takes its name."""
+    """Where the old checkpoint is for the moment in which a new one takes its name."""
     return folder.parent / f".{folder.name}.previous"
 
 
@@ -108,7 +119,7 @@ def read_json_if_there(path: Path) -> dict[str, Any]:
 
 
 def shard_names(index: Path) -> list[str]:
-    """The files that an index of shards names. Raises `CheckpointError` for an index that leads elsewhere."""
+    """The files that an index of shards names. Raises `CheckpointError` for an index that names other folders."""
     parts = read_json(index).get("weight_map")
     names = list(parts.values()) if isinstance(parts, dict) else []
     if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
@@ -123,7 +134,7 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def write_file(path: Path, write: Callable[[Path], None]) -> None:
-    """Have `write` write a file, and wait until the disk has it."""
+    """Write a file by calling `write`, and wait until it is on the disk."""
     write(path)
     path.chmod(0o644)
     with open(path, "rb+") as file:
@@ -131,8 +142,8 @@ def write_file(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the disk knows the names in `folder`."""
-    if os.name == "nt":  # Windows keeps no such handle, and flushes names itself
+    """Wait until the names of the files in `folder` are on the disk."""
+    if os.name == "nt":  # Windows has no such handle, and writes names to the disk itself
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -143,12 +154,12 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """A new folder to be filled: it takes `folder`'s place if the block ends well, and is removed if it does not."""
+    """A new folder to be filled. If the block ends without an error it replaces `folder`; otherwise it is removed."""
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.new-", dir=folder.parent))
     try:
-        new.chmod(0o755)  # mkdtemp shuts others out
+        new.chmod(0o755)  # mkdtemp makes it readable for its owner only
         yield new
         sync_folder(new)
         put_in_place(new, folder)
@@ -157,7 +168,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 
 def put_in_place(new: Path, folder: Path) -> None:
-    """Give a finished folder the name of another that lies beside it, if there is one, and remove that."""
+    """Rename `new` to `folder`, and remove the folder that had this name, if there was one."""
     previous = previous_folder(folder)
     if folder.exists():
         shutil.rmtree(previous, ignore_errors=True)
@@ -178,7 +189,7 @@ def fingerprint(path: Path) -> dict[str, Any]:
 
 
 def write_manifest(folder: Path, names: Iterable[str]) -> dict[str, Any]:
-    """Write the manifest of these files of `folder`, which is returned: name -> fingerprint."""
+    """Write the manifest of these files of `folder`. Returns it: name -> fingerprint."""
     files = {name: fingerprint(folder / name) for name in names}
     write_file(folder / MANIFEST, lambda path: write_json(path, {"version": 1, "files": files}))
     return files
@@ -198,7 +209,7 @@ def files_read(folder: Path) -> set[str]:
     """Names of the files in `folder` that opening it may read."""
     names = {name for name in READ if (folder / name).exists()} | {path.name for path in folder.glob("*.safetensors")}
     if TOKENIZER not in names and not {VOCAB, MERGES} <= names and (folder / SENTENCEPIECE).exists():
-        names.add(SENTENCEPIECE)  # it is only read where there is no other
+        names.add(SENTENCEPIECE)  # it is read only if there is no other tokenizer
     return names
 
 
@@ -210,8 +221,10 @@ def verify_manifest(folder: Path) -> bool:
 
 @contextmanager
 def verifying(folder: Path) -> Iterator[bool]:
-    """The same while the block goes on, which may read the files but not yet trust them: it is given whether there is a
-    manifest, and a file that doesn't match is told of at its end, before whatever the block found wrong."""
+    """The same, while the block runs: it is given whether there is a manifest, and may read the files meanwhile.
+
+    A file that does not match raises `CheckpointError` at the block's end, in place of any error of the block itself.
+    """
     files = read_manifest(folder)
     if files is None:
         yield False
@@ -221,7 +234,7 @@ def verifying(folder: Path) -> Iterator[bool]:
     if outside := [name for name in files if Path(name).name != name]:
         raise CheckpointError(f"the manifest in {folder.name} names {outside[0]!r}, which lies outside the folder")
     paths = [required(folder / name) for name in files]
-    with ThreadPoolExecutor() as pool:  # hashing a file lets other threads work meanwhile
+    with ThreadPoolExecutor() as pool:  # hashing releases the GIL, so threads help
         prints = [pool.submit(fingerprint, path) for path in paths]
         try:
             yield True

@@ -1,8 +1,8 @@
 """The process that reads pickles and writes safetensors, and can do nothing else. Run by `pickles.py`.
 
-A pickle is a program that builds what it holds, and may build harm instead. So it is read in a process of its own, with
-torch's `weights_only`, which knows tensors and nothing else; besides, that process may open no socket, start no program
-and write no file but the new weights.
+A pickle is a program: reading one runs it, and it may do harm. So it is read in a separate process, by torch's
+`weights_only`, which accepts tensors and nothing else. Besides, that process may open no socket, start no program and
+write no file but the new weights.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ META, TO = "--metas", "--to"
 
 
 def main(*told: str) -> None:
-    """Turn pickles into safetensors files, told one path of each by turns; for each print a line of JSON.
+    """Convert pickles to safetensors files: arguments are a source, its target, the next source ...; prints JSON lines.
 
-    Of Meta's files several together are a model: then it is told META, the config, their paths, TO, and the new paths.
+    Several of Meta's files make one model. Then the arguments are META, the config, the sources, TO, and the targets.
     """
     confine()
     if told[0] == META:
@@ -47,7 +47,7 @@ def answer(source: str, target: str) -> dict[str, Any]:
     try:
         weights = _weights(_load(source))
         save_file(weights, target, metadata={"format": "pt"})
-    except Exception as wrong:  # whatever a forged file may make a reader raise, it is told the same way
+    except Exception as wrong:  # a forged file may make a reader raise anything
         return {"problem": _in_words(wrong)}
     return {"names": sorted(weights)}
 
@@ -100,7 +100,7 @@ def _weights(loaded: object) -> dict[str, Tensor]:
     for name, value in loaded.items():
         if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized:
             raise _Refused(f"{name} in it is no plain tensor")
-        if value.untyped_storage().nbytes() < value.nbytes:  # one number given out as a million, to fill the memory
+        if value.untyped_storage().nbytes() < value.nbytes:  # one number that claims to be a million
             raise _Refused(f"{name} in it claims more numbers than there are")
         if not name.endswith(COMPUTED):
             weights[name] = value.detach().contiguous()

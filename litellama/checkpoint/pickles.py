@@ -1,7 +1,7 @@
-"""A model's weights from PyTorch's pickles to safetensors: once, and in a process of their own (pickle_process.py).
+"""Converting a model's weights from PyTorch's pickles to safetensors, in a separate process (`pickle_process.py`).
 
-The pickles are `pytorch_model.bin` of Hugging Face's folders, or `consolidated.00.pth` as Meta ships LLaMA 2. What the
-other process writes is checked like any other checkpoint before it gets its name.
+The pickles are `pytorch_model.bin` of Hugging Face's folders, or `consolidated.00.pth` as Meta ships LLaMA 2. What that
+process writes is checked like any other checkpoint before it gets its name.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from litellama.checkpoint.layout import (
     shard_names,
     sync_folder,
     verify_manifest,
+    with_name,
     write_file,
     write_json,
     write_manifest,
@@ -50,8 +51,8 @@ LICENCES = ("LICENSE", "LICENCE", "NOTICE")
 
 
 @dataclass(frozen=True)
-class Written:
-    """News of a conversion: `name` is on the disk, the `number`th of `count` files."""
+class ConvertedFile:
+    """The file `name` is on the disk, the `number`th of `count` files."""
 
     name: str
     number: int
@@ -75,7 +76,7 @@ def pickles(folder: str | Path) -> list[Path]:
     )
 
 
-def convert(folder: str | Path, out: str | Path | None = None) -> Iterator[Written]:
+def convert(folder: str | Path, out: str | Path | None = None) -> Iterator[ConvertedFile]:
     """Write safetensors and a manifest beside the pickles, or with config and tokenizer into a new folder `out`.
 
     A conversion that fails or is cut off leaves nothing behind. Raises `CheckpointError` for pickles that hold anything
@@ -83,12 +84,8 @@ def convert(folder: str | Path, out: str | Path | None = None) -> Iterator[Writt
     """
     folder = existing_folder(Path(folder))
     sources = pickles(folder)
-    try:
+    with with_name(folder.name):
         model = _source(folder, sources)
-    except CheckpointError:
-        raise
-    except ValueError as wrong:
-        raise CheckpointError(f"{folder.name}: {wrong}") from None
     verify_manifest(folder)
     size, target = sum(path.stat().st_size for path in sources), Path(folder if out is None else out).absolute()
     if out is not None and target.exists():
@@ -109,11 +106,12 @@ def convert(folder: str | Path, out: str | Path | None = None) -> Iterator[Writt
 
 @dataclass(frozen=True)
 class _Source:
-    """What is converted: pickles, their config.json, and into how many files. Of Meta's, config.json may have to be
-    written, and the tokenizer to be copied into the folder."""
+    """What is converted: pickles, their config.json (`values`, which is `config`), and into how many files. Of Meta's,
+    config.json may have to be written, and the tokenizer to be copied into the folder."""
 
     pickles: list[Path]
     values: dict[str, Any]
+    config: ModelConfig
     count: int
     is_metas: bool = False
     writes_config: bool = False
@@ -123,13 +121,13 @@ class _Source:
 def _source(folder: Path, sources: list[Path]) -> _Source:
     if not meta_format.SHARD.fullmatch(sources[0].name):
         values = read_json(folder / CONFIG)
-        ModelConfig.from_hf(values)
-        return _Source(sources, values, len(sources))
+        return _Source(sources, values, ModelConfig.from_hf(values), len(sources))
     files, tokenizer = _metas_tokenizer(folder)
     has_config = (folder / CONFIG).is_file()
     values = read_json(folder / CONFIG) if has_config else meta_format.config_values(folder, files)
-    count = len(meta_format.groups(ModelConfig.from_hf(values)))
-    return _Source(sources, values, count, is_metas=True, writes_config=not has_config, tokenizer=tokenizer)
+    config = ModelConfig.from_hf(values)
+    count = len(meta_format.groups(config))
+    return _Source(sources, values, config, count, is_metas=True, writes_config=not has_config, tokenizer=tokenizer)
 
 
 def _metas_tokenizer(folder: Path) -> tuple[TokenizerFiles, Path | None]:
@@ -164,7 +162,7 @@ def _hidden_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _write_weights(model: _Source, new: Path) -> Iterator[Written]:
+def _write_weights(model: _Source, new: Path) -> Iterator[ConvertedFile]:
     """Have the pickles turned into files of `new`, and make sure that together they are the model."""
     places: dict[str, str] = {}
     count = model.count
@@ -173,7 +171,7 @@ def _write_weights(model: _Source, new: Path) -> Iterator[Written]:
         for number, (name, weights) in enumerate(zip(names, done, strict=True), 1):
             places |= dict.fromkeys(weights, name)
             write_file(new / name, lambda path: None)  # it is written; now down to the disk
-            yield Written(name, number, count)
+            yield ConvertedFile(name, number, count)
     if count > 1:
         size = sum(path.stat().st_size for path in new.iterdir())
         index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(places.items()))}
@@ -182,7 +180,7 @@ def _write_weights(model: _Source, new: Path) -> Iterator[Written]:
         write_file(new / CONFIG, lambda path: write_json(path, model.values))
     if model.tokenizer:
         shutil.copyfile(model.tokenizer, new / model.tokenizer.name)
-    read_model(SafetensorsWeights(new), ModelConfig.from_hf(model.values), None)
+    read_model(SafetensorsWeights(new), model.config, None)
 
 
 def _move(new: Path, folder: Path, pickled: set[str]) -> None:

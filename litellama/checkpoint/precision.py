@@ -25,9 +25,10 @@ SHARE_OF_FREE = 0.8
 
 
 def open_for_use(path: str | Path, precision: str = AUTO, device: torch.device | str = "cpu") -> Opened:
-    """Open a checkpoint, a folder or a GGUF file, on `device` to talk to it and look into it, with its weights resting
-    in `precision` (`quantize.py`). On a device that can be wrong, a short text is compared with the CPU, which is used
-    if they differ.
+    """Open a checkpoint, a folder or a GGUF file, on `device`, with its weights stored in `precision` (`quantize.py`).
+
+    On a device that may compute wrongly, its result for a short text is compared with the CPU's. If they differ, the
+    CPU is used.
 
     Raises `CheckpointError` as `open_checkpoint`, and `ValueError` for an unknown precision.
     """

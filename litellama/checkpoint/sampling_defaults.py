@@ -1,4 +1,4 @@
-"""How a model wants to be sampled: what its `generation_config.json` says, or else what suits a model of its kind."""
+"""A model's default sampling: what its `generation_config.json` says, or else what suits a model of its kind."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from litellama.sampling import Sampling
 
 SMALL_INSTRUCT = Sampling(temperature=0.0, repetition_penalty=1.05)
-"""For small models that were taught to converse: right and wrong beginnings are nearly as likely to them, so what is
-drawn by lot is soon nonsense, and without a penalty they repeat themselves (twenty questions to SmolLM2-135M-Instruct
-under nine settings, judged by reading; the figures are in its card)."""
+"""For small chat models. They find right and wrong tokens almost equally likely, so random sampling soon gives
+nonsense; and without a penalty they repeat themselves. (Twenty questions to SmolLM2-135M-Instruct under nine settings,
+judged by reading; the figures are in its card.)"""
 
 MOST_SMALL = 500_000_000  # parameters
 
@@ -19,8 +19,7 @@ MOST_SMALL = 500_000_000  # parameters
 def default_sampling(generation: Mapping[str, Any], parameters: int, has_template: bool) -> Sampling:
     """The sampling of a model by its `generation` config, {} without one.
 
-    `do_sample` false means greedy, as in transformers. A value that can't be one is left out, and what isn't said is
-    as in `Sampling`.
+    `do_sample` false means greedy, as in transformers. Impossible values are ignored; missing ones are `Sampling`'s.
 
         {"temperature": 0.6, "top_p": 0.9, "top_k": "many"} -> Sampling(temperature=0.6, top_p=0.9)
     """

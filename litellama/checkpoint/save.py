@@ -1,7 +1,4 @@
-"""A checkpoint is a folder, saved so that it is always whole. Saving, finding and listing stand here.
-
-`layout` says what lies in a folder, `load` how it is opened.
-"""
+"""Saving a checkpoint: a folder that is always whole, the old one or the new one."""
 
 from __future__ import annotations
 
@@ -19,14 +16,11 @@ from torch import Tensor
 from litellama.checkpoint.layout import (
     CARD,
     CONFIG,
-    GGUF,
     MANIFEST,
     TOKENIZER,
     TOKENIZER_CONFIG,
     WEIGHTS,
     CheckpointError,
-    checkpoint_path,
-    checkpoints_folder,
     existing_folder,
     read_json,
     replacing_folder,
@@ -35,12 +29,9 @@ from litellama.checkpoint.layout import (
     write_json,
     write_manifest,
 )
-from litellama.checkpoint.load import Opened, config_of
-from litellama.config import PRESETS, ModelConfig
+from litellama.checkpoint.load import Opened
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
-
-# --- Saving ----------------------------------------------------------------------------------------------------------
 
 
 def save_checkpoint(
@@ -52,11 +43,11 @@ def save_checkpoint(
     dtype: torch.dtype = torch.float32,
     texts: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a checkpoint, with the weights as `dtype`, so that `folder` is the old one or the new one, never a mixture.
-    `texts` are further files, name -> content.
+    """Write a checkpoint with the weights as `dtype`. `folder` is the old one or the new one, never a mixture.
 
-    Everything goes to a new folder beside it first, down to the disk; then two renames swap them. Killed between the
-    two, the old one stands under `previous_folder(folder)`, where `open_checkpoint` looks.
+    `texts` are further files, name -> content. Everything is written to a new folder first, and is on the disk before
+    two renames swap the folders. If the process is killed between the two, the old checkpoint is in
+    `previous_folder(folder)`, where `open_checkpoint` finds it.
     """
     if any(".lora_A." in name for name in model.state_dict()):
         raise ValueError("this model has LoRA still on it; call merge_lora(model) first, or save_adapter for it alone")
@@ -100,7 +91,7 @@ def save_copy(
 
 
 def replace_card(folder: str | Path, card: dict[str, Any]) -> None:
-    """Write another card into one of the lab's own checkpoints, as whole and as safe as `save_checkpoint`.
+    """Write another card into one of the lab's own checkpoints, as safely as `save_checkpoint`.
 
     Raises `CheckpointError` for a folder that has no manifest, or does not match it.
     """
@@ -126,53 +117,10 @@ def _write_text(path: Path, content: str) -> None:
 
 
 def _weights_to_store(model: LiteLlama, dtype: torch.dtype) -> dict[str, Tensor]:
-    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()  # the same numbers as the embedding
+    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()  # the same tensor as the embedding
     weights = {name: weight for name, weight in model.state_dict().items() if name not in tied}
     weights = {name: weight.detach().to("cpu", dtype).contiguous() for name, weight in weights.items()}
     for name, weight in weights.items():
         if not torch.isfinite(weight).all():
             raise ValueError(f"{name} holds numbers that are not finite as {dtype}; this model is not worth saving")
     return weights
-
-
-# --- Listing ---------------------------------------------------------------------------------------------------------
-
-
-def find_checkpoint(name: str | Path) -> Path:
-    """The checkpoint that somebody names: a folder, a GGUF file, or the name that `list` shows.
-
-    Raises `CheckpointError` if there is none.
-    """
-    path = Path(name)
-    if not path.exists() and path.name == str(name):
-        path = checkpoints_folder() / path
-    return checkpoint_path(path)
-
-
-def list_models(checkpoints_dir: str | Path | None = None) -> list[dict[str, Any]]:
-    """Presets, then the checkpoints in a folder: name, kind, exact parameters, shape; `problem` if one is broken."""
-    folder = checkpoints_folder() if checkpoints_dir is None else Path(checkpoints_dir)
-    rows = [_row(name, "preset", config) for name, config in PRESETS.items()]
-    folders = {path.parent for path in (*folder.glob(f"*/{CONFIG}"), *folder.glob(f"*/*{GGUF}"))}
-    for path in sorted([*folders, *folder.glob(f"*{GGUF}")]):
-        name = path.name
-        if name.startswith("."):  # an unfinished save
-            continue
-        try:
-            found = checkpoint_path(path)
-            rows.append(_row(name, "checkpoint", config_of(found)) | {"folder": str(found)})
-        except (OSError, ValueError) as wrong:
-            rows.append({"name": name, "kind": "checkpoint", "parameters": None, "problem": str(wrong)})
-    return rows
-
-
-def _row(name: str, kind: str, config: ModelConfig) -> dict[str, Any]:
-    return {
-        "name": name,
-        "kind": kind,
-        "parameters": config.num_parameters,
-        "layers": config.num_hidden_layers,
-        "hidden_size": config.hidden_size,
-        "vocab_size": config.vocab_size,
-        "context_length": config.max_position_embeddings,
-    }

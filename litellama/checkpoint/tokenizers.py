@@ -1,7 +1,7 @@
 """A folder's tokenizer, whatever its age: tokenizer.json, GPT-2's vocab.json and merges.txt, or SentencePiece's file.
 
-Which tokens are special, what a chat looks like, and which token ends a text are told by up to six more files, each of
-which may be missing; what they say is added up here.
+Up to six more files say which tokens are special, what a chat looks like, and which token ends a text. Each of them may
+be missing; what they say is combined here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from litellama.tokenizer import Tokenizer, read_limited
 ROLES = ("bos_token", "eos_token", "unk_token", "pad_token")
 TURN_MARK = re.compile("<[|\uff5c].+[|\uff5c]>")
 ALWAYS_SPECIAL = "<|endoftext|>"
-"""GPT-2's end of text: old folders don't say anywhere that it is special, since GPT-2's own code knew."""
+"""GPT-2's end of text. Old folders do not say that it is special, because GPT-2's own code knew it."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
 
 
 def frames_turns(content: str, template: str | None) -> bool:
-    """Whether an added token is one that a chat template writes around turns: then typed text must not become it, even
-    if its makers forgot to call it special. <think> and the like, which replies show, are not meant."""
+    """Whether a chat template writes this added token around turns. Then typed text must not become it, even if its
+    makers forgot to call it special. Tokens such as <think>, which replies show, do not count."""
     return template is not None and content in template and TURN_MARK.fullmatch(content) is not None
 
 
@@ -105,7 +105,7 @@ def _has_merges(folder: Path) -> bool:
 
 
 def _vocabulary(folder: Path, add_prefix_space: bool) -> tuple[tokenizers.Tokenizer, dict[str, str]]:
-    """The tokenizer without what further files add, and the roles of its tokens where the vocabulary itself says so."""
+    """The tokenizer from its main file, and the roles of its tokens if that file says them."""
     if (folder / TOKENIZER).is_file():
         return Tokenizer.read(folder / TOKENIZER), {}
     if _has_merges(folder):
@@ -120,7 +120,7 @@ def _vocabulary(folder: Path, add_prefix_space: bool) -> tuple[tokenizers.Tokeni
 def _declared(content: str, said: object, *, special: bool) -> AddedToken:
     """A token with the flags that a file (a dictionary) or the tokenizer itself (an `AddedToken`) gives it.
 
-    `rstrip`, such as Phi-3's, takes away spaces behind the token: without it other ids come out.
+    `rstrip`, which Phi-3 uses, drops spaces after the token; without the flag, the ids would differ.
     """
     names = ("lstrip", "rstrip", "single_word")
     flags = {name: said.get(name) if isinstance(said, dict) else getattr(said, name, False) for name in names}
@@ -171,7 +171,7 @@ def _numbered(settings: dict[str, Any], added: dict[str, Any]) -> dict[int, tupl
 
 
 def _chat_template(folder: Path, settings: dict[str, Any]) -> str | None:
-    """From the newest place to the oldest: a file of its own, JSON of its own, an entry of the tokenizer's settings."""
+    """The chat template: from a file of its own, else from JSON, else from the tokenizer's settings."""
     if (folder / TEMPLATE).is_file():
         return read_limited(folder / TEMPLATE)
     template = read_json_if_there(folder / TEMPLATE_JSON).get("chat_template") or settings.get("chat_template")

@@ -1,7 +1,7 @@
-"""Weights from files to a model: by memory map where their type is kept, a few rows at a time where it changes.
+"""Weights from files to a model: memory-mapped if their type stays the same, else converted a few rows at a time.
 
-What a file says of itself is compared with the config before anything large is allocated. A mapped weight is the file's
-own pages: they come into memory when they are looked at, and opening costs little more than looking once.
+What a file says of itself is compared with the config before anything large is allocated. The pages of a mapped weight
+come into memory when they are first used, so opening takes little more time than reading the file once.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 
 
 class WeightSource(Protocol):
-    """Where a model's weights lie, by Hugging Face's names. `name` is what people call it; `dtype` holds most of its
-    numbers as they are stored."""
+    """The stored weights of a model, by Hugging Face's names. `name` is the model's, for people; `dtype` is the type
+    that most of its numbers are stored as."""
 
     name: str
 
@@ -52,7 +52,7 @@ class WeightSource(Protocol):
         """Rows `start` to `end` of a weight, or of its numbers if it has one dimension, as floats on the CPU."""
 
     def mapped(self, name: str, dtype: torch.dtype) -> Tensor | None:
-        """The whole weight as the file's own pages, if it is stored as `dtype`."""
+        """The whole weight, memory-mapped, if it is stored as `dtype`."""
 
 
 def read_model(
@@ -207,7 +207,7 @@ class SafetensorsWeights:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type that most numbers are stored as; nobody computes in float64."""
+        """The type that most numbers are stored as; float32 for float64, in which nobody computes."""
         counts: Counter[str] = Counter()
         for one in self._stored.values():
             counts[one.kind] += torch.Size(one.shape).numel()
@@ -215,7 +215,7 @@ class SafetensorsWeights:
         return torch.float32 if dtype == torch.float64 else dtype
 
     def rows(self, name: str, start: int, end: int) -> Tensor:
-        """Read rather than mapped: mapped pages would count beside what they are turned into."""
+        """Read rather than mapped: mapped pages would take memory in addition to the converted weights."""
         stored = self._stored[name]
         kind, shape = DTYPES[stored.kind], (end - start, *stored.shape[1:])
         row = torch.Size(stored.shape[1:]).numel() * kind.itemsize
@@ -236,7 +236,7 @@ class SafetensorsWeights:
 def weight_paths(folder: Path) -> list[Path]:
     """The safetensors files that hold a folder's weights. Raises `CheckpointError` if there are none or one is missing.
 
-    Pickles are no weights: reading one can run code, so `python -m litellama convert` does that once and apart.
+    Pickles are refused, since reading one can run code; `python -m litellama convert` converts them in a safe process.
     """
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]

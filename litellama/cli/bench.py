@@ -26,8 +26,9 @@ from litellama.chat import beginning_id
 from litellama.checkpoint import CheckpointError, find_checkpoint
 from litellama.checkpoint.load import open_checkpoint
 from litellama.checkpoint.precision import open_for_use
+from litellama.cli.options import Device, Json
 from litellama.config import PRESETS
-from litellama.device import AUTO, HELP, choose_device, synchronize
+from litellama.device import AUTO, choose_device, synchronize
 from litellama.footprint.machine import machine
 from litellama.generate import generate
 from litellama.model import LiteLlama, empty_model, rotary_frequencies
@@ -59,8 +60,8 @@ def bench(
     new_tokens: Annotated[int, typer.Option(help="Tokens to write in each round.", min=2)] = 48,
     rounds: Annotated[int, typer.Option(help="Times each is run; the median counts.", min=1)] = 5,
     text: Annotated[Path | None, typer.Option(help="A text to judge by, instead of the model's own words.")] = None,
-    device: Annotated[str, typer.Option(help=HELP)] = AUTO,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    device: Device = AUTO,
+    as_json: Json = False,
 ) -> None:
     """Measure how fast a model reads and writes here in each precision, and how much it loses by it."""
     names = [name.strip() for name in precisions.split(",")]

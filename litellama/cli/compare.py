@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from litellama.checkpoint.memory import BITS, weight_bytes
+from litellama.cli.options import Device, Json
 from litellama.config import ModelConfig, preset
-from litellama.device import AUTO, HELP, choose_device, sixteen_bits
+from litellama.device import AUTO, choose_device, sixteen_bits
 from litellama.footprint.arithmetic import (
     decode_bound,
     decode_flops,
@@ -39,18 +40,15 @@ def compare(
     measure: Annotated[bool, typer.Option("--measure", help="Measure time and energy on this machine first.")] = False,
     precision: Annotated[str, typer.Option(help="Of the weights while measuring: bfloat16 or float32.")] = "auto",
     seconds: Annotated[float, typer.Option(help="How long to measure each piece of work.")] = 3.0,
-    device: Annotated[str, typer.Option(help=HELP)] = AUTO,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    device: Device = AUTO,
+    as_json: Json = False,
 ) -> None:
     """Set models side by side: size, memory, work, and what a token costs here."""
-    try:
-        configs = {name.strip(): preset(name.strip()) for name in models.split(",") if name.strip()}
-        if not configs:
-            raise ValueError("no model was named; choose among the presets of `python -m litellama list`")
-        chosen = choose_device(device)
-        record = _measure(configs, _precision(precision, chosen), seconds, chosen) if measure else _record()
-    except (ValueError, OSError, MemoryError) as problem:
-        raise SystemExit(f"litellama compare: {problem}") from None
+    configs = {name.strip(): preset(name.strip()) for name in models.split(",") if name.strip()}
+    if not configs:
+        raise ValueError("no model was named; choose among the presets of `python -m litellama list`")
+    chosen = choose_device(device)
+    record = _measure(configs, _precision(precision, chosen), seconds, chosen) if measure else _record()
     rows = [row(name, config, record) for name, config in configs.items()]
     if as_json:
         print(json.dumps({"models": rows}, indent=2))
@@ -136,9 +134,7 @@ def _costs(
     decode, prefill = Work.decode(CONTEXT), Work.prefill(PROMPT)
     threads = torch.get_num_threads()
     for name, config in configs.items():
-        torch.set_num_threads(
-            1 if config.num_parameters <= ROWS_SHARED_UP_TO else threads
-        )  # as the app and the tests run them
+        torch.set_num_threads(1 if config.num_parameters <= ROWS_SHARED_UP_TO else threads)  # as the app runs them
         say(f"{name}: a token written")
         written = cost_by_layers(config, dtype, decode, seconds=seconds, device=device)
         say(f"{name}: {PROMPT} tokens read")

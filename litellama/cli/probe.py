@@ -6,18 +6,18 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from litellama.checkpoint import Opened, find_checkpoint, open_checkpoint
-from litellama.device import AUTO, HELP, choose_device
+from litellama.checkpoint import Opened
+from litellama.cli.opening import open_to_measure
+from litellama.cli.options import Device, Json
+from litellama.device import AUTO
 from litellama.evaluation.paired_prompts import PairResult, compare_pairs
 from litellama.evaluation.probes import Probe, english_probes, tinytown_probes
-from litellama.footprint.machine import ROWS_SHARED_UP_TO
 
 
 def probe(
@@ -25,18 +25,13 @@ def probe(
     name: Annotated[
         str | None, typer.Option("--probe", help="One of the ready probes; without it, all that fit the model.")
     ] = None,
-    device: Annotated[str, typer.Option(help=HELP)] = AUTO,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    device: Device = AUTO,
+    as_json: Json = False,
     seed: Annotated[int, typer.Option(help="Another seed draws other samples for the intervals.")] = 0,
 ) -> None:
     """Compare what a model says of people and places whose names differ, and of nothing else."""
-    try:
-        opened = open_checkpoint(find_checkpoint(folder), device=choose_device(device))
-        if opened.config.num_parameters <= ROWS_SHARED_UP_TO:
-            torch.set_num_threads(1)
-        results = [_compare_visibly(opened, chosen, seed) for chosen in _chosen(opened, name)]
-    except (ValueError, OSError) as problem:
-        raise SystemExit(f"litellama probe: {problem}") from None
+    opened = open_to_measure(folder, device)
+    results = [_compare_visibly(opened, chosen, seed) for chosen in _chosen(opened, name)]
     if as_json:
         print(json.dumps([result.to_json() for result in results], indent=2))
     else:

@@ -1,1 +1,1 @@
-"""Leaving the lab: a checkpoint as a folder for `transformers` and its kin, or as a file for llama.cpp and its kin."""
+"""Export: a checkpoint as a folder for transformers, vLLM and SGLang, or as a GGUF file for llama.cpp and Ollama."""

@@ -19,7 +19,7 @@ from litellama.checkpoint import Opened
 from litellama.checkpoint.gguf.library import library
 from litellama.checkpoint.gguf.names import FACTORS, gguf_name, pair_neighbours, turns
 from litellama.config import ModelConfig
-from litellama.export.frame import chat_template, frame
+from litellama.export.prompt_format import chat_template, special_ids
 from litellama.export.vocabulary import vocabulary
 from litellama.export.weights import converted, weights_to_store
 from litellama.model import rotary_frequencies
@@ -135,7 +135,7 @@ def _describe(writer: Any, opened: Opened, precision: str, gguf: ModuleType) -> 
 
 
 def _describe_tokenizer(writer: Any, opened: Opened) -> None:
-    words, ids = vocabulary(opened.tokenizer, opened.config.vocab_size), frame(opened)
+    words, ids = vocabulary(opened.tokenizer, opened.config.vocab_size), special_ids(opened)
     if not ids.eos:
         raise ValueError("this tokenizer has no special token that ends a text, which llama.cpp cannot do without")
     writer.add_tokenizer_model(words.model)

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from litellama.checkpoint import CONFIG, TOKENIZER, WEIGHTS, Opened, write_file, write_json
+from litellama.checkpoint import CONFIG, Opened, write_file, write_json
+from litellama.checkpoint.layout import TOKENIZER, TOKENIZER_CONFIG, WEIGHTS
 from litellama.config import ModelConfig
-from litellama.export.frame import TOKENIZER_CONFIG, chat_template, frame, special_names
+from litellama.export.prompt_format import chat_template, special_ids, special_token_names
 from litellama.export.weights import converted, weights_to_store
 
 GENERATION_CONFIG = "generation_config.json"
@@ -38,15 +39,15 @@ def write_hf(opened: Opened, folder: Path, dtype: torch.dtype) -> Iterator[int]:
 
 
 def corrected_config(opened: Opened) -> ModelConfig:
-    """The model's config with the special ids it is really used with."""
-    ids = frame(opened)
+    """The model's config with the special ids that are really used."""
+    ids = special_ids(opened)
     named = tuple(id for id in opened.config.eos_token_ids if id in ids.eos)
     return replace(opened.config, bos_token_id=ids.bos, eos_token_ids=named or ids.eos[:1], pad_token_id=ids.pad)
 
 
 def generation_config(opened: Opened) -> dict[str, Any]:
-    """Where a reply ends, as `generate` and vLLM's server read it: at every token at which the lab ends one."""
-    ids = frame(opened)
+    """The tokens that end a reply, as `generate` and vLLM's server read them: the same as in the lab."""
+    ids = special_ids(opened)
     values = {"bos_token_id": ids.bos, "eos_token_id": list(ids.eos) or None}
     pad = ids.pad if ids.pad is not None or not ids.eos else ids.eos[0]
     return {**values, "pad_token_id": pad}
@@ -56,7 +57,7 @@ def tokenizer_config(opened: Opened) -> dict[str, Any]:
     """What `AutoTokenizer` needs beside `tokenizer.json`: special tokens by name, the form of a conversation."""
     values: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        **special_names(opened),
+        **special_token_names(opened),
         "model_max_length": opened.config.max_position_embeddings,
         # transformers 4 would add a third, which its `generate` refuses.
         "model_input_names": ["input_ids", "attention_mask"],
@@ -69,7 +70,7 @@ def tokenizer_config(opened: Opened) -> dict[str, Any]:
 
 
 def _write_weights(path: Path, weights: dict[str, Tensor], dtype: torch.dtype) -> Iterator[int]:
-    """One safetensors file, written from front to back: the library's own `save_file` wants all weights converted."""
+    """Write one safetensors file, weight by weight: the library's `save_file` needs all weights converted first."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, weight in weights.items():

@@ -1,4 +1,4 @@
-"""One export from beginning to end: a new folder appears whole, or not at all."""
+"""One export from start to end. The new folder appears whole, or not at all."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from litellama.checkpoint import Opened, checkpoint_path, open_checkpoint, replacing_folder, sync_folder, write_file
+from litellama.checkpoint import Opened, open_checkpoint, replacing_folder, sync_folder, write_file
 from litellama.checkpoint.gguf.header import read_header
 from litellama.checkpoint.gguf.weights import GGUFWeights
+from litellama.checkpoint.layout import checkpoint_path
 from litellama.export import gguf_file, hf_folder
-from litellama.export.frame import modelfile
+from litellama.export.prompt_format import modelfile
 from litellama.export.readme import write_readme
 
 FORMATS = ("hf", "gguf")
@@ -23,19 +24,19 @@ SPARE = 64 * 2**20  # bytes of room beyond the weights: vocabulary, names, what 
 
 
 @dataclass(frozen=True)
-class Written:
+class ExportProgress:
     """How far an export is: bytes of weights written, and how many there will be."""
 
     bytes: int
     of: int
 
 
-def export(checkpoint: str | Path, out: str | Path, format: str, dtype: str | None = None) -> Iterator[Written]:
+def export(checkpoint: str | Path, out: str | Path, format: str, dtype: str | None = None) -> Iterator[ExportProgress]:
     """Write `checkpoint` to the new folder `out`: "hf" for transformers, vLLM and SGLang, "gguf" for llama.cpp, Ollama.
 
     `dtype` is the stored precision (float32, float16 or bfloat16; for gguf also q8_0 or q4_0), without it the one the
-    checkpoint has. Raises `ValueError` for a request or a model that cannot be fulfilled, at the first step, and
-    `OSError` where the disk fails; then nothing is left of `out`.
+    checkpoint has. Raises `ValueError`, before anything is written, for what cannot be exported, and `OSError` if the
+    disk fails; then nothing is left of `out`.
     """
     if format not in FORMATS:
         raise ValueError(f"there is no format {format!r}; choose hf or gguf")
@@ -56,8 +57,8 @@ def export(checkpoint: str | Path, out: str | Path, format: str, dtype: str | No
 
 
 def stored_dtype(source: Path) -> torch.dtype:
-    """The precision that holds all weights of a checkpoint exactly, read from its files' headers. Float16 holds the
-    scales of quantized weights, and what they stand for to three digits."""
+    """The type that stores all weights of a checkpoint exactly, by its files' headers. For quantized weights it is
+    float16, which stores their scales exactly, and the weights to three digits."""
     if source.is_file():
         return GGUFWeights(read_header(source), 1).dtype
     found = set()
@@ -71,7 +72,7 @@ def stored_dtype(source: Path) -> torch.dtype:
     return narrow.get(found.pop(), torch.float32) if len(found) == 1 else torch.float32
 
 
-def _write(opened: Opened, new: Path, format: str, dtype: str) -> Iterator[Written]:
+def _write(opened: Opened, new: Path, format: str, dtype: str) -> Iterator[ExportProgress]:
     file = None
     if format == "hf":
         total = hf_folder.hf_bytes(opened, hf_folder.PRECISIONS[dtype])
@@ -85,7 +86,7 @@ def _write(opened: Opened, new: Path, format: str, dtype: str) -> Iterator[Writt
     done = 0
     for size in steps:
         done += size
-        yield Written(done, total)
+        yield ExportProgress(done, total)
     if file is not None:
         write_file(file, lambda _: None)
         write_file(new / "Modelfile", lambda path: _write_text(path, modelfile(opened, file.name)))

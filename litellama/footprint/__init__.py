@@ -1,1 +1,1 @@
-"""What a model costs: its size, its work, its energy; computed, measured or published, and always saying which."""
+"""What a model costs: size, operations, energy, CO2e. Each figure is labelled measured, estimated or published."""

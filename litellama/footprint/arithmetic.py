@@ -1,4 +1,4 @@
-"""What a model's shape alone says: memory, operations, and how fast a device could be at best.
+"""What follows from a model's shape: memory, operations, and how fast a device could be at best.
 
     >>> weight_bytes(preset("llama2-7b"), "float16") / 1e9
     13.476831232
@@ -26,7 +26,7 @@ def kv_bytes_per_token(config: ModelConfig, number_bytes: int = CACHE_BYTES) -> 
 
 
 def kv_bytes_without_sharing(config: ModelConfig, number_bytes: int = CACHE_BYTES) -> int:
-    """The same if every query head had keys and values of its own: what grouped-query attention saves."""
+    """The same if every query head had keys and values of its own, so without grouped-query attention."""
     return kv_bytes_per_token(config, number_bytes) * config.num_attention_heads // config.num_key_value_heads
 
 
@@ -53,14 +53,14 @@ def decode_flops(config: ModelConfig, context: int) -> int:
 
 
 def prefill_flops(config: ModelConfig, tokens: int) -> int:
-    """Operations for reading `tokens` at once, each seeing those before it; the head answers for the last one only."""
+    """Operations for reading `tokens` at once, each attending to those before it; the head runs for the last one."""
     head = config.vocab_size * config.hidden_size
     pairs = tokens * (tokens + 1) // 2
     return 2 * (multiplied_weights(config) - head) * tokens + 2 * head + attention_flops(config, 1) * pairs
 
 
 def training_flops(config: ModelConfig, tokens: int, sequence_length: int) -> int:
-    """Operations for training on `tokens`: the way back costs twice the way there (Kaplan et al. 2020, table 1).
+    """Operations for training on `tokens`: backward costs twice as much as forward (Kaplan et al. 2020, table 1).
 
     Exact for the matrices and, unlike the rule of thumb `six_n_d`, counts attention at `sequence_length`.
     """
@@ -69,9 +69,9 @@ def training_flops(config: ModelConfig, tokens: int, sequence_length: int) -> in
 
 
 def step_flops(config: ModelConfig, rows: int, length: int, predicted: int) -> int:
-    """Operations a training step needs for `rows` texts of `length` tokens of which `predicted` are asked for: the
-    head's only there. What is computed twice to save memory, or for nothing, is not counted (PaLM, Chowdhery et al.
-    2022, appendix B)."""
+    """Operations a training step needs for `rows` texts of `length` tokens. `predicted`: the tokens that the loss
+    counts, for which alone the head is needed. What is computed twice to save memory, or in vain, is not counted (PaLM,
+    Chowdhery et al. 2022, appendix B)."""
     head = config.vocab_size * config.hidden_size
     inner = 2 * (multiplied_weights(config) - head) * length + attention_flops(config, 1) * length * (length + 1) // 2
     return 3 * (rows * inner + 2 * head * predicted)

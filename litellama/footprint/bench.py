@@ -1,10 +1,10 @@
 """LLaMA 2 on your own machine, without its weights and without room for them.
 
-How long a layer takes hardly depends on what its weights say. So a few layers of a model's real shape are made with
-random weights, run, and their cost is multiplied by the number of layers. What is multiplied is the marginal cost of a
-layer: the time of a long way through the copies, taken in turn, less that of a short one, so that what happens once per
-token (the norm, the head) is not counted for every layer. There are so many copies that they don't fit into the
-processor's cache: weights must come from memory, as they do in the whole model.
+The time of a layer hardly depends on the values of its weights. So a few layers of a model's real shape are made with
+random weights and run, and the cost of a layer is multiplied by the number of layers. It is the marginal cost: the time
+for many layers minus the time for few, divided by the difference. So what happens once per token (the norm, the head)
+is not counted for every layer. The few layers are together larger than the processor's cache, so that the weights must
+come from memory, as in the whole model.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ FEWEST_ROUNDS, ENOUGH_ROUNDS = 5, 10
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one token written, or of one text read: seconds (median), their spread (standard deviation as a share), and
-    the energy, None where nothing could be said. `layers_made` of the model's layers really stood in memory."""
+    """The cost of one token written, or of one text read: seconds (median), their spread (standard deviation as a
+    share), and the energy, None if unknown. `layers_made`: how many of the model's layers were in memory."""
 
     seconds: float
     spread: float
@@ -71,8 +71,8 @@ class Stack(nn.Module):
         self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: KVCache, layers: int) -> Tensor:
-        """Through `layers` layers, taking the copies in turn, then the head for the last token. The cache's length
-        stays as it is, so that every turn of a copy writes to the same place."""
+        """Run `layers` layers, using the copies in turn, then the head for the last token. The cache's length stays the
+        same, so that each use of a copy writes to the same place."""
         for number in range(layers):
             x, _ = self.blocks[number % len(self.blocks)](x, cos, sin, mask, cache, False)
         logits: Tensor = self.head(self.norm(x[:, -1:]))
@@ -91,8 +91,8 @@ def make_stack(config: ModelConfig, layers: int, dtype: torch.dtype, device: tor
 
 
 def layers_needed(config: ModelConfig, dtype: torch.dtype, cache_bytes: int | None = None) -> int:
-    """So many copies are `CACHES` times as large as the processor's cache; at least 2, at most half the model's layers,
-    so that even twice as many are not more work than the model itself."""
+    """How many copies are `CACHES` times as large as the processor's cache. At least 2, and at most half the model's
+    layers, so that twice as many are not more work than the model itself."""
     per_layer = (
         sum(config.parameters_by_part[part] for part in ("attention", "feed_forward"))
         * torch.finfo(dtype).bits
@@ -131,7 +131,7 @@ def scaling_error(
 ) -> float:
     """How much the time from a few layers differs from that of the whole model in memory, as a share of the latter.
 
-    Both are run in turn, so that whatever else the machine does meets both alike.
+    Both are run in turn, so that other work of the machine slows both down alike.
     """
     device = torch.device(device)
     way = _few_layers(config, dtype, work, seconds, cache_bytes, device)
@@ -141,7 +141,7 @@ def scaling_error(
 
 @dataclass(frozen=True)
 class _Way:
-    """A short and a long way through `copies` layers of a model that has `layers`."""
+    """Two numbers of layers to run, few and many, for a model of `layers` layers of which `copies` are in memory."""
 
     short: Callable[[], object]
     long: Callable[[], object]
@@ -150,7 +150,7 @@ class _Way:
     layers: int
 
     def scaled(self, short: list[float], long: list[float]) -> list[float]:
-        """The model's seconds from those of the short way and of the long one, which is `more` layers longer."""
+        """The whole model's seconds, from those for few layers and those for `more` layers in addition."""
         missing = (self.layers - self.copies) / self.more
         return [one + missing * (other - one) for one, other in zip(short, long, strict=True)]
 
@@ -224,7 +224,7 @@ def processor_cache() -> int:
 def _interleaved(
     works: list[Callable[[], object]], seconds: float
 ) -> tuple[list[list[float]], Callable[[float], Energy | None]]:
-    """Run all in turn for `seconds`; the times of each, and a way from seconds of such work to joules."""
+    """Run all in turn for `seconds`. Returns the times of each, and a function from seconds of such work to joules."""
     for work in works:
         work()  # the first run also loads kernels and touches memory
     took: list[list[float]] = [[] for _ in works]

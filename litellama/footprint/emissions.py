@@ -3,8 +3,8 @@
     >>> training_energy("llama2-7b").joules / KWH
     81100.8
 
-What was measured is in `measurements.py`; here is what can be said without: a device's watts and its highest speed
-bound what a reply can cost, GPU hours times watts say what a training did.
+What was measured is in `measurements.py`. Here is what can be estimated without measuring: a device's watts and its
+highest speed give bounds of a reply's energy, GPU hours times watts give a training's.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _PUE = "5-3-data-centre-pue.llama-1-2-papers.pue"
 def device_energy(
     config: ModelConfig, device: Device, precision: str, prompt_tokens: int, answer_tokens: int, batch: int = 1
 ) -> Energy | None:
-    """What one of `batch` replies given at once would cost on this device. None if it does not fit, or nobody says how
-    many watts the device draws.
+    """The energy of one of `batch` simultaneous replies on this device. None if the model does not fit, or the device's
+    watts are unknown.
 
     The best time there could be (every weight read once for each token of all replies, the prompt's operations at the
     highest rate) times the watts under load: at least `LEAST_POWER` of it, at most all of it at `LEAST_SPEED`.
@@ -59,8 +59,8 @@ def device_energy(
 
 
 @dataclass(frozen=True)
-class Training:
-    """What a training took, with everything that counts as drawn (`facts` say from where), in joules."""
+class TrainingEnergy:
+    """The energy of a training in joules, data centre included; `facts` are its sources."""
 
     joules: float
     low: float
@@ -70,12 +70,12 @@ class Training:
 
     @property
     def estimated(self) -> bool:
-        """Whether nobody published what it rests on."""
+        """Whether it is an estimate, because the figures that it needs were not published."""
         return self.low < self.high
 
 
-def training_energy(name: str, card: dict[str, Any] | None = None) -> Training | None:
-    """What training the preset `name` took, or one of the lab's own checkpoints, by its card. None if nobody can say.
+def training_energy(name: str, card: dict[str, Any] | None = None) -> TrainingEnergy | None:
+    """The energy of training the preset `name`, or one of the lab's own checkpoints, by its card. None if unknown.
 
     LLaMA 2 and TinyLlama: GPU hours x watts x PUE. LiteLlama: nobody published hours, so its operations at the share of
     the GPU's speed that LLaMA 2 7B got; from TinyLlama's share (56 %) to half of LLaMA 2's.
@@ -89,30 +89,32 @@ def training_energy(name: str, card: dict[str, Any] | None = None) -> Training |
             for id in (stem + "training-time", stem + "power-per-gpu-peak-adjusted-for-power-usage-efficiency", _PUE)
         )
         joules = hours.number * watts.number * WH * pue.number
-        return Training(joules, joules, joules, (hours, watts, pue), "gpu_hours")
+        return TrainingEnergy(joules, joules, joules, (hours, watts, pue), "gpu_hours")
     if name == "tinyllama-1.1b":
         hours, watts, pue = fact(_TINYLLAMA_HOURS), fact("4-hardware.nvidia-a100-40gb-sxm.tdp"), fact(_PUE)
         joules = hours.number * watts.number * WH * pue.number
-        return Training(joules, joules, joules, (hours, watts, pue), "gpu_hours")
+        return TrainingEnergy(joules, joules, joules, (hours, watts, pue), "gpu_hours")
     if name == "litellama-460m":
         middle, seven, best = fact(_LITELLAMA_KWH), fact(_SPEED_7B), fact(_BEST_USE)
         joules = middle.number * KWH
-        return Training(joules, joules * seven.number / best.number, joules * 2, (middle, seven, best), "operations")
+        return TrainingEnergy(
+            joules, joules * seven.number / best.number, joules * 2, (middle, seven, best), "operations"
+        )
     return None
 
 
-def _own_training(card: dict[str, Any]) -> Training | None:
+def _own_training(card: dict[str, Any]) -> TrainingEnergy | None:
     cores = _CORES.search(str(card.get("machine")))
     hours = card.get("hours")
     if cores is None or not isinstance(hours, int | float):
         return None
     least, most = (fact(id) for id in WATTS_PER_CORE)
     low, high = (one.number * int(cores[1]) * hours * WH for one in (least, most))
-    return Training(math.sqrt(low * high), low, high, (least, most), "core_hours")
+    return TrainingEnergy(math.sqrt(low * high), low, high, (least, most), "core_hours")
 
 
 def break_even(training_joules: float, reply_joules: float) -> float:
-    """So many replies cost as much energy as the training."""
+    """How many replies take as much energy as the training."""
     return training_joules / reply_joules
 
 
@@ -123,19 +125,19 @@ def grids() -> dict[str, Fact]:
 
 
 def pues() -> dict[str, Fact]:
-    """How much more a data centre draws than its computers (power usage effectiveness), by who says so."""
+    """Power usage effectiveness by data centre: what the whole building draws, divided by what its computers draw."""
     found = [one for one in facts_about("5.3 Data-centre PUE") if isinstance(one.value, int | float)]
     return {one.subject: one for one in found}
 
 
 def emissions(joules: float, grams_per_kwh: float, pue: float = 1.0) -> float:
-    """Grams of CO2e of so much energy, drawn from this grid through this building."""
+    """Grams of CO2e for this energy, with the grid's grams per kWh and the data centre's power usage effectiveness."""
     return joules / KWH * pue * grams_per_kwh
 
 
 @dataclass(frozen=True)
 class Equivalent:
-    """Something everyday that takes from `low` to `high` (joules, or grams of CO2e), as far as sources agree."""
+    """An everyday activity that takes from `low` to `high` (joules, or grams of CO2e), depending on the source."""
 
     name: str
     unit: str

@@ -3,8 +3,8 @@
     >>> fact("1-2-llama-2-training-energy-carbon.llama-2-7b.training-time").value
     184320
 
-A fact says what was read and where, not that it is right: where sources contradict each other, both stand here, and the
-topic "7 Contradictions for lessons" tells the story.
+A fact says what was read and where, not that it is right. Where sources contradict each other, both are here, and the
+topic "7 Contradictions for lessons" explains it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LITELLAMA_EXAMPLE = "2-2-litellama-training-and-card.litellama-460m-1t.example-o
 MMLU_CHANCE = "1-5-open-llm-leaderboard-v1-rows.random-guessing.mmlu-chance-level"
 
 Status = Literal["published", "derived", "estimated"]
-"""published: read in a source; derived: computed from figures that were; estimated: nobody published it, so it is
+"""published: read in a source; derived: computed from published figures; estimated: nobody published it, so it is
 from memory, inferred, or computed with an assumption."""
 
 
@@ -35,7 +35,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Fact:
-    """One figure of one subject. `value` None is a gap that is known and kept in sight."""
+    """One figure of one subject. `value` is None if it is known that nobody published it."""
 
     id: str
     topic: str
@@ -56,7 +56,7 @@ class Fact:
 
     @property
     def number(self) -> float:
-        """The value as a number. Raises `ValueError` for a fact that is none."""
+        """The value as a number. Raises `ValueError` if it is not one."""
         if isinstance(self.value, bool) or not isinstance(self.value, int | float):
             raise ValueError(f"{self.id} is {self.value!r}, which is no number")
         return self.value

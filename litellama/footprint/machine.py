@@ -1,4 +1,4 @@
-"""The machine a training runs on: what it is called, what it can do at best, and what a process of it took."""
+"""The machine that this runs on: its name, its highest speed, and the most memory that this process used."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def peak(device: str, bfloat16: bool) -> Peak:
 
 
 def peak_memory(device: str) -> int | None:
-    """Most bytes that this process held so far: of the GPU's memory, or of the machine's; None where nobody counts."""
+    """Most bytes that this process used so far, of the GPU's memory or of the machine's; None if unknown."""
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":

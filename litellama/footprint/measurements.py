@@ -1,4 +1,4 @@
-"""What was measured, and where: one JSON file for each machine, those of known machines beside this module.
+"""What was measured, and where: one JSON file for each machine. Those that come with the lab are in `measurements/`.
 
 A record holds the machine, the date, torch's version, the precision and the length of text, and for each model the cost
 of a token written ("decode") and of a text read ("prefill") as (seconds, energy), with the method's own error where the
@@ -18,7 +18,7 @@ from litellama.footprint.bench import Cost
 from litellama.footprint.meter import Energy, together
 
 OWN = Path("runs") / "measurements.json"
-"""Where `compare --measure` leaves what it measured on this machine."""
+"""Where `compare --measure` stores what it measured on this machine."""
 
 
 @dataclass(frozen=True)

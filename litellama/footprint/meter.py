@@ -4,9 +4,9 @@
         work()
     energy.reading().total  # Energy(joules=..., low=..., high=..., method=...), or None: not measured
 
-Three parts are kept apart, each with a sensor of its own (`sensors.py`): CPU, RAM and GPU. A sensor that is not there,
-may not be read, or goes away gives None and a sentence, never 0. Counters are of the whole machine, so other work
-counts as well; `measure` subtracts what the machine takes when idle, where a sensor says.
+Three parts are measured separately, each by its own sensor (`sensors.py`): CPU, RAM and GPU. A sensor that does not
+exist, may not be read, or disappears gives None and a sentence, never 0. Counters are of the whole machine, so other
+work counts as well; `measure` subtracts what the machine takes when idle, if a sensor measures it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SHORTEST = 5.0  # seconds of work below which a reading says little
 
 @dataclass(frozen=True)
 class Energy:
-    """Joules with the range they may lie in, and how they were had: `measured` by a sensor, or estimated."""
+    """Joules with their possible range, and how they were obtained: `measured` by a sensor, or estimated."""
 
     joules: float
     low: float
@@ -69,7 +69,7 @@ class Reading:
 
 
 class Meter:
-    """Reads its sensors from `start` to `stop`, and in between, so that no counter wraps around unseen."""
+    """Reads its sensors at `start`, at `stop`, and between, so that no overflow of a counter is missed."""
 
     def __init__(self, sensors: list[Sensor], notes: tuple[str, ...] = ()) -> None:
         self._sensors = list(sensors)
@@ -153,7 +153,7 @@ def measure(
     idle_seconds: float = 2.0,
     using: list[Sensor] | None = None,
 ) -> Measurement:
-    """Do `work` over and over for at least `seconds`, so that the figure means something, and give what one took.
+    """Repeat `work` for at least `seconds`, so that the figure means something; gives the mean of one repetition.
 
     Where a sensor measures, the machine is first watched idle for `idle_seconds`, and that much power is subtracted.
     """

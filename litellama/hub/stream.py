@@ -1,6 +1,7 @@
-"""One file of the hub, received in as many pieces as the network needs; what came is kept and gone on with.
+"""One file of the hub, received in as many requests as the network needs; each resumes where the last one ended.
 
-The download of huggingface_hub is not used: it hashes nothing, and can neither be cancelled nor watched as it retries.
+The download of huggingface_hub is not used: it checks a new file's size but not its hash, and while it retries it can
+neither be cancelled nor watched.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ class WrongFileError(Exception):
     """What the server sends is not the file that the hub lists."""
 
 
-class Part:
-    """The beginning of a file as far as it came, and the hash of it; `with` it is open to be added to."""
+class PartialFile:
+    """The part of a file that was received, and its hash so far; to be used by `with`, and added to."""
 
     def __init__(self, path: Path, file: HubFile) -> None:
         self.path = path
         self.file = file
 
-    def __enter__(self) -> Part:
+    def __enter__(self) -> PartialFile:
         self._target = open(self.path, "ab+")
         self.restart(keep=True)
         return self
@@ -46,7 +47,7 @@ class Part:
         self._target.close()
 
     def restart(self, keep: bool = False) -> None:
-        """Begin anew; `keep` what an earlier process left, if it is not too long."""
+        """Start from zero; with `keep`, from what an earlier process received, unless that is too long."""
         self.bytes = 0
         self._digest = empty_digest(self.file)
         size = self._target.seek(0, os.SEEK_END)
@@ -65,7 +66,7 @@ class Part:
         self.bytes += len(block)
 
     def finish(self, place: Path) -> None:
-        """Give the whole file the name `place`. Raises `WrongFileError` if it has another hash than the hub lists."""
+        """Rename the whole file to `place`. Raises `WrongFileError` if its hash is not the one that the hub lists."""
         if self._digest.hexdigest() != self.file.hash:  # guard: download-hash
             raise WrongFileError(f"its {self._digest.name.upper()} is not the one that the hub lists")
         self._target.flush()
@@ -75,14 +76,14 @@ class Part:
 
 
 def empty_digest(file: HubFile) -> hashlib._Hash:
-    """What `file`'s content is to be fed to, to give `file.hash`: SHA-256, or git's SHA-1 of a blob."""
+    """The hash that, fed with `file`'s content, becomes `file.hash`: SHA-256, or git's SHA-1 of a blob."""
     if file.sha256 is not None:
         return hashlib.sha256()
     return hashlib.sha1(b"blob %d\0" % file.bytes, usedforsecurity=False)
 
 
 def is_file(path: Path, file: HubFile) -> bool:
-    """Whether what stands at `path` is `file`, by size and hash."""
+    """Whether `path` has the size and the hash of `file`."""
     if not path.is_file() or path.stat().st_size != file.bytes:
         return False
     digest = empty_digest(file)
@@ -92,10 +93,10 @@ def is_file(path: Path, file: HubFile) -> bool:
     return digest.hexdigest() == file.hash
 
 
-def receive(client: Client, listing: Listing, part: Part, token: str | None) -> Iterator[Received | Waiting]:
-    """Add to `part` until it has all of its file's bytes, whatever breaks between; `total` is left at 0.
+def receive(client: Client, listing: Listing, part: PartialFile, token: str | None) -> Iterator[Received | Waiting]:
+    """Add to `part` until it has all of its file's bytes, with as many requests as that takes. `total` stays 0.
 
-    Raises `HubError` when it has broken too often or is refused, and `WrongFileError` for another file than listed.
+    Raises `HubError` after too many failures or a refusal, and `WrongFileError` for another file than the listed one.
     """
     import httpx2
 
@@ -120,8 +121,8 @@ def receive(client: Client, listing: Listing, part: Part, token: str | None) -> 
             sleep(1)
 
 
-def _request(client: Client, listing: Listing, part: Part, token: str | None) -> Iterator[Received]:
-    """Ask once for what is missing, and add what comes."""
+def _request(client: Client, listing: Listing, part: PartialFile, token: str | None) -> Iterator[Received]:
+    """One request for the missing bytes; what arrives is added to `part`."""
     hub = Hub(listing.endpoint, listing.repo, token)
     address = f"{listing.page}/resolve/{listing.commit}/{quote(part.file.name)}"
     headers = {"range": f"bytes={part.bytes}-"} if part.bytes else {}  # guard: download-goes-on

@@ -21,13 +21,12 @@ from litellama.chat import (
     beginning_id,
     choose_format,
     encode_document,
-    is_chat_tokenizer,
     prompt_ids,
     reply,
-    spoken,
     stop_ids,
 )
-from litellama.chat.format import QUESTION_STOPS
+from litellama.chat.format import QUESTION_STOPS, is_chat_tokenizer
+from litellama.chat.messages import spoken
 from litellama.config import LITELLAMA_460M
 from litellama.explain.tokenized_run import read_chat
 from litellama.generate import Step, generate

@@ -21,8 +21,9 @@ from app.common.settings import read_settings
 from app.intervene.service import answer_with
 from app.session import Session
 from litellama.__main__ import main
-from litellama.chat import Message, choose_format, prompt_ids, reply, spoken, stop_ids
+from litellama.chat import Message, choose_format, prompt_ids, reply, stop_ids
 from litellama.chat.format import ChatFormat, Separator
+from litellama.chat.messages import spoken
 from litellama.chat.template import LONGEST_TEMPLATE, ChatTemplateError, read_template
 from litellama.checkpoint import Opened, open_checkpoint, save_checkpoint
 from litellama.explain.tokenized_run import read_chat

@@ -15,10 +15,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from litellama.checkpoint import CheckpointError, list_models, open_checkpoint, previous_folder, save_checkpoint
+from litellama.checkpoint import CheckpointError, list_models, open_checkpoint, save_checkpoint
 from litellama.checkpoint import layout as folder_module
 from litellama.checkpoint import save as checkpoint
 from litellama.checkpoint import weights as weight_files
+from litellama.checkpoint.layout import previous_folder
 from litellama.config import PRESETS, RopeScaling
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer

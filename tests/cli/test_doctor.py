@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from litellama.__main__ import app
 from litellama.cli import doctor
-from litellama.cli.doctor import Finding, examine
+from litellama.cli.doctor import Finding, diagnose
+from litellama.cli.main import app
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def models(tmp_path: Path, tiny_checkpoint: Path) -> Path:
 
 
 def test_broken_checkpoints_are_named_and_whole_ones_counted(models: Path) -> None:
-    found = {finding.about: finding for finding in examine(models)}
+    found = {finding.about: finding for finding in diagnose(models)}
     assert [name for name, finding in found.items() if finding.state == "bad"] == [
         "Model cut", "Model empty", "Model turned",
     ]  # fmt: skip
@@ -40,7 +40,7 @@ def test_broken_checkpoints_are_named_and_whole_ones_counted(models: Path) -> No
 
 
 def test_no_model_at_all_is_bad(tmp_path: Path) -> None:
-    (found,) = [finding for finding in examine(tmp_path / "nowhere") if finding.about == "Models"]
+    (found,) = [finding for finding in diagnose(tmp_path / "nowhere") if finding.about == "Models"]
     assert found.state == "bad"
     assert "download" in found.advice
 

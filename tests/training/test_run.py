@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from litellama.chat import Message, is_chat_tokenizer, prompt_ids, reply
+from litellama.chat import Message, prompt_ids, reply
+from litellama.chat.format import is_chat_tokenizer
 from litellama.checkpoint import open_checkpoint, save_checkpoint
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer

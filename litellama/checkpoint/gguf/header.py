@@ -32,7 +32,7 @@ LONGEST_NAME = 1_000  # bytes of a key or a tensor's name
 MOST_DIMENSIONS = 4
 DEFAULT_ALIGNMENT = 32
 
-STRING, ARRAY, BOOL = 8, 9, 7
+STRING, ARRAY = 8, 9
 SCALARS = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
 }  # fmt: skip

@@ -20,7 +20,7 @@ USED = (
     "attention.head_count_kv", "attention.key_length", "attention.value_length", "attention.layer_norm_rms_epsilon",
     "rope.freq_base", "rope.dimension_count", "rope.scaling.type", "vocab_size",
 )  # fmt: skip
-"""Entries under "llama." that decide something here."""
+"""Entries under "llama." that are used here."""
 
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "expert_count": (0,), "expert_used_count": (0,), "expert_feed_forward_length": (0,), "attention.causal": (True,),
@@ -29,13 +29,13 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "rope.scaling.attn_factor": (0, 1), "attention.max_alibi_bias": (0,),
     "tensor_data_layout": ("Meta AI original pth",), "use_parallel_residual": (False,),
 }  # fmt: skip
-"""Entries that are followed by doing nothing, as long as they have one of these values."""
+"""Entries that change nothing if they have one of these values; other values are refused."""
 
 HARMLESS = ("rope.scaling.original_context_length", "rope.scaling.finetuned", "rope.scaling.yarn_log_multiplier")
-"""Entries that mean something only beside a kind of scaling that is refused."""
+"""Entries that mean something only together with a kind of scaling that is refused."""
 
 LLAMA3_CONTEXTS = tuple(2**power for power in range(4, 21))
-"""Original contexts that Llama 3's scaling may have been made for: the file holds only its result."""
+"""Possible original contexts of Llama 3's scaling, to be tried: the file has only the scaling's result."""
 
 
 def read_config(values: Mapping[str, Any], rows: int, tied: bool, factors: Tensor | None) -> ModelConfig:

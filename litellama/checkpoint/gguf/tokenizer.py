@@ -27,7 +27,7 @@ from litellama.checkpoint.tokenizers import TokenizerFiles, frames_turns
 from litellama.tokenizer import Tokenizer
 
 MOST_TOKENS, MOST_MERGES, MOST_CHARACTERS = 1_000_000, 4_000_000, 32_000_000
-"""More than any model has; a forged file should not fill the memory."""
+"""More than any model has; a forged file must not fill the memory."""
 
 ROLES = {"bos": "bos_token", "eos": "eos_token", "unknown": "unk_token", "padding": "pad_token"}
 

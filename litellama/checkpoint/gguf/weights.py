@@ -34,7 +34,7 @@ class GGUFWeights:
 
     @property
     def dtype(self) -> torch.dtype:
-        """What most numbers are stored as; for quantized ones float16, which holds their scales as they are."""
+        """The type that most numbers are stored as; for quantized ones float16, the type of their scales."""
         kind = max(self.header.tensors.values(), key=lambda one: one.nbytes).kind
         return DTYPES.get(kind, torch.float16)
 
@@ -65,7 +65,7 @@ def rotary_factors(header: GGUFHeader) -> Tensor | None:
 
 
 def _floats(header: GGUFHeader, stored: StoredTensor, start: int, end: int) -> Tensor:
-    """Rows of a tensor as float32. Read rather than mapped: mapped pages would count beside what they become."""
+    """Rows of a tensor as float32. Read rather than mapped: mapped pages would need memory beside the floats."""
     size = (end - start) * stored.row_bytes
     with open(header.path, "rb", buffering=0) as file:
         file.seek(stored.begin + start * stored.row_bytes)

@@ -11,8 +11,8 @@ import torch
 from app.chat.tab import BASE_EXAMPLES, litellama_says
 from app.common.strings import all_words
 from app.models.registry import Model
-from litellama.__main__ import _what_to_expect
 from litellama.checkpoint import Opened
+from litellama.cli.chat import what_to_expect
 from litellama.config import LITELLAMA_460M, PRESETS, ModelConfig, is_litellama, preset
 from litellama.footprint.facts import LITELLAMA_EXAMPLE, LITELLAMA_MMLU, MMLU_CHANCE, fact
 from litellama.model import LiteLlama
@@ -83,6 +83,6 @@ def test_what_is_said_of_litellama_is_published() -> None:
 )
 def test_the_command_line_says_what_to_expect(one: Opened, chat_format: str, says: list[str]) -> None:
     assert page_json(one)["form"] == one.chat_format.kind == chat_format
-    sentences = _what_to_expect(one)
+    sentences = what_to_expect(one)
     assert len(sentences) == len(says)
     assert all(part in sentence for part, sentence in zip(says, sentences, strict=True))

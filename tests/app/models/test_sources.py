@@ -19,7 +19,7 @@ from litellama.checkpoint import list_models, open_checkpoint
 from litellama.export.run import export
 from litellama.hub import local
 from litellama.hub.client import HubError
-from litellama.hub.events import Done, Received
+from litellama.hub.events import DownloadFinished, Received
 from litellama.hub.local import add_local, find_local
 
 
@@ -106,7 +106,7 @@ def test_a_gguf_file_is_linked_or_copied(
     assert come[:2] == [30_000, 60_000]
     assert come == sorted(come)
     assert come[-1] == gguf.stat().st_size
-    assert told[-1] == Done(models / gguf.name)
+    assert told[-1] == DownloadFinished(models / gguf.name)
     assert (models / gguf.name).read_bytes() == gguf.read_bytes()
     assert not os.path.samefile(gguf, models / gguf.name)
 

@@ -1,21 +1,17 @@
-"""What another engine must know to speak with a model as the lab does: its special ids and the form of its prompts.
+"""What another engine must know to prompt a model as the lab does: its special ids and the form of its prompts.
 
 The same form is written twice: in Jinja for `transformers`, vLLM and llama.cpp, in Go's templates for Ollama.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from litellama.chat import beginning_id, stop_ids
 from litellama.chat.format import QUESTION_STOPS, is_chat_tokenizer, is_text_tokenizer
 from litellama.checkpoint import Opened
 from litellama.tokenizer import CHAT_TOKENS, SPECIAL_TOKENS
-
-TOKENIZER_CONFIG = "tokenizer_config.json"
 
 # One turn: <|user|> What is a llama?<|end|>; the space belongs to the text (litellama/chat/messages.py says why).
 CHAT_TEMPLATE = """\
@@ -43,7 +39,7 @@ _OLLAMA_QUESTIONS = (
 
 
 @dataclass(frozen=True)
-class Frame:
+class SpecialIds:
     """Special ids: what opens every text, what ends a reply (what the model itself writes first), and padding."""
 
     bos: int | None
@@ -51,8 +47,8 @@ class Frame:
     pad: int | None
 
 
-def frame(opened: Opened) -> Frame:
-    """The special ids the lab goes by. Those that a config gives wrongly are left out, as LiteLlama's 1/2/0 are."""
+def special_ids(opened: Opened) -> SpecialIds:
+    """The special ids that the lab uses. Wrong ones of a config are left out, such as LiteLlama's 1, 2 and 0."""
     config, tokenizer = opened.config, opened.tokenizer
     bos = beginning_id(opened.model, tokenizer)
     pad = config.pad_token_id if config.pad_token_id is not None and tokenizer.is_special(config.pad_token_id) else None
@@ -62,7 +58,7 @@ def frame(opened: Opened) -> Frame:
     likeliest = [*config.eos_token_ids, *(tokenizer.special(name) for name in ("<|end|>", "<|endoftext|>", "</s>"))]
     first = [id for id in likeliest if id in stops]
     eos = dict.fromkeys([*first, *sorted(stops)])
-    return Frame(bos, tuple(id for id in eos if id is not None), pad)
+    return SpecialIds(bos, tuple(id for id in eos if id is not None), pad)
 
 
 def chat_template(opened: Opened) -> str | None:
@@ -70,15 +66,6 @@ def chat_template(opened: Opened) -> str | None:
     if is_chat_tokenizer(opened.tokenizer):
         return CHAT_TEMPLATE
     return opened.chat_template
-
-
-def foreign_tokenizer_config(folder: Path) -> dict[str, Any]:
-    """The `tokenizer_config.json` of a folder that has one; {} otherwise."""
-    try:
-        value = json.loads((folder / TOKENIZER_CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def modelfile(opened: Opened, gguf: str) -> str:
@@ -105,9 +92,9 @@ def _template(go: str) -> str:
     return f'TEMPLATE """{go}"""'
 
 
-def special_names(opened: Opened) -> dict[str, Any]:
+def special_token_names(opened: Opened) -> dict[str, Any]:
     """The special tokens as `tokenizer_config.json` names them."""
-    ids, tokenizer = frame(opened), opened.tokenizer
+    ids, tokenizer = special_ids(opened), opened.tokenizer
     named: dict[str, Any] = {}
     for name, id in (("bos_token", ids.bos), ("eos_token", ids.eos[0] if ids.eos else None), ("pad_token", ids.pad)):
         if id is not None:
