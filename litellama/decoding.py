@@ -21,6 +21,12 @@ from litellama.model import Block, KVCache, LiteLlama, RMSNorm, rotary_tables
 from litellama.quantize import QuantizedLinear
 
 
+@torch.inference_mode()
+def read_tokens(model: LiteLlama, ids: Sequence[int], cache: KVCache) -> Tensor:
+    """Read `ids` after what `cache` holds, all in one pass: the logits (V) of the token that follows."""
+    return model(torch.tensor([list(ids)], device=model.device), cache=cache, logits_to_keep=1).logits[0, -1]
+
+
 class Decoding:
     """The texts that one model is going on with, at most `slots` at once of at most `max_length` tokens each."""
 
@@ -61,9 +67,9 @@ class Decoding:
     def read(self, slot: int, ids: Sequence[int]) -> Tensor:
         """Read `ids` behind what the slot holds, all in one pass: the scores (V) of the token that follows."""
         cache = self.cache.row(slot, self.lengths[slot])
-        logits = self.model(torch.tensor([list(ids)], device=self.model.device), cache=cache, last_only=True).logits
+        logits = read_tokens(self.model, ids, cache)
         self.lengths[slot] = cache.length
-        return logits[0, -1, : self.model.config.sampled_vocab_size]
+        return logits
 
     @torch.inference_mode()
     def fill(self, slot: int, read: KVCache) -> None:

@@ -136,7 +136,6 @@ def _answers(model: LiteLlama, tokenizer: Tokenizer, reading: TokenizedRun) -> b
     ends = tokenizer.special("<|end|>")
     ids = [*reading.ids, *([] if ends is None else [ends])]
     logits = model(torch.tensor([ids], device=model.device)).logits[0]
-    logits = logits[:, : model.config.sampled_vocab_size]
     return logits[reading.answer_start - 1 : -1].argmax(-1).tolist() == ids[reading.answer_start :]
 
 

@@ -212,11 +212,13 @@ def log_probabilities(model: LiteLlama, texts: Sequence[tuple[int, Sequence[int]
     padded = torch.zeros(len(texts), length, dtype=torch.long)
     for row, (_, ids) in enumerate(texts):
         padded[row, : len(ids)] = torch.tensor(ids)  # padding stands behind, where causal attention never looks
-    hidden, _, _ = model.model(padded.to(model.device), None, None, False)
-    rows = [row for row, (begin, ids) in enumerate(texts) for _ in range(begin, len(ids))]
-    places = [place for begin, ids in texts for place in range(begin, len(ids))]
-    logits = model.lm_head(hidden[rows, [place - 1 for place in places]])[:, : model.config.sampled_vocab_size]
-    wanted = padded[rows, places].to(model.device)
+    predicted = torch.zeros(len(texts), length, dtype=torch.bool)
+    for row, (begin, ids) in enumerate(texts):
+        predicted[row, begin : len(ids)] = True
+    before = predicted.roll(-1, dims=1).to(model.device)  # a token is predicted one position earlier
+    logits = model(padded.to(model.device), logits_to_keep=before).logits  # (N, V)
+    wanted = padded[predicted].to(model.device)
     logs = logits.float().log_softmax(-1).gather(-1, wanted[:, None])[:, 0].cpu().double()
-    totals = torch.zeros(len(texts), dtype=torch.double).index_add_(0, torch.tensor(rows), logs)
+    rows = predicted.nonzero()[:, 0]
+    totals = torch.zeros(len(texts), dtype=torch.double).index_add_(0, rows, logs)
     return list(totals.tolist())

@@ -73,8 +73,8 @@ def attention_maps(model: LiteLlama, ids: Sequence[int], start: int = 0, end: in
     cache = None
     if start:
         cache = KVCache(model.config, 1, end, model.dtype, model.device)
-        model(input_ids[:, :start], cache=cache, last_only=True)
-    output = model(input_ids[:, start:], cache=cache, output_attentions=True, last_only=True)
+        model(input_ids[:, :start], cache=cache, logits_to_keep=1)
+    output = model(input_ids[:, start:], cache=cache, output_attentions=True, logits_to_keep=1)
     weights = torch.empty(len(output.attentions), *output.attentions[0].shape[1:], dtype=torch.float32, device="cpu")
     for layer, attention in enumerate(output.attentions):
         weights[layer] = attention[0]

@@ -75,7 +75,7 @@ def head_outputs(model: LiteLlama, ids: Sequence[int]) -> Tensor:
     copied = twin(model)
     for projection in _projections(copied):
         projection.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0][0]))
-    copied(torch.tensor([list(ids)], device=model.device), last_only=True)
+    copied(torch.tensor([list(ids)], device=model.device), logits_to_keep=1)
     return torch.stack(found).unflatten(-1, (model.config.num_attention_heads, -1))
 
 
@@ -111,13 +111,13 @@ def iter_scores(
     if patched is not None:
         changed |= patched.any(-1)
     first = torch.where(changed.any(-1), changed.int().argmax(-1), layers)  # (N)
-    states = with_heads(model, common[None])(ids, last_only=True, output_hidden_states=True).hidden_states
+    states = with_heads(model, common[None])(ids, logits_to_keep=1, output_hidden_states=True).hidden_states
     for rows in first.argsort(stable=True).split(max(1, TOKENS_AT_ONCE // ids.shape[1])):
         start = int(first[rows].min())
         versions = with_heads(model, scales[rows], patch, None if patched is None else patched[rows])
         versions.model.layers = versions.model.layers[start:]
-        hidden, _, _ = versions.model.from_embeddings(states[start].expand(len(rows), -1, -1), None, None, False)
-        logits = versions.lm_head(hidden[:, target.start - 1 :])[..., : model.config.sampled_vocab_size].float()
+        entering = states[start].expand(len(rows), -1, -1)
+        logits = versions(entering, logits_to_keep=target.end - target.start).logits.float()
         yield Scored(rows, *_score(logits, reading, target, LEAD if is_kept(model) else 0))
 
 

@@ -46,7 +46,7 @@ def logit_lens(model: LiteLlama, ids: Sequence[int], places: Sequence[int] | Non
     if wrong := [place for place in chosen if not 0 <= place < len(ids)]:
         raise ValueError(f"place {wrong[0]} was asked for; the text's places go from 0 to {len(ids) - 1}")
     input_ids = torch.tensor([list(ids)], device=model.device)
-    states = model(input_ids, last_only=True, output_hidden_states=True).hidden_states
+    states = model(input_ids, logits_to_keep=1, output_hidden_states=True).hidden_states
     stream = torch.stack([state[0, chosen] for state in states])  # (L + 1, P, E)
     rows = [_guesses(model, part, top) for part in stream.flatten(0, 1).split(ROWS_AT_ONCE)]
     best, probabilities = (torch.cat(parts).view(*stream.shape[:2], -1) for parts in zip(*rows, strict=True))
@@ -56,6 +56,6 @@ def logit_lens(model: LiteLlama, ids: Sequence[int], places: Sequence[int] | Non
 
 def _guesses(model: LiteLlama, stream: Tensor, top: int) -> tuple[Tensor, Tensor]:
     """Some of the stream's vectors (N, E) -> the likeliest tokens' ids and probabilities (N, k)."""
-    logits = model.lm_head(model.model.norm(stream))[..., : model.config.sampled_vocab_size].float()  # (N, V)
+    logits = model.logits(model.model.norm(stream)).float()  # (N, V)
     values, ids = logits.topk(min(top, logits.shape[-1]))
     return ids.cpu(), (values - logits.logsumexp(-1, keepdim=True)).exp().cpu()

@@ -63,7 +63,7 @@ class Scorer:
             self.embeddings = table[ids[: target.end - 1]]  # (T, E): the last token is predicted, not read
             self.baseline = table.float().mean(0).to(table.dtype)  # (E)
             self._cache = KVCache(model.config, 1, len(self.embeddings), table.dtype, device)
-            model.model.from_embeddings(self.embeddings[None], None, self._cache, False)
+            model(self.embeddings[None], cache=self._cache, logits_to_keep=1)
 
     @property
     def blank(self) -> Tensor:
@@ -74,10 +74,8 @@ class Scorer:
 
     def score(self, embeddings: Tensor, cache: KVCache | None = None) -> Tensor:
         """Scores (N) of texts given as embeddings (N, T, E), or as what stands behind the cache; differentiable."""
-        past = cache.length if cache else 0
-        hidden, _, _ = self.model.model.from_embeddings(embeddings, None, cache, False)
-        logits = self.model.lm_head(hidden[:, self.target.start - 1 - past :])  # (N, answer, V)
-        logits = logits[..., : self.model.config.sampled_vocab_size].float()
+        answer = self.target.end - self.target.start
+        logits = self.model(embeddings, cache=cache, logits_to_keep=answer).logits.float()  # (N, answer, V)
         if self.target.instead is not None:
             return logits[:, 0, self._wanted[0]] - logits[:, 0, self.target.instead]
         chosen = logits.gather(-1, self._wanted.expand(len(logits), -1)[..., None])[..., 0]

@@ -44,7 +44,7 @@ class Stage:
 
 
 STAGES = (
-    Stage("embedding", "x = E[id]", architecture.Decoder.forward, "self.embed_tokens(input_ids)"),
+    Stage("embedding", "x = E[id]", architecture.Decoder.forward, "self.embed_tokens("),
     Stage("norm", "y = x / √(mean(x²) + ε) · weight", architecture.RMSNorm.forward, "torch.rsqrt"),
     Stage("projections", "q = W_Q y,  k = W_K y,  v = W_V y", architecture.Attention.forward, "projection(x)"),
     Stage(
@@ -57,7 +57,7 @@ STAGES = (
     Stage("output", "h = x + W_O [z of every head]", architecture.Block.forward, "h = x + mixed"),
     Stage("feed_forward", "W_down (silu(W_gate y) ⊙ W_up y)", architecture.FeedForward.forward, "F.silu"),
     Stage("residual", "x' = h + feed-forward", architecture.Block.forward, "return h + self.mlp"),
-    Stage("logits", "logits = W_head · norm(x)", architecture.LiteLlama.forward, "self.lm_head("),
+    Stage("logits", "logits = W_head · norm(x)", architecture.LiteLlama.logits, "self.lm_head("),
     Stage("sampling", "p = softmax(logits / temperature)", Sampling.probabilities, "/ self.temperature"),
 )  # fmt: skip
 
@@ -139,7 +139,7 @@ def trace_step(model: LiteLlama, ids: Sequence[int], *, place: int, layer: int, 
     found: dict[str, Tensor] = {}
     for name, module in watched.items():
         module.register_forward_hook(lambda _, __, result, name=name: found.update({name: result}))
-    output = copied(seen, last_only=True, output_hidden_states=True)
+    output = copied(seen, logits_to_keep=1, output_hidden_states=True)
     states = torch.stack([state[0, -1] for state in output.hidden_states]).float()  # (L + 1, E)
     layers = range(config.num_hidden_layers)
 
@@ -165,7 +165,7 @@ def trace_step(model: LiteLlama, ids: Sequence[int], *, place: int, layer: int, 
         "stream_size": states.norm(dim=-1),
         "attention_size": torch.stack([found[f"attention {number}"][0, -1].float().norm() for number in layers]),
         "feed_forward_size": torch.stack([found[f"feed-forward {number}"][0, -1].float().norm() for number in layers]),
-        "final": found["final"][0, -1], "logits": output.logits[0, -1, : config.sampled_vocab_size],
+        "final": found["final"][0, -1], "logits": output.logits[0, -1],
     }  # fmt: skip
     return Trace(place, layer, head, group, **{name: value.float().cpu() for name, value in numbers.items()})
 

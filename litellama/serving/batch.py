@@ -12,7 +12,7 @@ from queue import SimpleQueue
 import torch
 from torch import Tensor
 
-from litellama.decoding import Decoding, is_hooked
+from litellama.decoding import Decoding, is_hooked, read_tokens
 from litellama.generate import Progress, Step, make_step
 from litellama.model import KVCache, LiteLlama
 from litellama.sampling import Sampling
@@ -149,7 +149,7 @@ class Batch:
         if self.cache is None:
             self.cache = self._begin(conversation)
         start = conversation.last_start = self.cache.length
-        logits = _read(self.model, conversation.used[start : start + self.read_at_once], self.cache)
+        logits = read_tokens(self.model, conversation.used[start : start + self.read_at_once], self.cache)
         conversation.read = self.cache.length
         if self.cache.length < conversation.prompt_length:
             return
@@ -210,13 +210,6 @@ class Batch:
         self.decoding.close(slot)
         self.running[slot] = self.running[-1]  # the last one moves here
         del self.running[-1]
-
-
-@torch.inference_mode()
-def _read(model: LiteLlama, ids: list[int], cache: KVCache) -> Tensor:
-    return model(torch.tensor([ids], device=model.device), cache=cache, last_only=True).logits[
-        0, -1, : model.config.sampled_vocab_size
-    ]
 
 
 def _decoding(model: LiteLlama, slots: int) -> tuple[Decoding, int]:
