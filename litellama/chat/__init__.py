@@ -14,11 +14,12 @@ from litellama.chat.messages import (
     encode_document,
     prompt_ids,
     reply,
+    reply_to,
     spoken,
     stop_ids,
 )
 
 __all__ = [
     "Message", "Piece", "answer_steps", "beginning_id", "choose_format", "encode_document", "is_chat_tokenizer",
-    "prompt_ids", "reply", "spoken", "stop_ids",
+    "prompt_ids", "reply", "reply_to", "spoken", "stop_ids",
 ]  # fmt: skip

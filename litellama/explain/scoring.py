@@ -61,7 +61,8 @@ class Scorer:
         with torch.no_grad():
             table = model.model.embed_tokens.weight
             self.embeddings = table[ids[: target.end - 1]]  # (T, E): the last token is predicted, not read
-            self.baseline = table.float().mean(0).to(table.dtype)  # (E)
+            tokens = table[: model.config.sampled_vocab_size]  # without rows that no token has
+            self.baseline = tokens.float().mean(0).to(table.dtype)  # (E)
             self._cache = KVCache(model.config, 1, len(self.embeddings), table.dtype, device)
             model(self.embeddings[None], cache=self._cache, logits_to_keep=1)
 
