@@ -7,7 +7,6 @@ with a model has to give the same numbers with them as without.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest

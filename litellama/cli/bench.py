@@ -30,7 +30,7 @@ from litellama.evaluation.perplexity import text_loss
 from litellama.footprint.machine import machine
 from litellama.generate import generate
 from litellama.model import LiteLlama, empty_model, rotary_frequencies
-from litellama.quantize import PRECISIONS, WHOLE_NUMBERS, keep_weights, stored_bytes
+from litellama.quantize import PRECISIONS, WHOLE_NUMBERS, quantize_weights, stored_bytes
 from litellama.sampling import Sampling
 
 READ = 64  # tokens of the prompt
@@ -133,7 +133,7 @@ def _open(model: str | Path, precision: str, device: torch.device) -> LiteLlama:
         for weight in weights.parameters():
             weight.fill_(1) if weight.dim() == 1 else weight.normal_(0, 0.02)
     weights.model.rotary = rotary_frequencies(PRESETS[model]).to(device)  # a buffer: `to_empty` left it without numbers
-    return weights if device.type != "cpu" and precision not in WHOLE_NUMBERS else keep_weights(weights, precision)
+    return weights if device.type != "cpu" and precision not in WHOLE_NUMBERS else quantize_weights(weights, precision)
 
 
 def _judge(model: str | Path, text: Path | None, device: torch.device) -> list[int]:

@@ -153,9 +153,9 @@ def next_token_reliability(model: LiteLlama, tokenizer: Tokenizer, text: str, bi
             continue
         read = torch.tensor([part], device=model.device)
         logits = model(read[:, :-1]).logits[0]
-        shares, guesses = logits.float().softmax(-1).max(-1)
+        shares, predicted = logits.float().softmax(-1).max(-1)
         confidences += shares.clamp(max=1).tolist()
-        right += (guesses == read[0, 1:]).tolist()
+        right += (predicted == read[0, 1:]).tolist()
     return reliability(confidences, right, bins)
 
 
@@ -237,12 +237,12 @@ def _answers(model: LiteLlama, tokenizer: Tokenizer, documents: list[Document]) 
 
 def _span(row: Row, message: int) -> tuple[int, int]:
     """From which token to which an answer reaches, its <|end|> included."""
-    places = [
-        place
-        for place, (number, weight) in enumerate(zip(row.messages, row.weights, strict=True))
+    positions = [
+        position
+        for position, (number, weight) in enumerate(zip(row.messages, row.weights, strict=True))
         if number == message and weight == ANSWER
     ]
-    return places[0], places[-1] + 1
+    return positions[0], positions[-1] + 1
 
 
 def _heard(model: LiteLlama, tokenizer: Tokenizer, document: Document, question: Asked, prompt: list[int]) -> Answered:

@@ -56,7 +56,7 @@ def held_out_loss(
 
 def text_loss(model: LiteLlama, ids: Sequence[int]) -> HeldOut:
     """Judge `model` by one text: by all of its `ids` but the first. Raises `ValueError` for fewer than 2."""
-    text = torch.tensor([list(ids)], device=model.device)
+    text = torch.tensor([list(ids)], device="cpu")
     weights = torch.ones_like(text[:, 1:], dtype=torch.float32)
     return held_out_loss(model, [Batch(text[:, :-1], text[:, 1:], weights)])
 

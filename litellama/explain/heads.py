@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from litellama.explain.scoring import TOKENS_AT_ONCE, Progress, Target
+from litellama.explain.scoring import TOKENS_AT_ONCE, ScoringProgress, Target
 from litellama.explain.tokenized_run import TokenizedRun
 from litellama.model import LiteLlama
-from litellama.quantize import is_kept
+from litellama.quantize import is_quantized
 
 LEAD = 0.1
 """In logits: by so much a token leads where weights are quantized. Their products differ by less between a batch and
@@ -118,7 +118,7 @@ def iter_scores(
         versions.model.layers = versions.model.layers[start:]
         entering = states[start].expand(len(rows), -1, -1)
         logits = versions(entering, logits_to_keep=target.end - target.start).logits.float()
-        yield Scored(rows, *_score(logits, reading, target, LEAD if is_kept(model) else 0))
+        yield Scored(rows, *_score(logits, reading, target, LEAD if is_quantized(model) else 0))
 
 
 def _score(logits: Tensor, reading: TokenizedRun, target: Target, lead: float) -> tuple[Tensor, Tensor]:
@@ -160,7 +160,7 @@ class HeadEffects:
     effects: Tensor
 
 
-Work = Iterator[Progress | HeadEffects]
+Work = Iterator[ScoringProgress | HeadEffects]
 
 
 def iter_switch_off_each(model: LiteLlama, reading: TokenizedRun, target: Target) -> Work:
@@ -173,7 +173,7 @@ def iter_patch_each(model: LiteLlama, reading: TokenizedRun, target: Target, oth
     """What becomes of the answer when each head alone says what it says of `other`, a text of as many tokens.
 
     Activation patching (Vig et al. 2020; Meng et al. 2022): with a text that differs in one word only, the heads that
-    carry that word show. Raises `ValueError` if the lengths differ, for then no place of one is a place of the other.
+    carry that word show. Raises `ValueError` if the lengths differ, since then their positions do not correspond.
     """
     read = target.end - 1
     if len(other) < read:
@@ -205,7 +205,7 @@ def _effects(model: LiteLlama, versions: Tensor, work: Iterator[Scored]) -> Work
     for found in work:
         scores[found.rows] = found.scores
         done += len(found.rows)
-        yield Progress(done, len(scores), (time.perf_counter() - began) / done * (len(scores) - done))
+        yield ScoringProgress(done, len(scores), (time.perf_counter() - began) / done * (len(scores) - done))
     yield HeadEffects(scores[0].item(), (scores[1:] - scores[0]).view(versions.shape[1:]))
 
 
