@@ -122,7 +122,7 @@ def test_what_goes_wrong_reaches_all_who_were_served_and_nobody_after(
 
 
 def test_scores_that_are_no_numbers_end_one_conversation_and_not_the_others(model: LiteLlama) -> None:
-    """Here one conversation's wish cannot be met; the next step of the others comes all the same."""
+    """What one conversation asks for cannot be done; the next step of the others comes all the same."""
     engine = Engine(model)
 
     class Broken(Sampling):
