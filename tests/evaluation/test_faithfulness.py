@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from litellama.checkpoint import checkpoints_folder, open_checkpoint
-from litellama.cli.faithfulness import measure_faithfulness as trust_command
+from litellama.cli.faithfulness import trust as trust_command
 from litellama.evaluation.faithfulness import Case, Faithfulness, cases, judge, measure_faithfulness
 from litellama.explain.attribution import METHODS
 from litellama.model import LiteLlama
