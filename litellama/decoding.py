@@ -21,6 +21,12 @@ from litellama.model import Block, KVCache, LiteLlama, RMSNorm, rotary_tables
 from litellama.quantize import QuantizedLinear
 
 
+@torch.inference_mode()
+def read_tokens(model: LiteLlama, ids: Sequence[int], cache: KVCache) -> Tensor:
+    """Read `ids` after what `cache` holds, all in one pass: the logits (V) of the token that follows."""
+    return model(torch.tensor([list(ids)], device=model.device), cache=cache, logits_to_keep=1).logits[0, -1]
+
+
 class Decoding:
     """The texts that one model is going on with, at most `slots` at once of at most `max_length` tokens each."""
 
@@ -61,9 +67,9 @@ class Decoding:
     def read(self, slot: int, ids: Sequence[int]) -> Tensor:
         """Read `ids` behind what the slot holds, all in one pass: the scores (V) of the token that follows."""
         cache = self.cache.row(slot, self.lengths[slot])
-        logits = self.model(torch.tensor([list(ids)], device=self.model.device), cache=cache, last_only=True).logits
+        logits = read_tokens(self.model, ids, cache)
         self.lengths[slot] = cache.length
-        return logits[0, -1, : self.model.config.sampled_vocab_size]
+        return logits
 
     @torch.inference_mode()
     def fill(self, slot: int, read: KVCache) -> None:
@@ -84,15 +90,15 @@ class Decoding:
             return torch.stack([self.read(slot, [id]) for slot, id in enumerate(ids)])
         model, device = self.model, self.model.device
         x = model.model.embed_tokens(torch.tensor(list(ids), device=device))  # (N, E)
-        places = _Places(self.lengths, self._cos, self._sin, device)
+        positions = _Positions(self.lengths, self._cos, self._sin, device)
         for index, layer in enumerate(model.model.layers):
             assert isinstance(layer, Block)
-            x = self._through(layer, index, x, places)
+            x = self._through(layer, index, x, positions)
         self.lengths = [length + 1 for length in self.lengths]
         logits = _multiply(_normed(x, model.model.norm, self._eps), model.lm_head)
         return logits[:, : model.config.sampled_vocab_size]
 
-    def _through(self, layer: Block, index: int, x: Tensor, places: _Places) -> Tensor:
+    def _through(self, layer: Block, index: int, x: Tensor, positions: _Positions) -> Tensor:
         """x (N, E) through one block."""
         attention, rows = layer.self_attn, len(x)
         size = attention.head_dim
@@ -100,14 +106,14 @@ class Decoding:
         heads = _multiply_all(h, attention, ("q_proj", "k_proj", "v_proj")).view(rows, -1, size)  # (N, H + 2 G, D)
         groups = self.cache.keys.shape[2]
         turned = heads[:, :-groups]  # queries and keys, (N, H + G, D)
-        turned = torch.addcmul(turned * places.cos, turned.roll(size // 2, -1), places.sin)
+        turned = torch.addcmul(turned * positions.cos, turned.roll(size // 2, -1), positions.sin)
         keys, values = self.cache.keys[index], self.cache.values[index]  # (slots, G, max_length, D)
-        places.write(keys, turned[:, -groups:])
-        places.write(values, heads[:, -groups:])
+        positions.write(keys, turned[:, -groups:])
+        positions.write(values, heads[:, -groups:])
         query = turned[:, :-groups].view(rows, groups, -1, size)  # a group's query heads share its key head
-        end = places.end
+        end = positions.end
         mixed = F.scaled_dot_product_attention(
-            query, keys[:rows, :, :end], values[:rows, :, :end], attn_mask=places.mask
+            query, keys[:rows, :, :end], values[:rows, :, :end], attn_mask=positions.mask
         )  # (N, G, H / G, D)
         x = x + _multiply(mixed.reshape(rows, -1), attention.o_proj)
         h = _normed(x, layer.post_attention_layernorm, self._eps)
@@ -121,8 +127,8 @@ def is_hooked(model: nn.Module) -> bool:
     return any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
-class _Places:
-    """Where each row's new token stands: its rotary angles, its place in the cache, and what it may attend to."""
+class _Positions:
+    """Where each row's new token stands: its rotary angles, its position in the cache, and what it may attend to."""
 
     def __init__(self, lengths: Sequence[int], cos: Tensor, sin: Tensor, device: torch.device) -> None:
         self.end = max(lengths) + 1

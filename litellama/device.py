@@ -107,4 +107,4 @@ def _logits(model: LiteLlama, ids: Sequence[int]) -> Tensor:
     first = max(1, len(ids) - ALONE)
     parts = [read[:, :first], *read[:, first:].split(1, dim=1)]
     logits = torch.cat([model(part, cache=cache).logits[0] for part in parts])
-    return logits[:, : model.config.sampled_vocab_size].to("cpu", torch.float64)
+    return logits.to("cpu", torch.float64)

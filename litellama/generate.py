@@ -109,7 +109,7 @@ def _steps(
     used = list(prompt_ids)
     logits = decoding.read(decoding.open(), prompt_ids)  # the whole prompt in one pass, then each token alone
     for left in reversed(range(steps)):
-        id = sampling.choose(logits, generator, used)
+        id = sampling.sample(logits, generator, used)
         if id in stop_ids:
             return
         yield make_step(id, logits, alternatives)

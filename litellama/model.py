@@ -4,7 +4,7 @@ Shapes, here and everywhere in the lab:
     B  batch (sequences side by side)           E  hidden_size
     T  new tokens of this call                  H  num_attention_heads, the query heads
     S  tokens attended to (cached + new)        G  num_key_value_heads; H / G query heads share one
-    V  vocab_size                               D  head_dim
+    V  tokens (vocab_size, or fewer)            D  head_dim
 
 Weights carry Hugging Face's Llama names, so a LiteLlama, TinyLlama or LLaMA 2 folder loads without a map.
 LLaMA 2: Touvron et al. 2023, https://arxiv.org/abs/2307.09288.
@@ -45,7 +45,7 @@ def rotary_frequencies(config: ModelConfig) -> Tensor:
     With Llama 3's scaling, slow pairs (whose full turn is longer than the original context) turn `factor` times slower,
     fast ones stay, and those between are blended.
     """
-    # On the CPU even inside `torch.device("meta")`: these are numbers to keep, not weights to be loaded.
+    # On the CPU even inside `torch.device("meta")`: these are numbers of the config, not weights to be loaded.
     exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32, device="cpu") / config.head_dim
     frequencies = 1.0 / config.rope_theta**exponents
     scaling = config.rope_scaling
@@ -217,11 +217,14 @@ class Block(nn.Module):
 class Output:
     """What one forward pass gives.
 
-    `logits` (B, T, V); `attentions`: per layer (B, H, T, S), empty unless asked for; `hidden_states`: the residual
-    stream (B, T, E) before the first layer and after each one (the last before the final norm), empty unless asked for.
+    `logits` (B, T, V), one for each token of the tokenizer: some models have more rows, which no token stands for.
+    `final` (B, T, E): the residual stream after the final norm, which the head reads. Empty unless asked for:
+    `attentions`, per layer (B, H, T, S); `hidden_states`, the residual stream (B, T, E) before the first layer and
+    after each one (the last before the final norm).
     """
 
     logits: Tensor
+    final: Tensor
     attentions: tuple[Tensor, ...]
     hidden_states: tuple[Tensor, ...]
 
@@ -241,16 +244,11 @@ class Decoder(nn.Module):
         self.register_buffer("rotary", rotary_frequencies(config), persistent=False)
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor | None, cache: KVCache | None, explicit: bool
+        self, inputs: Tensor, labels: list[Tensor], cache: KVCache | None, explicit: bool
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """input_ids (B, T) -> normed states (B, T, E), the attention weights, the residual stream."""
-        return self.from_embeddings(self.embed_tokens(input_ids), attention_mask, cache, explicit)
-
-    def from_embeddings(
-        self, x: Tensor, attention_mask: Tensor | None, cache: KVCache | None, explicit: bool
-    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """The same from x (B, T, E) on, for those who change the embeddings to see what the answer rests on."""
-        positions, mask = _positions_and_mask(x, attention_mask, cache.length if cache else 0)
+        """inputs: ids (B, T) or embeddings (B, T, E) -> normed states (B, T, E), attention weights, residual stream."""
+        x = self.embed_tokens(inputs) if inputs.dim() == 2 else inputs
+        positions, mask = _positions_and_mask(x, labels, cache.length if cache else 0)
         cos, sin = rotary_tables(self.rotary, positions)
         attentions, hidden_states = [], [x]
         for layer in self.layers:
@@ -263,15 +261,18 @@ class Decoder(nn.Module):
         return self.norm(x), attentions, hidden_states
 
 
-def _positions_and_mask(x: Tensor, attention_mask: Tensor | None, past: int) -> tuple[Tensor, Tensor | None]:
-    """Each new token's position (B, T), and who may be attended to: (B, 1, T, S) or (T, S), None for plain causal."""
+def _positions_and_mask(x: Tensor, labels: list[Tensor], past: int) -> tuple[Tensor, Tensor | None]:
+    """Each new token's position (B, T), and who may be attended to: (B, 1, T, S) or (T, S), None for plain causal.
+
+    `labels` are (B, S) each: a token sees those earlier ones whose labels are its own.
+    """
     new, device = x.shape[1], x.device
-    causal = torch.ones(new, past + new, dtype=torch.bool, device=device).tril(diagonal=past)
-    if attention_mask is None:
+    seen = torch.ones(new, past + new, dtype=torch.bool, device=device).tril(diagonal=past)
+    if not labels:
         positions = torch.arange(past, past + new, device=device)[None]  # (1, T)
-        return positions, None if past == 0 else causal
-    # A token sees the earlier ones of its own text. Padding sees padding: over nothing, softmax would be NaN.
-    seen = causal & (attention_mask[:, past:, None] == attention_mask[:, None])  # (B, T, S)
+        return positions, None if past == 0 else seen
+    for label in labels:  # padding sees padding: over nothing, softmax would be NaN
+        seen = seen & (label[:, past:, None] == label[:, None])  # (B, T, S)
     return seen.sum(-1) - 1, seen[:, None]
 
 
@@ -292,29 +293,40 @@ class LiteLlama(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the activations; the matrices may rest in a smaller form (`quantize.py`)."""
+        """Of the activations; the matrices may be stored in a smaller form (`quantize.py`)."""
         return self.model.norm.weight.dtype
 
     def forward(
         self,
-        input_ids: Tensor,
+        inputs: Tensor,
         *,
         attention_mask: Tensor | None = None,
+        document_ids: Tensor | None = None,
         cache: KVCache | None = None,
-        last_only: bool = False,
+        logits_to_keep: int | Tensor | None = None,
+        padding_rows: bool = False,
         output_attentions: bool = False,
         output_hidden_states: bool = False,
     ) -> Output:
-        """Read `input_ids` (B, T) behind what `cache` holds.
+        """Read `inputs`, ids (B, T) or embeddings (B, T, E), after what `cache` holds.
 
-        `attention_mask` (B, S), over cached and new tokens together, is 1 for real ones and 0 for padding; where texts
-        stand one behind the other in a row, each token has its text's number and sees that text alone. `last_only`
-        gives logits (B, 1, V) of the last position alone, which is all that generation needs. Asking for attentions
-        takes the explicit softmax path; otherwise the fused one is used.
+        Cached and new tokens together have an `attention_mask` (B, S), 1 for real ones and 0 for padding, and where
+        a row holds several texts `document_ids` (B, S): a token sees its own text alone. `logits_to_keep`: only of the
+        last n positions (B, n, V), or of those where a mask (B, T) is true (N, V). `padding_rows` adds the logits that
+        no token has, as the training loss needs them. Attentions take the explicit softmax path, all else the fused.
         """
-        hidden, attentions, hidden_states = self.model(input_ids, attention_mask, cache, output_attentions)
-        logits = self.lm_head(hidden[:, -1:] if last_only else hidden)
-        return Output(logits, tuple(attentions), tuple(hidden_states) if output_hidden_states else ())
+        labels = [label for label in (attention_mask, document_ids) if label is not None]
+        final, attentions, hidden_states = self.model(inputs, labels, cache, output_attentions)
+        if isinstance(logits_to_keep, Tensor):
+            kept = final[logits_to_keep]
+        else:
+            kept = final if logits_to_keep is None else final[:, final.shape[1] - logits_to_keep :]
+        logits = self.lm_head(kept) if padding_rows else self.logits(kept)
+        return Output(logits, final, tuple(attentions), tuple(hidden_states) if output_hidden_states else ())
+
+    def logits(self, final: Tensor) -> Tensor:
+        """States after the final norm (..., E) -> a score for each token (..., V)."""
+        return self.lm_head(final)[..., : self.config.sampled_vocab_size]
 
 
 def empty_model(config: ModelConfig) -> LiteLlama:

@@ -77,7 +77,7 @@ class MatrixRows:
             yield slice(start, end), self.read(start, end)
 
 
-def keep_weights(model: LiteLlama, precision: str, rows: Callable[[str], MatrixRows] | None = None) -> LiteLlama:
+def quantize_weights(model: LiteLlama, precision: str, rows: Callable[[str], MatrixRows] | None = None) -> LiteLlama:
     """Let `model`'s matrices and embedding rest in `precision`, one of `PRECISIONS`, from now on; returns it.
 
     It then answers and explains but can no longer be trained or saved. Matrix by matrix and a few rows at a time, so
@@ -87,7 +87,7 @@ def keep_weights(model: LiteLlama, precision: str, rows: Callable[[str], MatrixR
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; one of {', '.join(PRECISIONS)} was expected")
-    if is_kept(model):
+    if is_quantized(model):
         raise ValueError("this model's weights rest in a smaller form already; open it anew to choose another")
     if precision in WHOLE_NUMBERS and not kernel_works(precision, model.device):
         raise ValueError(
@@ -140,7 +140,7 @@ def kernel_works(precision: str, device: torch.device | str) -> bool:
         return False
 
 
-def is_kept(model: LiteLlama) -> bool:
+def is_quantized(model: LiteLlama) -> bool:
     """Whether the model's matrices rest in a smaller form."""
     return isinstance(model.lm_head, QuantizedLinear)
 

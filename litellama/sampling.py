@@ -57,7 +57,7 @@ class Sampling:
         probabilities = scores.softmax(-1)
         return probabilities if self.top_p == 1 else _nucleus(probabilities, self.top_p)
 
-    def choose(self, logits: Tensor, generator: torch.Generator, used: Sequence[int] = ()) -> int:
+    def sample(self, logits: Tensor, generator: torch.Generator, used: Sequence[int] = ()) -> int:
         """Draw the next id from `probabilities`; `generator` must live on the CPU."""
         if self.greedy or self.temperature == 0:
             return int(self._penalized(logits, used).argmax())
@@ -82,8 +82,8 @@ def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     candidates = (probabilities >= least).nonzero()[:, 0]  # equals are all in or all out
     if probabilities[candidates].sum() < top_p:
         candidates = torch.arange(len(probabilities), device=probabilities.device)
-    ordered, places = probabilities[candidates].sort(descending=True, stable=True)
-    ids = candidates[places]
+    ordered, positions = probabilities[candidates].sort(descending=True, stable=True)
+    ids = candidates[positions]
     reached_before = ordered.cumsum(-1) - ordered  # what the likelier ones have together; 0 for the first, so it stays
     kept = torch.where(reached_before < top_p, ordered, 0.0)
     return torch.zeros_like(probabilities).index_copy_(0, ids, kept / kept.sum())

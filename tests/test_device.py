@@ -142,7 +142,7 @@ def _forward(model: LiteLlama) -> None:
     model(ids, attention_mask=mask, output_attentions=True, output_hidden_states=True)
     cache = KVCache(model.config, 2, 9, model.dtype, model.device)
     for part in (ids, ids[:, :1]):
-        model(part, cache=cache, last_only=True)
+        model(part, cache=cache, logits_to_keep=1)
 
 
 def _decoding(model: LiteLlama) -> None:
@@ -179,7 +179,8 @@ def _training(model: LiteLlama) -> None:
     add_lora(model, rank=2)
     recompute(model)
     ids = torch.zeros(2, 6, dtype=torch.long, device="meta")
-    hidden, _, _ = model.model(ids, ids, None, False)  # not the objective: this device knows no `torch.autocast`
+    # Not the objective: this device knows no `torch.autocast`.
+    hidden = model(ids, document_ids=ids, logits_to_keep=0).final
     weights = torch.ones(12, device="meta")
     loss, _ = HeadLoss.apply(hidden.flatten(0, 1), model.lm_head.weight, ids.flatten(), weights)
     loss.backward()

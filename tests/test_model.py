@@ -136,7 +136,7 @@ def test_texts_in_one_row_do_not_see_one_another() -> None:
     numbers = torch.tensor([[number + 1 for number, length in enumerate(lengths) for _ in range(length)] + [0, 0]])
     row = torch.cat([*alone, torch.zeros(1, 2, dtype=torch.long)], dim=1)
     expected = torch.cat([model(ids).logits for ids in alone], dim=1)
-    together = model(row, attention_mask=numbers).logits
+    together = model(row, document_ids=numbers).logits
     torch.testing.assert_close(together[:, :-2], expected, atol=1e-5, rtol=1e-4)
     assert not torch.allclose(model(row).logits[:, :-2], expected, atol=1e-2), "without numbers they would"
 
@@ -166,14 +166,14 @@ def test_both_ways_to_attend_agree(masked: bool) -> None:
 
 
 @torch.no_grad()
-def test_asking_for_attentions_leaves_the_logits_and_last_only_gives_the_last() -> None:
+def test_asking_for_attentions_leaves_the_logits_and_the_last_can_be_had_alone() -> None:
     model, ids = random_model(BASE), random_ids(2, 9, 97)
     plain = model(ids)
     assert plain.attentions == plain.hidden_states == ()
     asked = model(ids, output_attentions=True)
     torch.testing.assert_close(asked.logits, plain.logits, atol=1e-5, rtol=1e-4)
     assert [weights.shape for weights in asked.attentions] == [(2, 4, 9, 9)] * 2
-    torch.testing.assert_close(model(ids, last_only=True).logits, plain.logits[:, -1:], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(model(ids, logits_to_keep=1).logits, plain.logits[:, -1:], atol=1e-5, rtol=1e-4)
 
 
 def test_rotary_products_depend_on_the_distance_alone() -> None:

@@ -18,7 +18,7 @@ from litellama.config import ModelConfig, preset
 from litellama.decoding import Decoding
 from litellama.explain.attribution import METHODS
 from litellama.model import LiteLlama, empty_model
-from litellama.quantize import PRECISIONS, Linear4, Linear8, Linear16, QuantizedLinear, keep_weights, stored_bytes
+from litellama.quantize import PRECISIONS, Linear4, Linear8, Linear16, QuantizedLinear, quantize_weights, stored_bytes
 from tests.conftest import random_model
 
 TINYTOWN = Path(__file__).parents[1] / "checkpoints" / "tinytown"
@@ -106,7 +106,7 @@ def test_a_gradient_flows_through_in_float32(matrix: torch.Tensor, name: str) ->
 def test_a_model_says_what_its_stored_weights_say(name: str, tied: bool) -> None:
     """The same weights, rounded but spread out in float32 again, give the same scores: only rounding happened."""
     config = replace(SHAPE, tie_word_embeddings=tied)
-    kept = keep_weights(random_model(config), name)
+    kept = quantize_weights(random_model(config), name)
     plain = random_model(config)
     with torch.no_grad():
         for one, other in zip(matrices(plain), matrices(kept), strict=True):
@@ -126,14 +126,14 @@ def matrices(model: LiteLlama) -> list[nn.Module]:
 
 @pytest.mark.parametrize("name", PRECISIONS)
 def test_the_memory_is_what_is_said_beforehand(name: str) -> None:
-    kept = keep_weights(random_model(SHAPE), name)
+    kept = quantize_weights(random_model(SHAPE), name)
     # Here the head rests like the layers, and parts of int4 have their own copies of their scales.
     assert 0.8 * weight_bytes(SHAPE, name) <= stored_bytes(kept) <= 1.1 * weight_bytes(SHAPE, name)
 
 
 def test_a_model_for_which_four_bits_do_not_fit_keeps_sixteen() -> None:
     config = replace(SHAPE, hidden_size=80, head_dim=20, intermediate_size=160)
-    kept = keep_weights(random_model(config), "int4")
+    kept = quantize_weights(random_model(config), "int4")
     assert isinstance(kept.model.layers[0].mlp.gate_proj, Linear16)
     assert isinstance(kept.model.layers[0].mlp.down_proj, Linear4)
     with torch.no_grad():
@@ -142,16 +142,16 @@ def test_a_model_for_which_four_bits_do_not_fit_keeps_sixteen() -> None:
 
 def test_wrong_wishes_are_refused() -> None:
     with pytest.raises(ValueError, match="precision is 'int3'; one of float32, bfloat16"):
-        keep_weights(random_model(SHAPE), "int3")
+        quantize_weights(random_model(SHAPE), "int3")
     with pytest.raises(ValueError, match="open it anew to choose another"):
-        keep_weights(keep_weights(random_model(SHAPE), "int8"), "int4")
+        quantize_weights(quantize_weights(random_model(SHAPE), "int8"), "int4")
     with pytest.raises(ValueError, match="has no product with int4 weights for meta; choose 16 bits"):
-        keep_weights(empty_model(SHAPE), "int4")
+        quantize_weights(empty_model(SHAPE), "int4")
     large = random_model(SHAPE)
     with torch.no_grad():
         large.lm_head.weight[0, 0] = 70_000.0
     with pytest.raises(ValueError, match="which float16 cannot hold; choose bfloat16"):
-        keep_weights(large, "float16")
+        quantize_weights(large, "float16")
 
 
 @pytest.mark.parametrize("name", SMALLER)
@@ -237,7 +237,7 @@ def test_every_view_works_on_stored_weights(name: str) -> None:
 
 @pytest.fixture(params=["float32", "float16", "int8", "int4"])
 def kept(request: pytest.FixtureRequest) -> LiteLlama:
-    return keep_weights(random_model(SHAPE), request.param)
+    return quantize_weights(random_model(SHAPE), request.param)
 
 
 def closeness(model: LiteLlama) -> float:

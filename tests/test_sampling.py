@@ -26,7 +26,7 @@ def test_probabilities_are_probabilities_and_every_draw_is_possible(logits: Tens
     assert probabilities.shape == logits.shape
     assert (probabilities >= 0).all()
     assert math.isclose(probabilities.sum().item(), 1, rel_tol=1e-9)
-    chosen = sampling.choose(logits, torch.Generator().manual_seed(0))
+    chosen = sampling.sample(logits, torch.Generator().manual_seed(0))
     assert probabilities[chosen] > 0
 
 
@@ -34,10 +34,10 @@ def test_probabilities_are_probabilities_and_every_draw_is_possible(logits: Tens
 def test_greedy_is_temperature_zero_is_top_one(logits: Tensor) -> None:
     likeliest = int(logits.argmax())
     generator = torch.Generator().manual_seed(0)
-    assert Sampling(greedy=True).choose(logits, generator) == likeliest
-    assert Sampling(temperature=0).choose(logits, generator) == likeliest
-    assert logits[Sampling(top_k=1).choose(logits, generator)] == logits.max()
-    assert math.isclose(logits[Sampling(top_p=1e-9).choose(logits, generator)], logits.max(), abs_tol=1e-6)
+    assert Sampling(greedy=True).sample(logits, generator) == likeliest
+    assert Sampling(temperature=0).sample(logits, generator) == likeliest
+    assert logits[Sampling(top_k=1).sample(logits, generator)] == logits.max()
+    assert math.isclose(logits[Sampling(top_p=1e-9).sample(logits, generator)], logits.max(), abs_tol=1e-6)
 
 
 def test_worked_example() -> None:
@@ -77,7 +77,7 @@ def test_draws_follow_the_probabilities_and_the_seed() -> None:
 
     def draw(seed: int) -> list[int]:
         generator = torch.Generator().manual_seed(seed)
-        return [FAIR.choose(logits, generator) for _ in range(2000)]
+        return [FAIR.sample(logits, generator) for _ in range(2000)]
 
     counts = [draw(1).count(id) / 2000 for id in range(3)]
     assert counts == pytest.approx([0.6, 0.3, 0.1], abs=0.04)
@@ -103,7 +103,7 @@ def test_impossible_settings_are_refused_by_name(name: str, value: Any) -> None:
 def test_broken_logits_are_noticed(broken: float) -> None:
     for sampling in (Sampling(), Sampling(greedy=True)):
         with pytest.raises(ValueError, match="not numbers"):
-            sampling.choose(torch.tensor([0.0, broken]), torch.Generator())
+            sampling.sample(torch.tensor([0.0, broken]), torch.Generator())
 
 
 @pytest.mark.parametrize("top_p", [0.05, 0.5, 0.9, 0.999, 1 - 1e-12])

@@ -13,7 +13,14 @@ import torch
 
 from app.common.strings import Problem
 from litellama.explain.attribution import METHODS, Attribution, attribute
-from litellama.explain.scoring import Progress, Scorer, Target, deletion_curve, rank_correlation, sufficiency_curve
+from litellama.explain.scoring import (
+    Scorer,
+    ScoringProgress,
+    Target,
+    deletion_curve,
+    rank_correlation,
+    sufficiency_curve,
+)
 from litellama.explain.tokenized_run import TokenizedRun, Unit
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
@@ -165,7 +172,7 @@ def _read_request(reading: TokenizedRun, sent: dict[str, Any]) -> tuple[str, tup
     return method, units, Target(start, end, instead)
 
 
-def progress_json(progress: Progress) -> dict[str, Any]:
+def progress_json(progress: ScoringProgress) -> dict[str, Any]:
     return {
         "state": "running", "done": progress.done, "total": progress.total,
         "seconds_left": round(progress.seconds_left, 1),

@@ -13,7 +13,7 @@ from app.common.strings import Problem
 from app.models.engines import RemoteModel
 from app.models.openai_client import Refusal
 from app.models.openai_stream import Delta, TextStep
-from litellama.chat import Message, prompt_ids, reply
+from litellama.chat import Message, prompt_ids, reply_to
 from litellama.checkpoint import Opened
 from litellama.generate import Generate, Progress, Step
 
@@ -103,8 +103,8 @@ class LocalResponder:
             prompt = prompt_ids(messages, tokenizer, length, most, chat_format=chat_format)
         except ValueError as error:
             raise Problem("problem.does_not_fit", limit=length - most) from error
-        pieces = reply(
-            model, tokenizer, messages, settings.sampling, most, settings.seed, ALTERNATIVES,
+        pieces = reply_to(
+            prompt, model, tokenizer, settings.sampling, most, settings.seed, ALTERNATIVES,
             chat_format=chat_format, generate=self.generate,
         )  # fmt: skip
         return ReplyStream(pieces, most, len(prompt.ids), prompt.dropped)
@@ -155,7 +155,7 @@ class RemoteResponder:
                     yield RemotePiece()
                     continue
                 for text, token in zip(delta.parts, delta.tokens, strict=True):
-                    if count == speech.most:  # it thinks nothing of what it was asked
+                    if count == speech.most:  # some servers send more tokens than were asked for
                         speech.state = "length"
                         return
                     text = text if length else text.removeprefix(" ")  # as of a model that is here

@@ -128,8 +128,8 @@ def _with_its_end(
     model: LiteLlama, tokenizer: Tokenizer, reading: TokenizedRun, chat_format: ChatFormat | None
 ) -> TokenizedRun:
     """The reading and the stop token that comes next, if one does: an answer that goes on is another answer."""
-    logits = model(torch.tensor([reading.ids], device=model.device), last_only=True).logits[0, -1]
-    likeliest = int(logits[: model.config.sampled_vocab_size].argmax())
+    logits = model(torch.tensor([reading.ids], device=model.device), logits_to_keep=1).logits[0, -1]
+    likeliest = int(logits.argmax())
     ends = likeliest in stop_ids(model, tokenizer, chat_format)
     return replace(reading, ids=(*reading.ids, likeliest)) if ends else reading
 

@@ -32,7 +32,7 @@ def trace_json(
         raise Problem("problem.request")
     if not 0 <= head < config.num_attention_heads:
         raise Problem("problem.request")
-    walk = trace_step(model, reading.ids, place=chosen, layer=layer, head=head)
+    walk = trace_step(model, reading.ids, position=chosen, layer=layer, head=head)
     numbers = {name: _rounded(tensor) for name, tensor in vectors(walk).items() if name not in _LARGE}
     return {
         "tokens": list(reading.tokens), "special": sorted(reading.special), "answer_start": reading.answer_start,
@@ -71,7 +71,7 @@ def _guesses(walk: Trace, tokenizer: Tokenizer, reading: TokenizedRun) -> list[d
     """The likeliest next tokens: logit, probability at each of `TEMPERATURES`, and whether it is what came next."""
     logits, ids = walk.logits.topk(min(GUESSES, len(walk.logits)))
     shares = [Sampling(temperature=t, top_p=1).probabilities(walk.logits)[ids].tolist() for t in TEMPERATURES]
-    came = reading.ids[walk.place + 1] if walk.place + 1 < len(reading.ids) else None
+    came = reading.ids[walk.position + 1] if walk.position + 1 < len(reading.ids) else None
     return [
         {"text": tokenizer.token_text(id), "id": id, "logit": round(logit, DIGITS), "came": id == came,
          "shares": [round(row[number], 4) for row in shares]}

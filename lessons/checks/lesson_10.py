@@ -66,7 +66,7 @@ def _examiner() -> Scorer:
 def story_words(reading: TokenizedRun, story: str) -> tuple[Unit, ...]:
     """Each word of the story, as the places of its tokens, without marks."""
     begins = reading.text.index(story)
-    units = reading.units("word", reading.places_in(begins, begins + len(story)))
+    units = reading.units("word", reading.positions_in(begins, begins + len(story)))
     return tuple(unit for unit in units if any(map(str.isalnum, reading.text_of(unit))))
 
 
@@ -86,7 +86,7 @@ def ablation(answer: Any) -> None:
     kept = torch.ones(3, count, dtype=torch.bool)
     kept[1, number] = False
     kept[2] = False
-    whole, without, blank = scorer.kept(kept).tolist()
+    whole, without, blank = scorer.scores(kept).tolist()
 
     def near(value: float) -> bool:
         return abs(lost - value) < 1e-2
@@ -127,7 +127,7 @@ def ablation(answer: Any) -> None:
 def _loss(scorer: Scorer, number: int) -> float:
     kept = torch.ones(2, len(scorer.units), dtype=torch.bool)
     kept[1, number] = False
-    whole, without = scorer.kept(kept).tolist()
+    whole, without = scorer.scores(kept).tolist()
     return float(whole - without)
 
 
@@ -223,7 +223,7 @@ def colour_of_the_hat(story: str) -> Tried:
         return Tried(answer, (), (), 0.0)
     scorer = Scorer(model.model, reading, Target(blue[0], blue[0] + 1), units)
     kept = torch.cat([torch.ones(1, len(units), dtype=torch.bool), ~torch.eye(len(units), dtype=torch.bool)])
-    whole, *without = scorer.kept(torch.cat([kept, torch.zeros(1, len(units), dtype=torch.bool)])).tolist()
+    whole, *without = scorer.scores(torch.cat([kept, torch.zeros(1, len(units), dtype=torch.bool)])).tolist()
     words = tuple(reading.text_of(unit).strip() for unit in units)
     return Tried(answer, words, tuple(whole - score for score in without[:-1]), whole - without[-1])
 

@@ -677,11 +677,11 @@ lesson.check("8.7", advised_bits, perplexity)
 
 # %%
 from litellama.checkpoint.load import open_checkpoint
-from litellama.quantize import PRECISIONS, keep_weights, stored_bytes
+from litellama.quantize import PRECISIONS, quantize_weights, stored_bytes
 
 library = {}
 for precision in PRECISIONS:
-    model = keep_weights(open_checkpoint(town.folder).model, precision)
+    model = quantize_weights(open_checkpoint(town.folder).model, precision)
     print(precision, end=" ", flush=True)
     library[precision] = (
         stored_bytes(model) / 1e6,

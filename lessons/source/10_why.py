@@ -96,7 +96,7 @@ from litellama.plots import shaded_text
 town = lesson.model("tinytown")
 reading = read_chat(town.model, town.tokenizer, [Message("user", f"{story} {question}")])
 begins = reading.text.index(story)
-words = reading.units("word", reading.places_in(begins, begins + len(story)))
+words = reading.units("word", reading.positions_in(begins, begins + len(story)))
 words = [word for word in words if reading.text_of(word) != "."]
 texts = [reading.text_of(word).strip() for word in words]
 target = Target(reading.answer_start, reading.answer_start + 1)
@@ -104,12 +104,12 @@ scorer = Scorer(town.model, reading, target, words)
 lesson.table([T("number", "Nummer"), *range(len(words))], [[T("word", "Wort"), *texts]])
 
 # %% [markdown] en
-# `scorer.kept(kept)` gives the scores of several versions of the text at once. `kept` is a table of `True` and `False`
+# `scorer.scores(kept)` gives the scores of several versions of the text at once. `kept` is a table of `True` and `False`
 # with a row for each version and a column for each word: `False` blanks the word out. Here is one version without word
 # 3, *red*. Try other numbers.
 
 # %% [markdown] de
-# `scorer.kept(kept)` gibt die Wertungen mehrerer Fassungen des Textes auf einmal. `kept` („behalten“) ist eine Tabelle
+# `scorer.scores(kept)` gibt die Wertungen mehrerer Fassungen des Textes auf einmal. `kept` („behalten“) ist eine Tabelle
 # aus `True` und `False` mit einer Zeile je Fassung und einer Spalte je Wort: `False` blendet das Wort aus. Hier ist
 # eine Fassung ohne Wort 3, *red*. Probiere andere Nummern.
 
@@ -121,7 +121,7 @@ import torch
 number = 3
 kept = torch.ones(1, len(words), dtype=torch.bool)
 kept[0, number] = False
-(score,) = scorer.kept(kept).tolist()
+(score,) = scorer.scores(kept).tolist()
 print(
     f"{texts[number]}: {T('score', 'Wertung')} {score:.2f},",
     f"{T('probability', 'Wahrscheinlichkeit')} {math.exp(score):.4%}",
@@ -146,10 +146,10 @@ def ablation(scorer, number):
     kept = torch.ones(2, len(scorer.units), dtype=torch.bool)
     ### BEGIN SOLUTION
     #: kept[1, ...] = False
-    #: whole, without = scorer.kept(kept).tolist()
+    #: whole, without = scorer.scores(kept).tolist()
     #: return ...
     kept[1, number] = False
-    whole, without = scorer.kept(kept).tolist()
+    whole, without = scorer.scores(kept).tolist()
     return whole - without
     ### END SOLUTION
 
@@ -349,7 +349,7 @@ lesson.table(
 # %%
 pair = [words[texts.index("Anna")], words[texts.index("hat")]]
 versions = torch.tensor([[False, False], [True, False], [False, True], [True, True]])
-scores = Scorer(town.model, reading, rather, pair).kept(versions).tolist()
+scores = Scorer(town.model, reading, rather, pair).scores(versions).tolist()
 kinds = [
     T("nothing", "keins"),
     T("only Anna", "nur Anna"),
@@ -536,12 +536,14 @@ shaded_text([mistake.text_of(part) for part in parts], why)
 # mehr Fragen, desto sicherer das Ergebnis.
 
 # %%
-from litellama.evaluation.faithfulness import Faithfulness, trust
+from litellama.evaluation.faithfulness import Faithfulness, measure_faithfulness
 
 questions = lesson.pick(fast=20, full=60)
 quick = ("ablation", "attention", "attention rollout", "gradient x input", "random")
 methods = lesson.pick(fast=quick, full=METHODS)
-for news in trust(town.model, town.tokenizer, questions, seed=0, methods=methods):
+for news in measure_faithfulness(
+    town.model, town.tokenizer, questions, seed=0, methods=methods
+):
     if isinstance(news, Faithfulness):
         measured = news
     else:

@@ -13,10 +13,11 @@ from litellama.chat.messages import (
     encode_document,
     prompt_ids,
     reply,
+    reply_to,
     stop_ids,
 )
 
 __all__ = [
     "Message", "Piece", "answer_steps", "beginning_id", "choose_format", "encode_document", "prompt_ids", "reply",
-    "stop_ids",
+    "reply_to", "stop_ids",
 ]  # fmt: skip

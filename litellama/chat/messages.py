@@ -154,11 +154,30 @@ def reply(
     alone is too long or a setting is out of range. Closing the iterator stops the model. `generate` makes the model's
     steps where it isn't to be run for this reply alone, such as `litellama.serving.engine.Engine.generate`.
     """
-    generate = partial(generate_alone, model) if generate is None else generate
     chat_format = choose_format(tokenizer, model.config) if chat_format is None else chat_format
     context_length = model.config.max_position_embeddings
     reserve = min(max_new_tokens, context_length // 2)  # a long reply must not push out the question it answers
     prompt = prompt_ids(messages, tokenizer, context_length, reserve, chat_format=chat_format, system=system)
+    return reply_to(
+        prompt, model, tokenizer, sampling, max_new_tokens, seed, alternatives, chat_format=chat_format,
+        generate=generate,
+    )  # fmt: skip
+
+
+def reply_to(
+    prompt: ChatPrompt,
+    model: LiteLlama,
+    tokenizer: Tokenizer,
+    sampling: Sampling,
+    max_new_tokens: int,
+    seed: int,
+    alternatives: int = 0,
+    *,
+    chat_format: ChatFormat,
+    generate: Generate | None = None,
+) -> Iterator[Piece]:
+    """As `reply`, to a prompt that is written already (see `prompt_ids`)."""
+    generate = partial(generate_alone, model) if generate is None else generate
     steps = generate(
         prompt.ids, sampling=sampling, max_new_tokens=max_new_tokens, seed=seed,
         stop_ids=stop_ids(model, tokenizer, chat_format), alternatives=alternatives,

@@ -22,7 +22,7 @@ from litellama.checkpoint.layout import SHARD_INDEX, WEIGHTS, CheckpointError, r
 from litellama.checkpoint.memory import free_memory, no_room
 from litellama.config import ModelConfig
 from litellama.model import LiteLlama, empty_model, rotary_frequencies
-from litellama.quantize import MatrixRows, keep_weights
+from litellama.quantize import MatrixRows, quantize_weights
 
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 METAS = "consolidated.00.pth"  # the first of the files in which Meta ships LLaMA 2
@@ -102,7 +102,7 @@ def _read_weights(
         read = pool.map(lambda name: _whole(source, name, expected[name], kind, device), names)
         model.load_state_dict(dict(zip(names, read, strict=True)), strict=False, assign=True)
     if precision is not None:
-        keep_weights(model, precision, lambda name: _matrix(source, name, expected[name], device))
+        quantize_weights(model, precision, lambda name: _matrix(source, name, expected[name], device))
     elif model.config.tie_word_embeddings:
         model.lm_head.weight = model.model.embed_tokens.weight
 
@@ -134,7 +134,7 @@ def _whole(source: WeightSource, name: str, shape: tuple[int, ...], dtype: torch
 
 
 def _matrix(source: WeightSource, name: str, shape: tuple[int, ...], device: torch.device) -> MatrixRows:
-    """One matrix for `keep_weights`."""
+    """One matrix for `quantize_weights`."""
 
     def whole(dtype: torch.dtype) -> Tensor | None:
         weight = source.mapped(name, dtype)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import json
-import math
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,6 @@ import torch
 import typer
 from rich.console import Console
 from rich.table import Table
-from torch.nn import functional as F
 
 from litellama.chat import beginning_id
 from litellama.checkpoint import CheckpointError, find_checkpoint
@@ -29,10 +27,11 @@ from litellama.checkpoint.precision import open_for_use
 from litellama.cli.options import Device, Json
 from litellama.config import PRESETS
 from litellama.device import AUTO, choose_device, synchronize
+from litellama.evaluation.perplexity import text_loss
 from litellama.footprint.machine import machine
 from litellama.generate import generate
 from litellama.model import LiteLlama, empty_model, rotary_frequencies
-from litellama.quantize import PRECISIONS, WHOLE_NUMBERS, keep_weights, stored_bytes
+from litellama.quantize import PRECISIONS, WHOLE_NUMBERS, quantize_weights, stored_bytes
 from litellama.sampling import Sampling
 
 READ = 64  # tokens of the prompt
@@ -110,7 +109,7 @@ def measure(
         reads, writes = zip(*runs, strict=True)
         yield Speed(
             precision, stored_bytes(kept), seconds, _spread(reads), _spread(writes),
-            _perplexity(kept, judge) if judge else None,
+            text_loss(kept, judge).perplexity if judge else None,
         )  # fmt: skip
         del kept
         gc.collect()
@@ -135,7 +134,7 @@ def _open(model: str | Path, precision: str, device: torch.device) -> LiteLlama:
         for weight in weights.parameters():
             weight.fill_(1) if weight.dim() == 1 else weight.normal_(0, 0.02)
     weights.model.rotary = rotary_frequencies(PRESETS[model]).to(device)  # a buffer: `to_empty` left it without numbers
-    return weights if device.type != "cpu" and precision not in WHOLE_NUMBERS else keep_weights(weights, precision)
+    return weights if device.type != "cpu" and precision not in WHOLE_NUMBERS else quantize_weights(weights, precision)
 
 
 def _judge(model: str | Path, text: Path | None, device: torch.device) -> list[int]:
@@ -156,14 +155,6 @@ def _judge(model: str | Path, text: Path | None, device: torch.device) -> list[i
     return [*start, *(step.id for step in generate(
         opened.model.float(), start, sampling=Sampling(temperature=1.0), max_new_tokens=count, seed=0
     ))]  # fmt: skip
-
-
-@torch.inference_mode()
-def _perplexity(model: LiteLlama, ids: Sequence[int]) -> float:
-    """exp of the mean loss in nats over all `ids` but the first."""
-    read = torch.tensor([list(ids)], device=model.device)
-    logits = model(read[:, :-1]).logits[0, :, : model.config.sampled_vocab_size].float()
-    return math.exp(F.cross_entropy(logits, read[0, 1:]).item())
 
 
 def _run(model: LiteLlama, new_tokens: int) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""`python -m litellama trust`: the command line around `explain.trust`."""
+"""`python -m litellama trust`: the command line around `evaluation.faithfulness`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from litellama.checkpoint import Opened, replace_card
 from litellama.cli.opening import open_to_measure
 from litellama.cli.options import Device, Json
 from litellama.device import AUTO
-from litellama.evaluation.faithfulness import Faithfulness
-from litellama.evaluation.faithfulness import trust as measure
+from litellama.evaluation.faithfulness import Faithfulness, measure_faithfulness
 from litellama.footprint.machine import machine
 
 
@@ -44,18 +43,18 @@ def _measure_visibly(opened: Opened, questions: int, seed: int) -> Faithfulness:
     columns = TextColumn("explaining"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=questions)
-        for news in measure(opened.model, opened.tokenizer, questions, seed):
+        for news in measure_faithfulness(opened.model, opened.tokenizer, questions, seed):
             if isinstance(news, Faithfulness):
                 return news
             bar.update(task, completed=news.done)
     raise AssertionError("the measurement ended without a result")
 
 
-def _as_table(trust: Faithfulness) -> Any:
+def _as_table(found: Faithfulness) -> Any:
     table = Table(
         "method", "top word is evidence", "probability left (deletion)", "seconds per answer",
-        caption=f"{trust.questions} questions; {trust.chance:.0%} of the story's words are evidence",
+        caption=f"{found.questions} questions; {found.chance:.0%} of the story's words are evidence",
     )  # fmt: skip
-    for name, method in trust.methods.items():
+    for name, method in found.methods.items():
         table.add_row(name, f"{method.pointing:.1%}", f"{method.deletion_auc:.3f}", f"{method.seconds:.2f}")
     return table

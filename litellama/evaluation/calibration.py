@@ -152,10 +152,10 @@ def next_token_reliability(model: LiteLlama, tokenizer: Tokenizer, text: str, bi
         if len(part) < 2:
             continue
         read = torch.tensor([part], device=model.device)
-        logits = model(read[:, :-1]).logits[0, :, : model.config.sampled_vocab_size]
-        shares, guesses = logits.float().softmax(-1).max(-1)
+        logits = model(read[:, :-1]).logits[0]
+        shares, predicted = logits.float().softmax(-1).max(-1)
         confidences += shares.clamp(max=1).tolist()
-        right += (guesses == read[0, 1:]).tolist()
+        right += (predicted == read[0, 1:]).tolist()
     return reliability(confidences, right, bins)
 
 
@@ -217,7 +217,7 @@ def _answers(model: LiteLlama, tokenizer: Tokenizer, documents: list[TinyTownDoc
     else the model has to be heard."""
     rows = [encode_row(document, tokenizer) for document in documents]
     batch = collate(rows, pad_id=0)
-    logits = model(batch.input_ids.to(model.device)).logits[..., : model.config.sampled_vocab_size].float()
+    logits = model(batch.input_ids.to(model.device)).logits.float()
     best = logits.max(-1)
     logs = (best.values - logits.logsumexp(-1)).cpu()  # (B, T): of the likeliest token
     right = best.indices.cpu() == batch.targets
@@ -237,12 +237,12 @@ def _answers(model: LiteLlama, tokenizer: Tokenizer, documents: list[TinyTownDoc
 
 def _span(row: Row, message: int) -> tuple[int, int]:
     """From which token to which an answer reaches, its <|end|> included."""
-    places = [
-        place
-        for place, (number, weight) in enumerate(zip(row.messages, row.weights, strict=True))
+    positions = [
+        position
+        for position, (number, weight) in enumerate(zip(row.messages, row.weights, strict=True))
         if number == message and weight == ANSWER
     ]
-    return places[0], places[-1] + 1
+    return positions[0], positions[-1] + 1
 
 
 def _heard(

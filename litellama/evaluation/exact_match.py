@@ -98,7 +98,7 @@ def _judge(
         spans = _answer_spans(rows[number])
         for question in document.questions:
             start, end = spans[question.answer]
-            # Targets stand one place before the ids they are the next of.
+            # Targets stand one position before the ids they are the next of.
             good = end <= model.config.max_position_embeddings and bool(right[number, start - 1 : end - 1].all())
             judged.append(Judged(question, split, good))
     losses.append(loss)
@@ -117,9 +117,9 @@ def _predict(model: LiteLlama, batch: TokenBatch) -> tuple[torch.Tensor, torch.T
 def _answer_spans(row: Row) -> dict[int, tuple[int, int]]:
     """For each message that is an answer, from which token to which it reaches, its <|end|> included."""
     spans: dict[int, tuple[int, int]] = {}
-    for place, (message, weight) in enumerate(zip(row.messages, row.weights, strict=True)):
+    for position, (message, weight) in enumerate(zip(row.messages, row.weights, strict=True)):
         if weight == ANSWER:
-            spans[message] = (spans.get(message, (place, 0))[0], place + 1)
+            spans[message] = (spans.get(message, (position, 0))[0], position + 1)
     return spans
 
 

@@ -19,7 +19,7 @@ import torch
 
 from litellama.evaluation.exact_match import HELD_OUT_SPLITS
 from litellama.explain.attribution import METHODS, attribute, finished
-from litellama.explain.scoring import Progress, Scorer, Target, deletion_curve
+from litellama.explain.scoring import Scorer, ScoringProgress, Target, deletion_curve
 from litellama.explain.tokenized_run import TokenizedRun, Unit, read_chat
 from litellama.model import LiteLlama
 from litellama.tinytown.corpus import make_document
@@ -53,7 +53,7 @@ class MethodFaithfulness:
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """What `trust` measured. `chance` is the share of words that are evidence: what blind pointing hits."""
+    """`methods`, and `chance`: the share of words that are evidence, which blind pointing hits."""
 
     questions: int
     chance: float
@@ -71,9 +71,9 @@ class Faithfulness:
         return {"questions": self.questions, "chance": round(self.chance, 4), "methods": methods}
 
 
-def trust(
+def measure_faithfulness(
     model: LiteLlama, tokenizer: Tokenizer, questions: int = 500, seed: int = 0, methods: Sequence[str] = METHODS
-) -> Iterator[Progress | Faithfulness]:
+) -> Iterator[ScoringProgress | Faithfulness]:
     """Ask held-out questions and try every method on each: yields how far it is, and at last the `Faithfulness`.
 
     Raises `ValueError` if the model answers too few questions rightly for there to be anything to explain.
@@ -88,7 +88,7 @@ def trust(
         chances.append(len(case.evidence) / len(case.words))
         for name in methods:
             found[name].append(judge(model, case, name, seed=len(chances)))
-        yield Progress(len(chances), questions, 0.0)
+        yield ScoringProgress(len(chances), questions, 0.0)
     if len(chances) < questions:
         raise ValueError(
             f"the model answered only {len(chances)} of the held-out TinyTown questions rightly, and {questions} were "
@@ -123,20 +123,21 @@ def _case(model: LiteLlama, tokenizer: Tokenizer, key: str, split: Any) -> Case 
     if not _answers(model, tokenizer, reading):
         return None
     begins = reading.text.index(question.content)
-    words = reading.units("word", reading.places_in(begins, begins + document.story_length))
+    words = reading.units("word", reading.positions_in(begins, begins + document.story_length))
     words = tuple(word for word in words if any(map(str.isalnum, reading.text_of(word))))
-    places = {place for start, end in first.evidence for place in reading.places_in(begins + start, begins + end)}
-    evidence = frozenset(number for number, word in enumerate(words) if places & set(word))
+    positions = {
+        position for start, end in first.evidence for position in reading.positions_in(begins + start, begins + end)
+    }
+    evidence = frozenset(number for number, word in enumerate(words) if positions & set(word))
     return Case(first.kind, reading, words, evidence) if evidence else None
 
 
 @torch.inference_mode()
 def _answers(model: LiteLlama, tokenizer: Tokenizer, reading: TokenizedRun) -> bool:
-    """Whether greedy decoding gives exactly this answer and ends it: each token is the likeliest in its place."""
+    """Whether greedy decoding gives exactly this answer and ends it: each token is the likeliest at its position."""
     ends = tokenizer.special("<|end|>")
     ids = [*reading.ids, *([] if ends is None else [ends])]
     logits = model(torch.tensor([ids], device=model.device)).logits[0]
-    logits = logits[:, : model.config.sampled_vocab_size]
     return logits[reading.answer_start - 1 : -1].argmax(-1).tolist() == ids[reading.answer_start :]
 
 

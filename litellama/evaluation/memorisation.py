@@ -100,8 +100,7 @@ def _recalls(model: LiteLlama, tokenizer: Tokenizer, texts: list[list[int]], pre
     ids = torch.zeros(len(texts), length, dtype=torch.long)
     for row, text in enumerate(texts):
         ids[row, : len(text)] = torch.tensor(text)
-    hidden, _, _ = model.model(ids[:, :-1].to(model.device), None, None, False)
-    logits = model.lm_head(hidden[:, prefix - 1 :])[..., : model.config.sampled_vocab_size]
+    logits = model(ids[:, :-1].to(model.device), logits_to_keep=length - prefix).logits
     same = logits.argmax(-1).cpu() == ids[:, prefix:]
     found = []
     for row, text in enumerate(texts):

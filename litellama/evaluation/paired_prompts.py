@@ -33,7 +33,7 @@ from litellama.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredPrompt:
     """One prompt: template number `template` with `word` of `group`; per continuation its raw probability and share."""
 
     template: int
@@ -68,7 +68,7 @@ class PairResult:
     model gives to all the continuations together: where it is tiny, the model would hardly say any of them."""
 
     probe: Probe
-    values: tuple[Measured, ...]
+    values: tuple[MeasuredPrompt, ...]
     means: dict[str, dict[str, Interval]]
     differences: tuple[Difference, ...]
     covered: float
@@ -134,7 +134,7 @@ def _compare(
     shares = np.exp(table - table.max(-1, keepdims=True))
     shares /= shares.sum(-1, keepdims=True)
     values = tuple(
-        Measured(*key, raw=tuple(row.tolist()), shares=tuple(share.tolist()))
+        MeasuredPrompt(*key, raw=tuple(row.tolist()), shares=tuple(share.tolist()))
         for key, row, share in zip(keys, raw, shares, strict=True)
     )
     means, differences = summarised(probe, values, seed)
@@ -142,7 +142,7 @@ def _compare(
 
 
 def summarised(
-    probe: Probe, values: Sequence[Measured], seed: int = 0
+    probe: Probe, values: Sequence[MeasuredPrompt], seed: int = 0
 ) -> tuple[dict[str, dict[str, Interval]], tuple[Difference, ...]]:
     """Mean shares of each group, and the differences between groups, both with intervals."""
     tables = {
@@ -185,7 +185,7 @@ def _encoded(
     word: str,
     continuations: Sequence[str],
 ) -> tuple[int, list[list[int]]]:
-    """The ids of one prompt with each continuation, and from which place on they can differ."""
+    """The ids of one prompt with each continuation, and from which position on they can differ."""
     opening, question = template.filled(word)
     if question:
         before = chat_format.write([("user", question)], tokenizer)
@@ -207,16 +207,18 @@ def _encoded(
 
 @torch.inference_mode()
 def log_probabilities(model: LiteLlama, texts: Sequence[tuple[int, Sequence[int]]]) -> list[float]:
-    """The log-probability, in nats, of each text's ids from place `begin` on, given those before; side by side."""
+    """The log-probability, in nats, of each text's ids from position `begin` on, given those before; side by side."""
     length = max(len(ids) for _, ids in texts)
     padded = torch.zeros(len(texts), length, dtype=torch.long)
     for row, (_, ids) in enumerate(texts):
         padded[row, : len(ids)] = torch.tensor(ids)  # padding stands behind, where causal attention never looks
-    hidden, _, _ = model.model(padded.to(model.device), None, None, False)
-    rows = [row for row, (begin, ids) in enumerate(texts) for _ in range(begin, len(ids))]
-    places = [place for begin, ids in texts for place in range(begin, len(ids))]
-    logits = model.lm_head(hidden[rows, [place - 1 for place in places]])[:, : model.config.sampled_vocab_size]
-    wanted = padded[rows, places].to(model.device)
+    predicted = torch.zeros(len(texts), length, dtype=torch.bool)
+    for row, (begin, ids) in enumerate(texts):
+        predicted[row, begin : len(ids)] = True
+    before = predicted.roll(-1, dims=1).to(model.device)  # a token is predicted one position earlier
+    logits = model(padded.to(model.device), logits_to_keep=before).logits  # (N, V)
+    wanted = padded[predicted].to(model.device)
     logs = logits.float().log_softmax(-1).gather(-1, wanted[:, None])[:, 0].cpu().double()
-    totals = torch.zeros(len(texts), dtype=torch.double).index_add_(0, torch.tensor(rows), logs)
+    rows = predicted.nonzero()[:, 0]
+    totals = torch.zeros(len(texts), dtype=torch.double).index_add_(0, rows, logs)
     return list(totals.tolist())

@@ -54,9 +54,16 @@ def validation_loss(
     return ValidationLoss(mean, math.exp(mean), tokens, loss / math.log(2) / text_bytes if text_bytes else None)
 
 
+def text_loss(model: LiteLlama, ids: Sequence[int]) -> ValidationLoss:
+    """Judge `model` by one text: by all of its `ids` but the first. Raises `ValueError` for fewer than 2."""
+    text = torch.tensor([list(ids)], device="cpu")
+    weights = torch.ones_like(text[:, 1:], dtype=torch.float32)
+    return validation_loss(model, [TokenBatch(text[:, :-1], text[:, 1:], weights)])
+
+
 def _summed_loss(model: LiteLlama, batch: TokenBatch) -> float:
     wanted = batch.weights > 0
-    logits = model(batch.input_ids, attention_mask=batch.documents).logits[wanted].float()  # (N, V)
+    logits = model(batch.input_ids, document_ids=batch.documents).logits[wanted].float()  # (N, V)
     return F.cross_entropy(logits, batch.targets[wanted], reduction="sum").item()
 
 

@@ -191,20 +191,20 @@ def _figures(name: str, card: dict[str, Any]) -> Iterator[str]:
     )
     if card.get("trust"):
         yield ""
-        yield from _trust(name, card["trust"])
+        yield from _faithfulness(name, card["trust"])
 
 
-def _trust(name: str, trust: dict[str, Any]) -> Iterator[str]:
+def _faithfulness(name: str, card: dict[str, Any]) -> Iterator[str]:
     yield f"### How far explanations of {name} can be trusted"
     yield ""
-    yield f"Measured on {trust['questions']} held-out questions that the model answers rightly and whose evidence is"
-    yield f"known ({trust['machine']}), by `python -m litellama trust checkpoints/{name}`. {trust['chance']:.0%} of the"
+    yield f"Measured on {card['questions']} held-out questions that the model answers rightly and whose evidence is"
+    yield f"known ({card['machine']}), by `python -m litellama trust checkpoints/{name}`. {card['chance']:.0%} of the"
     yield "story's words are evidence. Deletion: the share of the answer's probability that is left, on average, while"
     yield "the story's words are blanked out from the method's top word down; lower is better."
     yield ""
     yield "| Method | Top word is evidence | Deletion | Seconds per answer |"
     yield "|---|---|---|---|"
-    for method, found in trust["methods"].items():
+    for method, found in card["methods"].items():
         yield f"| {method} | {found['pointing']:.1%} | {found['deletion_auc']:.3f} | {found['seconds']:.2f} |"
 
 

@@ -73,8 +73,8 @@ def attention_maps(model: LiteLlama, ids: Sequence[int], start: int = 0, end: in
     cache = None
     if start:
         cache = KVCache(model.config, 1, end, model.dtype, model.device)
-        model(input_ids[:, :start], cache=cache, last_only=True)
-    output = model(input_ids[:, start:], cache=cache, output_attentions=True, last_only=True)
+        model(input_ids[:, :start], cache=cache, logits_to_keep=1)
+    output = model(input_ids[:, start:], cache=cache, output_attentions=True, logits_to_keep=1)
     weights = torch.empty(len(output.attentions), *output.attentions[0].shape[1:], dtype=torch.float32, device="cpu")
     for layer, attention in enumerate(output.attentions):
         weights[layer] = attention[0]
@@ -129,9 +129,9 @@ def role_scores(maps: AttentionMaps, ids: Sequence[int], words: Sequence[Unit]) 
     followed &= earlier
     own_word = torch.zeros(length, length, dtype=torch.bool, device=device)
     for word in words:
-        for place in word:
-            if place < length:
-                own_word[place, [other for other in word if other <= place and other != place - 1]] = True
+        for position in word:
+            if position < length:
+                own_word[position, [other for other in word if other <= position and other != position - 1]] = True
     first = torch.zeros(length, length, dtype=torch.bool, device=device)
     first[2:, 0] = True  # for the second token, the first is the previous one too
     targets = {
@@ -165,8 +165,8 @@ def head_roles(model: LiteLlama, tokenizer: Tokenizer, seed: int = 0) -> HeadRol
     generator = torch.Generator().manual_seed(seed)
     found: dict[str, list[Tensor]] = {name: [] for name in ROLES}
     for _ in range(PROBES):
-        places = torch.randint(len(ordinary), (length,), generator=generator, device="cpu")
-        drawn = [ordinary[place] for place in places]
+        positions = torch.randint(len(ordinary), (length,), generator=generator, device="cpu")
+        drawn = [ordinary[position] for position in positions]
         ids = ([] if first is None else [first]) + drawn * 2
         words = _probe_words(ids, tokenizer)
         for name, score in role_scores(attention_maps(model, ids), ids, words).items():
@@ -177,12 +177,12 @@ def head_roles(model: LiteLlama, tokenizer: Tokenizer, seed: int = 0) -> HeadRol
 def _probe_words(ids: Sequence[int], tokenizer: Tokenizer) -> list[Unit]:
     """Tokens without a space before them go on with the word before."""
     words: list[list[int]] = []
-    for place, id in enumerate(ids):
+    for position, id in enumerate(ids):
         goes_on = words and not tokenizer.is_special(id) and tokenizer.token_text(id)[:1].isalnum()
-        if goes_on and not tokenizer.is_special(ids[place - 1]):
-            words[-1].append(place)
+        if goes_on and not tokenizer.is_special(ids[position - 1]):
+            words[-1].append(position)
         else:
-            words.append([place])
+            words.append([position])
     return [tuple(word) for word in words]
 
 

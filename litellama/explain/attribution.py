@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from litellama.explain.attention import AttentionMaps, attention_maps, rollout
-from litellama.explain.scoring import Progress, Scorer, Target
+from litellama.explain.scoring import Scorer, ScoringProgress, Target
 from litellama.explain.tokenized_run import TokenizedRun, Unit
 from litellama.model import LiteLlama
 
@@ -60,7 +60,7 @@ def attribute(
     method: str,
     units: Sequence[Unit] | None = None,
     seed: int = 0,
-) -> Iterator[Progress | Attribution]:
+) -> Iterator[ScoringProgress | Attribution]:
     """What each unit (the prompt's words, if none are named) adds to the target. Close it to cancel.
 
     Raises `ValueError` for a method there is not, or what `Scorer` refuses.
@@ -71,12 +71,12 @@ def attribute(
     return _attribute(scorer, method, seed)
 
 
-def _attribute(scorer: Scorer, method: str, seed: int) -> Iterator[Progress | Attribution]:
+def _attribute(scorer: Scorer, method: str, seed: int) -> Iterator[ScoringProgress | Attribution]:
     began = time.perf_counter()
     whole, blank = scorer.ends()
     total = texts_needed(method, len(scorer.units))
     started, done = time.perf_counter(), 0
-    yield Progress(0, total, (started - began) / 2 * total)  # two texts were read already
+    yield ScoringProgress(0, total, (started - began) / 2 * total)  # two texts were read already
     scores = torch.zeros(len(scorer.units))
     for news in _WORK[method](scorer, seed):
         if isinstance(news, Tensor):
@@ -84,13 +84,13 @@ def _attribute(scorer: Scorer, method: str, seed: int) -> Iterator[Progress | At
             break
         done += news
         total = max(total, done)
-        yield Progress(done, total, (time.perf_counter() - started) / done * (total - done))
+        yield ScoringProgress(done, total, (time.perf_counter() - started) / done * (total - done))
     complete = method in ("integrated gradients", "shapley sampling")
     gap = abs(scores.sum().item() - (whole - blank)) / max(abs(whole - blank), 1e-9) if complete else None
     yield Attribution(method, scorer.units, scores, whole, blank, gap, time.perf_counter() - began)
 
 
-def finished(work: Iterator[Progress | Attribution]) -> Attribution:
+def finished(work: Iterator[ScoringProgress | Attribution]) -> Attribution:
     """Run an attribution to its end."""
     for news in work:
         if isinstance(news, Attribution):
@@ -106,9 +106,9 @@ def texts_needed(method: str, units: int) -> int:
     }[method]  # fmt: skip
 
 
-def _by_unit(scorer: Scorer, by_place: Tensor) -> Tensor:
-    """Sum what each place got (T) over each unit's places: (U)."""
-    return torch.stack([by_place[list(unit)].sum() for unit in scorer.units]).float().cpu()
+def _by_unit(scorer: Scorer, by_position: Tensor) -> Tensor:
+    """Sum what each position got (T) over each unit's positions: (U)."""
+    return torch.stack([by_position[list(unit)].sum() for unit in scorer.units]).float().cpu()
 
 
 # --- By gradients ----------------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def _ablation(scorer: Scorer, seed: int) -> Work:
     count = len(scorer.units)
     kept = torch.cat((torch.ones(1, count, dtype=torch.bool), ~torch.eye(count, dtype=torch.bool)))
     scores = torch.empty(count + 1)
-    for rows, found in scorer.keep(kept):
+    for rows, found in scorer.iter_scores(kept):
         scores[rows] = found
         yield len(rows)
     yield scores[0] - scores[1:]
@@ -194,7 +194,7 @@ def _shapley_sampling(scorer: Scorer, seed: int) -> Work:
             kept[number, size, order[size - 1]] = True
     versions = kept.view(-1, count)
     scores = torch.empty(len(versions))
-    for rows, found in scorer.keep(versions):
+    for rows, found in scorer.iter_scores(versions):
         scores[rows] = found
         yield len(rows)
     gains = scores.view(len(orders), count + 1).diff(dim=-1)  # (orders, U), in the order's own sequence

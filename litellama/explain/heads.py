@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from litellama.explain.scoring import TOKENS_AT_ONCE, Progress, Target
+from litellama.explain.scoring import TOKENS_AT_ONCE, ScoringProgress, Target
 from litellama.explain.tokenized_run import TokenizedRun
 from litellama.model import LiteLlama
-from litellama.quantize import is_kept
+from litellama.quantize import is_quantized
 
 LEAD = 0.1
 """In logits: by so much a token leads where weights are quantized. Their products differ by less between a batch and
@@ -75,7 +75,7 @@ def head_outputs(model: LiteLlama, ids: Sequence[int]) -> Tensor:
     copied = twin(model)
     for projection in _projections(copied):
         projection.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0][0]))
-    copied(torch.tensor([list(ids)], device=model.device), last_only=True)
+    copied(torch.tensor([list(ids)], device=model.device), logits_to_keep=1)
     return torch.stack(found).unflatten(-1, (model.config.num_attention_heads, -1))
 
 
@@ -111,14 +111,14 @@ def iter_scores(
     if patched is not None:
         changed |= patched.any(-1)
     first = torch.where(changed.any(-1), changed.int().argmax(-1), layers)  # (N)
-    states = with_heads(model, common[None])(ids, last_only=True, output_hidden_states=True).hidden_states
+    states = with_heads(model, common[None])(ids, logits_to_keep=1, output_hidden_states=True).hidden_states
     for rows in first.argsort(stable=True).split(max(1, TOKENS_AT_ONCE // ids.shape[1])):
         start = int(first[rows].min())
         versions = with_heads(model, scales[rows], patch, None if patched is None else patched[rows])
         versions.model.layers = versions.model.layers[start:]
-        hidden, _, _ = versions.model.from_embeddings(states[start].expand(len(rows), -1, -1), None, None, False)
-        logits = versions.lm_head(hidden[:, target.start - 1 :])[..., : model.config.sampled_vocab_size].float()
-        yield Scored(rows, *_score(logits, reading, target, LEAD if is_kept(model) else 0))
+        entering = states[start].expand(len(rows), -1, -1)
+        logits = versions(entering, logits_to_keep=target.end - target.start).logits.float()
+        yield Scored(rows, *_score(logits, reading, target, LEAD if is_quantized(model) else 0))
 
 
 def _score(logits: Tensor, reading: TokenizedRun, target: Target, lead: float) -> tuple[Tensor, Tensor]:
@@ -160,7 +160,7 @@ class HeadEffects:
     effects: Tensor
 
 
-Work = Iterator[Progress | HeadEffects]
+Work = Iterator[ScoringProgress | HeadEffects]
 
 
 def iter_switch_off_each(model: LiteLlama, reading: TokenizedRun, target: Target) -> Work:
@@ -173,7 +173,7 @@ def iter_patch_each(model: LiteLlama, reading: TokenizedRun, target: Target, oth
     """What becomes of the answer when each head alone says what it says of `other`, a text of as many tokens.
 
     Activation patching (Vig et al. 2020; Meng et al. 2022): with a text that differs in one word only, the heads that
-    carry that word show. Raises `ValueError` if the lengths differ, for then no place of one is a place of the other.
+    carry that word show. Raises `ValueError` if the lengths differ, since then their positions do not correspond.
     """
     read = target.end - 1
     if len(other) < read:
@@ -205,7 +205,7 @@ def _effects(model: LiteLlama, versions: Tensor, work: Iterator[Scored]) -> Work
     for found in work:
         scores[found.rows] = found.scores
         done += len(found.rows)
-        yield Progress(done, len(scores), (time.perf_counter() - began) / done * (len(scores) - done))
+        yield ScoringProgress(done, len(scores), (time.perf_counter() - began) / done * (len(scores) - done))
     yield HeadEffects(scores[0].item(), (scores[1:] - scores[0]).view(versions.shape[1:]))
 
 

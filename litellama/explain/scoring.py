@@ -2,7 +2,7 @@
 
     N  changed versions of the text      U  units (tokens, words or sentences)      T  tokens read      E  hidden_size
 
-A blanked token keeps its place, but its embedding is replaced by the mean of all embeddings: a word that is no word.
+A blanked token keeps its position, but its embedding is replaced by the mean of all embeddings: a word that is no word.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ chunk share a long beginning (measured by tests/benchmarks/attribution.py)."""
 
 @dataclass(frozen=True)
 class Target:
-    """The part of the answer to be explained: the tokens from place `start` to `end`, or, with `instead`, why the token
-    at `start` rather than the token with that id ("why red rather than blue?")."""
+    """The part of the answer to be explained: the tokens from position `start` to `end`, or, with `instead`, why the
+    token at `start` rather than the token with that id ("why red rather than blue?")."""
 
     start: int
     end: int
@@ -33,7 +33,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Progress:
+class ScoringProgress:
     """How much of the work is done, both in texts read, and how many seconds the rest will take."""
 
     done: int
@@ -61,23 +61,22 @@ class Scorer:
         with torch.no_grad():
             table = model.model.embed_tokens.weight
             self.embeddings = table[ids[: target.end - 1]]  # (T, E): the last token is predicted, not read
-            self.baseline = table.float().mean(0).to(table.dtype)  # (E)
+            tokens = table[: model.config.sampled_vocab_size]  # without rows that no token has
+            self.baseline = tokens.float().mean(0).to(table.dtype)  # (E)
             self._cache = KVCache(model.config, 1, len(self.embeddings), table.dtype, device)
-            model.model.from_embeddings(self.embeddings[None], None, self._cache, False)
+            model(self.embeddings[None], cache=self._cache, logits_to_keep=1)
 
     @property
     def blank(self) -> Tensor:
         """The text with every unit blanked out, (T, E)."""
         blank = self.embeddings.clone()
-        blank[[place for unit in self.units for place in unit]] = self.baseline
+        blank[[position for unit in self.units for position in unit]] = self.baseline
         return blank
 
     def score(self, embeddings: Tensor, cache: KVCache | None = None) -> Tensor:
         """Scores (N) of texts given as embeddings (N, T, E), or as what stands behind the cache; differentiable."""
-        past = cache.length if cache else 0
-        hidden, _, _ = self.model.model.from_embeddings(embeddings, None, cache, False)
-        logits = self.model.lm_head(hidden[:, self.target.start - 1 - past :])  # (N, answer, V)
-        logits = logits[..., : self.model.config.sampled_vocab_size].float()
+        answer = self.target.end - self.target.start
+        logits = self.model(embeddings, cache=cache, logits_to_keep=answer).logits.float()  # (N, answer, V)
         if self.target.instead is not None:
             return logits[:, 0, self._wanted[0]] - logits[:, 0, self.target.instead]
         chosen = logits.gather(-1, self._wanted.expand(len(logits), -1)[..., None])[..., 0]
@@ -88,7 +87,7 @@ class Scorer:
         return max(1, TOKENS_AT_ONCE // len(self.embeddings))
 
     @torch.inference_mode()
-    def keep(self, kept: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def iter_scores(self, kept: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Scores of versions that keep some units, `kept` (N, U) of bool, and blank out the others.
 
         Yields (which rows, their scores), chunk by chunk. What stands before the first blanked token is the same as in
@@ -104,7 +103,7 @@ class Scorer:
             embeddings = self.embeddings.repeat(len(rows), 1, 1)
             for number, row in enumerate(rows):
                 blanked = [
-                    place for unit, keep in zip(self.units, kept[row], strict=True) if not keep for place in unit
+                    position for unit, keep in zip(self.units, kept[row], strict=True) if not keep for position in unit
                 ]
                 embeddings[number, blanked] = self.baseline
             cache = KVCache(self.model.config, len(rows), len(self.embeddings), embeddings.dtype, embeddings.device)
@@ -115,13 +114,13 @@ class Scorer:
 
     def ends(self) -> tuple[float, float]:
         """The scores of the text as it is and of the blank one, between which every explanation moves."""
-        whole, blank = self.kept(torch.tensor([[True], [False]]).expand(2, len(self.units))).tolist()
+        whole, blank = self.scores(torch.tensor([[True], [False]]).expand(2, len(self.units))).tolist()
         return whole, blank
 
-    def kept(self, kept: Tensor) -> Tensor:
+    def scores(self, kept: Tensor) -> Tensor:
         """Scores (N) of versions that keep some units, `kept` (N, U) of bool."""
         scores = torch.empty(len(kept))
-        for rows, found in self.keep(kept):
+        for rows, found in self.iter_scores(kept):
             scores[rows] = found
         return scores
 
@@ -146,7 +145,7 @@ def _curve(scorer: Scorer, order: Tensor, blank_first: bool) -> Tensor:
     for step in range(DELETION_STEPS + 1):
         kept[step, order[: round(step * count / DELETION_STEPS)]] = not blank_first
     kept[-1] = True  # the whole text, which the others are shares of
-    scores = scorer.kept(kept)
+    scores = scorer.scores(kept)
     return (scores[:-1] - scores[-1]).exp()
 
 
@@ -170,5 +169,5 @@ def _check(model: LiteLlama, reading: TokenizedRun, target: Target, units: Seque
         raise ValueError(f"there is no token {target.instead}; ids go from 0 to {model.config.sampled_vocab_size - 1}")
     if not units:
         raise ValueError("the prompt has no words that the answer could rest on")
-    if any(not 0 <= place < target.start for unit in units for place in unit):
+    if any(not 0 <= position < target.start for unit in units for position in unit):
         raise ValueError("an answer can rest only on what stands before it; choose units from the prompt")

@@ -22,7 +22,7 @@ from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
 
 UnitName = Literal["token", "word", "sentence"]
-Unit = tuple[int, ...]  # places of tokens
+Unit = tuple[int, ...]  # positions of tokens
 
 _WORD_GOES_ON = re.compile(r"[\w'’-]")
 EMPTY_LINE = "\n\n"
@@ -31,7 +31,7 @@ _SENTENCE_END = re.compile(r"[.!?。]\s*$")
 
 @dataclass(frozen=True)
 class TokenizedRun:
-    """`ids` are prompt and answer; the answer begins at place `answer_start`. `tokens` are the ids' texts; `offsets`
+    """`ids` are prompt and answer; the answer begins at position `answer_start`. `tokens` are the ids' texts; `offsets`
     their (start, end) in `text`, empty for frame tokens, which have no text of their own. `goes_on`: the model would
     have written more. `frame`: positions of what a chat template wrote around the messages."""
 
@@ -52,42 +52,42 @@ class TokenizedRun:
     @property
     def prompt(self) -> Unit:
         """Places of the prompt's tokens that show what was said: what an answer can rest on."""
-        return tuple(place for place in range(self.answer_start) if place not in self.special | self.frame)
+        return tuple(position for position in range(self.answer_start) if position not in self.special | self.frame)
 
-    def units(self, name: UnitName, places: Sequence[int] | None = None) -> tuple[Unit, ...]:
-        """The prompt (or `places`) cut into tokens, words or sentences. A mark such as "." is a word of its own."""
-        chosen = self.prompt if places is None else places
+    def units(self, name: UnitName, positions: Sequence[int] | None = None) -> tuple[Unit, ...]:
+        """The prompt (or `positions`) cut into tokens, words or sentences. A mark such as "." is a word of its own."""
+        chosen = self.prompt if positions is None else positions
         if name == "token":
-            return tuple((place,) for place in chosen)
+            return tuple((position,) for position in chosen)
         begins = self._begins_word if name == "word" else self._begins_sentence
         units: list[list[int]] = []
-        for number, place in enumerate(chosen):
-            if not units or chosen[number - 1] != place - 1 or begins(place):
+        for number, position in enumerate(chosen):
+            if not units or chosen[number - 1] != position - 1 or begins(position):
                 units.append([])
-            units[-1].append(place)
+            units[-1].append(position)
         return tuple(tuple(unit) for unit in units)
 
     def text_of(self, unit: Sequence[int]) -> str:
         """The text of neighbouring tokens, whole characters."""
         return self.text[self.offsets[unit[0]][0] : self.offsets[unit[-1]][1]]
 
-    def places_in(self, start: int, end: int) -> Unit:
+    def positions_in(self, start: int, end: int) -> Unit:
         """Places of the tokens that show any character of `text[start:end]`; a token's leading space does not count."""
-        places = []
-        for place, (begin, stop) in enumerate(self.offsets):
+        positions = []
+        for position, (begin, stop) in enumerate(self.offsets):
             begin += len(self.text[begin:stop]) - len(self.text[begin:stop].lstrip())
             if max(begin, start) < min(stop, end):
-                places.append(place)
-        return tuple(places)
+                positions.append(position)
+        return tuple(positions)
 
-    def _begins_word(self, place: int) -> bool:
-        before, here = self.text_of((place - 1,)), self.text_of((place,))
+    def _begins_word(self, position: int) -> bool:
+        before, here = self.text_of((position - 1,)), self.text_of((position,))
         if not here or not before.strip():  # a part of a character, or what follows a lone space, goes on
             return False
         return here[0].isspace() or bool(_WORD_GOES_ON.match(before[-1])) != bool(_WORD_GOES_ON.match(here[0]))
 
-    def _begins_sentence(self, place: int) -> bool:
-        return bool(_SENTENCE_END.search(self.text_of((place - 1,)))) and self._begins_word(place)
+    def _begins_sentence(self, position: int) -> bool:
+        return bool(_SENTENCE_END.search(self.text_of((position - 1,)))) and self._begins_word(position)
 
 
 def read_chat(
@@ -124,7 +124,7 @@ def _frame(reading: TokenizedRun, messages: Sequence[Message]) -> frozenset[int]
         content = message.content.strip()
         begin = reading.text.rfind(content, 0, end) if content else -1
         if begin >= 0:
-            shown = reading.places_in(begin, begin + len(content))
+            shown = reading.positions_in(begin, begin + len(content))
             said.update(range(shown[0], shown[-1] + 1))  # a lone space between two words belongs to the message
             end = begin
     return frozenset(range(reading.answer_start)) - said - reading.special if said else frozenset()
@@ -162,7 +162,7 @@ def _read(
         goes_on = cut or len(written) >= max_new_tokens
     ids = prompt + given
     offsets, text = _offsets(ids, tokenizer)
-    special = frozenset(place for place, id in enumerate(ids) if tokenizer.is_special(id))
+    special = frozenset(position for position, id in enumerate(ids) if tokenizer.is_special(id))
     return TokenizedRun(tuple(ids), len(prompt), tuple(map(tokenizer.token_text, ids)), offsets, text, special, goes_on)
 
 

@@ -1,7 +1,7 @@
 """One step of the model with its real numbers: everything between a token and the guess of the next one.
 
-    walk = walk_through(model, reading.ids, place=12, layer=0, head=3)
-    walk.query_turned @ walk.keys_turned.T / math.sqrt(head_dim)  # the scores, as in attend_explicitly
+    trace = trace_step(model, reading.ids, position=12, layer=0, head=3)
+    trace.query_turned @ trace.keys_turned.T / math.sqrt(head_dim)  # the scores, as in attend_explicitly
 
 `STAGES` names the steps in their order, each with its formula and the line of code that does it, so that the
 numbers, the formula and the code can be read side by side.
@@ -44,7 +44,7 @@ class Stage:
 
 
 STAGES = (
-    Stage("embedding", "x = E[id]", architecture.Decoder.forward, "self.embed_tokens(input_ids)"),
+    Stage("embedding", "x = E[id]", architecture.Decoder.forward, "self.embed_tokens("),
     Stage("norm", "y = x / √(mean(x²) + ε) · weight", architecture.RMSNorm.forward, "torch.rsqrt"),
     Stage("projections", "q = W_Q y,  k = W_K y,  v = W_V y", architecture.Attention.forward, "projection(x)"),
     Stage(
@@ -57,14 +57,14 @@ STAGES = (
     Stage("output", "h = x + W_O [z of every head]", architecture.Block.forward, "h = x + mixed"),
     Stage("feed_forward", "W_down (silu(W_gate y) ⊙ W_up y)", architecture.FeedForward.forward, "F.silu"),
     Stage("residual", "x' = h + feed-forward", architecture.Block.forward, "return h + self.mlp"),
-    Stage("logits", "logits = W_head · norm(x)", architecture.LiteLlama.forward, "self.lm_head("),
+    Stage("logits", "logits = W_head · norm(x)", architecture.LiteLlama.logits, "self.lm_head("),
     Stage("sampling", "p = softmax(logits / temperature)", Sampling.probabilities, "/ self.temperature"),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Trace:
-    """The numbers of one place, at one layer and one of its heads, all on the CPU in float32.
+    """The numbers of one position, at one layer and one of its heads, all on the CPU in float32.
 
     (E): `embedding`; `entering` the layer; `normed`; `attended`, what all heads write; `between` attention and
     feed-forward; `normed_between`; `written` by the feed-forward; `leaving` the layer; `final`, behind the last norm.
@@ -75,7 +75,7 @@ class Trace:
     it, `attention_size` and `feed_forward_size` (L); `logits` (V).
     """
 
-    place: int
+    position: int
     layer: int
     head: int
     group: int
@@ -109,16 +109,16 @@ class Trace:
 
 
 @torch.inference_mode()
-def trace_step(model: LiteLlama, ids: Sequence[int], *, place: int, layer: int, head: int) -> Trace:
-    """Run the model on `ids` and keep what passes `place`, at `layer` and `head` (both from 0).
+def trace_step(model: LiteLlama, ids: Sequence[int], *, position: int, layer: int, head: int) -> Trace:
+    """Run the model on `ids` and keep what passes `position`, at `layer` and `head` (both from 0).
 
-    Raises `ValueError` for an empty or too long text, or a place, layer or head that is not there.
+    Raises `ValueError` for an empty or too long text, or a position, layer or head that is not there.
     """
     config = model.config
     if not ids or len(ids) > config.max_position_embeddings:
         raise ValueError(f"the text has {len(ids)} tokens; from 1 to {config.max_position_embeddings} can be read")
     for name, number, count in (
-        ("place", place, len(ids)), ("layer", layer, config.num_hidden_layers),
+        ("place", position, len(ids)), ("layer", layer, config.num_hidden_layers),
         ("head", head, config.num_attention_heads),
     ):  # fmt: skip
         if not 0 <= number < count:
@@ -127,7 +127,7 @@ def trace_step(model: LiteLlama, ids: Sequence[int], *, place: int, layer: int, 
     blocks = [block for block in copied.model.layers if isinstance(block, architecture.Block)]
     block, size = blocks[layer], config.head_dim
     attention, feed_forward = block.self_attn, block.mlp
-    seen = torch.tensor([list(ids[: place + 1])], device=model.device)  # later tokens change nothing
+    seen = torch.tensor([list(ids[: position + 1])], device=model.device)  # later tokens change nothing
     watched: dict[str, nn.Module] = {
         "normed": block.input_layernorm, "query": attention.q_proj, "keys": attention.k_proj,
         "values": attention.v_proj, "attended": attention.o_proj, "normed_between": block.post_attention_layernorm,
@@ -139,11 +139,11 @@ def trace_step(model: LiteLlama, ids: Sequence[int], *, place: int, layer: int, 
     found: dict[str, Tensor] = {}
     for name, module in watched.items():
         module.register_forward_hook(lambda _, __, result, name=name: found.update({name: result}))
-    output = copied(seen, last_only=True, output_hidden_states=True)
+    output = copied(seen, logits_to_keep=1, output_hidden_states=True)
     states = torch.stack([state[0, -1] for state in output.hidden_states]).float()  # (L + 1, E)
     layers = range(config.num_hidden_layers)
 
-    cos, sin = rotary_tables(model.model.rotary, torch.arange(place + 1, device=seen.device)[None])
+    cos, sin = rotary_tables(model.model.rotary, torch.arange(position + 1, device=seen.device)[None])
     query = found["query"].unflatten(-1, (-1, size)).transpose(1, 2)  # (1, H, S, D)
     keys = found["keys"].unflatten(-1, (-1, size)).transpose(1, 2)  # (1, G, S, D)
     group = head // (config.num_attention_heads // config.num_key_value_heads)
@@ -165,11 +165,11 @@ def trace_step(model: LiteLlama, ids: Sequence[int], *, place: int, layer: int, 
         "stream_size": states.norm(dim=-1),
         "attention_size": torch.stack([found[f"attention {number}"][0, -1].float().norm() for number in layers]),
         "feed_forward_size": torch.stack([found[f"feed-forward {number}"][0, -1].float().norm() for number in layers]),
-        "final": found["final"][0, -1], "logits": output.logits[0, -1, : config.sampled_vocab_size],
+        "final": found["final"][0, -1], "logits": output.logits[0, -1],
     }  # fmt: skip
-    return Trace(place, layer, head, group, **{name: value.float().cpu() for name, value in numbers.items()})
+    return Trace(position, layer, head, group, **{name: value.float().cpu() for name, value in numbers.items()})
 
 
-def vectors(walk: Trace) -> dict[str, Tensor]:
-    """All of a walk's numbers by name, to save or to draw."""
-    return {field.name: value for field in fields(walk) if isinstance(value := getattr(walk, field.name), Tensor)}
+def vectors(trace: Trace) -> dict[str, Tensor]:
+    """All of a trace's numbers by name, to save or to draw."""
+    return {field.name: value for field in fields(trace) if isinstance(value := getattr(trace, field.name), Tensor)}

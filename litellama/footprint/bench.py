@@ -197,7 +197,7 @@ def _whole_model(config: ModelConfig, dtype: torch.dtype, work: Work, device: to
 
     def once() -> None:
         cache.length = work.context
-        model(ids, cache=cache, last_only=True)
+        model(ids, cache=cache, logits_to_keep=1)
         synchronize(device)
 
     return once

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 import torch
 from torch import Tensor
 
-from litellama.decoding import Decoding, is_hooked
+from litellama.decoding import Decoding, is_hooked, read_tokens
 from litellama.generate import Progress, Step, make_step
 from litellama.model import KVCache, LiteLlama
 from litellama.sampling import Sampling
@@ -77,11 +77,11 @@ class Request:
         self.failed = True
         self.events.put(error)
 
-    def choose(self, logits: Tensor) -> bool:
+    def sample(self, logits: Tensor) -> bool:
         """Take the next token by its scores (V) and tell the caller. False at the end, also if it is for something that
         goes wrong with this conversation alone; of that the caller is told."""
         try:
-            id = self.sampling.choose(logits, self.generator, self.used)
+            id = self.sampling.sample(logits, self.generator, self.used)
             if id not in self.stop_ids:
                 self.events.put(make_step(id, logits, self.alternatives))
                 self.used.append(id)
@@ -93,7 +93,7 @@ class Request:
         return False
 
 
-class Batch:
+class RunningBatch:
     """The conversations that go on together, `running[i]` in slot i, and the one whose prompt is being read."""
 
     def __init__(self, model: LiteLlama, slots: int, most_tokens: int, prefixes: PrefixCache) -> None:
@@ -149,11 +149,11 @@ class Batch:
         if self.cache is None:
             self.cache = self._begin(conversation)
         start = conversation.last_start = self.cache.length
-        logits = _read(self.model, conversation.used[start : start + self.read_at_once], self.cache)
+        logits = read_tokens(self.model, conversation.used[start : start + self.read_at_once], self.cache)
         conversation.read = self.cache.length
         if self.cache.length < conversation.prompt_length:
             return
-        if conversation.choose(logits):
+        if conversation.sample(logits):
             self.decoding.fill(self.decoding.open(), self.cache)
             self.running.append(conversation)
         else:
@@ -201,7 +201,7 @@ class Batch:
         if not self.running:
             return
         logits = self.decoding.step([conversation.used[-1] for conversation in self.running])
-        over = [slot for slot, one in enumerate(self.running) if not one.choose(logits[slot])]
+        over = [slot for slot, one in enumerate(self.running) if not one.sample(logits[slot])]
         for slot in reversed(over):
             self._close(slot)
 
@@ -210,13 +210,6 @@ class Batch:
         self.decoding.close(slot)
         self.running[slot] = self.running[-1]  # the last one moves here
         del self.running[-1]
-
-
-@torch.inference_mode()
-def _read(model: LiteLlama, ids: list[int], cache: KVCache) -> Tensor:
-    return model(torch.tensor([ids], device=model.device), cache=cache, last_only=True).logits[
-        0, -1, : model.config.sampled_vocab_size
-    ]
 
 
 def _decoding(model: LiteLlama, slots: int) -> tuple[Decoding, int]:

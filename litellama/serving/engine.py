@@ -26,7 +26,7 @@ from litellama.checkpoint.memory import free_memory
 from litellama.generate import Progress, Step, check_request
 from litellama.model import LiteLlama
 from litellama.sampling import Sampling
-from litellama.serving.batch import Batch, Request
+from litellama.serving.batch import Request, RunningBatch
 from litellama.serving.prefix_cache import MOST_BYTES, PrefixCache
 
 SLOTS = 40
@@ -153,14 +153,14 @@ class Engine:
 
     def _work(self) -> None:
         """Serve until nobody is left. What goes wrong is told to all who were being served, and work goes on."""
-        batch: Batch | None = None
+        batch: RunningBatch | None = None
         while True:
             with self._lock:
                 if not (self._waiting or (batch and batch.busy)):
                     self._working = False
                     return
             try:
-                batch = batch or Batch(self.model, self.slots, self.most_tokens, self._prefixes)
+                batch = batch or RunningBatch(self.model, self.slots, self.most_tokens, self._prefixes)
                 batch.take(self._waiting)
                 batch.read()
                 batch.step()

@@ -77,12 +77,16 @@ class Objective(nn.Module):
         """A batch (B, T) -> its losses, weighted and summed, and how many tokens of full weight were guessed right."""
         with torch.autocast(input_ids.device.type, dtype=torch.bfloat16, enabled=self.in_bfloat16):
             if self.everywhere:
-                logits = self.model(input_ids, attention_mask=documents).logits.flatten(0, 1).float()  # (B * T, V)
+                logits = self.model(input_ids, document_ids=documents, padding_rows=True).logits
+                logits = logits.flatten(0, 1).float()  # (B * T, V)
                 targets, weights = targets.flatten(), weights.flatten()
             else:
                 wanted = weights > 0
                 # On a CPU the explicit products train faster than the fused kernel's backward at these lengths.
-                hidden, _, _ = self.model.model(input_ids, documents, None, input_ids.device.type == "cpu")
+                explicit = input_ids.device.type == "cpu"
+                hidden = self.model(
+                    input_ids, document_ids=documents, logits_to_keep=0, output_attentions=explicit
+                ).final
                 dtype = torch.bfloat16 if self.in_bfloat16 else torch.float32
                 loss, right = HeadLoss.apply(
                     hidden[wanted].to(dtype), self.model.lm_head.weight, targets[wanted], weights[wanted]

@@ -51,7 +51,7 @@ from litellama.footprint.meter import Meter
 from litellama.footprint.sensors import Nvml, SensorGone
 from litellama.generate import generate
 from litellama.model import LiteLlama, empty_model, rotary_frequencies
-from litellama.quantize import WHOLE_NUMBERS, is_kept, kernel_works
+from litellama.quantize import WHOLE_NUMBERS, is_quantized, kernel_works
 from litellama.sampling import Sampling
 from litellama.serving.engine import Engine
 from litellama.training.initial_weights import new_model
@@ -205,7 +205,7 @@ def quantized(device: torch.device, sizes: Sizes) -> Found:
         difference = logit_difference(opened.model, reference.model, ids)
         told[precision] = (
             f"kernel {'works' if kernel_works(precision, device) else 'is not there'}, "
-            f"kept so: {is_kept(opened.model)}, logits differ by {difference:.3g} (CPU: {on_cpu:.3g})"
+            f"kept so: {is_quantized(opened.model)}, logits differ by {difference:.3g} (CPU: {on_cpu:.3g})"
         )
         if difference > 2 * on_cpu + NOISE:
             wrong.append(precision)

@@ -182,7 +182,7 @@ def test_rows_without_a_token_are_never_sampled_and_never_shown(lite: Path) -> N
     table = logit_lens(model, [5, 6], top=60_000)
     assert table.ids.max() == 50256
     torch.testing.assert_close(table.probabilities.sum(-1), torch.ones(2, 2), atol=1e-3, rtol=0)
-    assert len(trace_step(model, [5, 6], place=1, layer=0, head=0).logits) == 50257
+    assert len(trace_step(model, [5, 6], position=1, layer=0, head=0).logits) == 50257
 
 
 def test_explanations_score_an_answer_as_it_was_drawn(lite: Path) -> None:
@@ -197,7 +197,7 @@ def test_explanations_score_an_answer_as_it_was_drawn(lite: Path) -> None:
     target = Target(reading.answer_start, len(reading.ids))
     units = reading.units("word")
     kept = torch.ones(1, len(units), dtype=torch.bool)
-    assert Scorer(opened.model, reading, target, units).kept(kept).exp().item() == pytest.approx(step.probability)
+    assert Scorer(opened.model, reading, target, units).scores(kept).exp().item() == pytest.approx(step.probability)
     scores, same = scores_with_heads(opened.model, reading, target, torch.ones(1, 1, 4))
     assert scores.exp().item() == pytest.approx(step.probability)
     assert same.tolist() == [True]

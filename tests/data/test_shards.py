@@ -452,8 +452,8 @@ def test_conversations_are_learned_where_the_assistant_speaks(chats: Shards, tok
 def losses(model: LiteLlama, batch: TokenBatch) -> torch.Tensor:
     """Cross-entropy at each place (B, T)."""
     with torch.no_grad():
-        hidden, _, _ = model.model(batch.input_ids, batch.documents, None, False)
-        return F.cross_entropy(model.lm_head(hidden).transpose(1, 2), batch.targets, reduction="none")
+        logits = model(batch.input_ids, document_ids=batch.documents).logits
+        return F.cross_entropy(logits.transpose(1, 2), batch.targets, reduction="none")
 
 
 def test_packed_texts_do_not_see_one_another(chats: Shards, tiny_model: LiteLlama) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from litellama.checkpoint import checkpoints_folder, open_checkpoint
 from litellama.cli.faithfulness import trust as trust_command
-from litellama.evaluation.faithfulness import Case, Faithfulness, cases, judge, trust
+from litellama.evaluation.faithfulness import Case, Faithfulness, cases, judge, measure_faithfulness
 from litellama.explain.attribution import METHODS
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
@@ -63,8 +63,8 @@ def test_a_method_that_knows_the_truth_would_always_point_at_it(
 
 def test_the_table_is_complete_and_repeats_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     opened = open_checkpoint(EMBEDDED)
-    *_, first = trust(opened.model, opened.tokenizer, 4, methods=("ablation", "random"))
-    *_, again = trust(opened.model, opened.tokenizer, 4, methods=("ablation", "random"))
+    *_, first = measure_faithfulness(opened.model, opened.tokenizer, 4, methods=("ablation", "random"))
+    *_, again = measure_faithfulness(opened.model, opened.tokenizer, 4, methods=("ablation", "random"))
     assert isinstance(first, Faithfulness)
     assert isinstance(again, Faithfulness)
     for name, method in first.methods.items():
@@ -89,8 +89,8 @@ def test_the_table_is_complete_and_repeats_itself(tmp_path: Path, capsys: pytest
 
 def test_a_model_that_knows_no_answer_gets_a_sentence(tiny_model: LiteLlama, tokenizer: Tokenizer) -> None:
     with pytest.raises(ValueError, match="answered only 0"):
-        list(trust(tiny_model, tokenizer, 1))
+        list(measure_faithfulness(tiny_model, tokenizer, 1))
     with pytest.raises(ValueError, match="at least 1"):
-        next(trust(tiny_model, tokenizer, 0))
+        next(measure_faithfulness(tiny_model, tokenizer, 0))
     with pytest.raises(ValueError, match="no method called 'magic'"):
-        next(trust(tiny_model, tokenizer, 1, methods=["magic"]))
+        next(measure_faithfulness(tiny_model, tokenizer, 1, methods=["magic"]))

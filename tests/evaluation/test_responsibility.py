@@ -18,7 +18,7 @@ from litellama.checkpoint import Opened, checkpoints_folder, open_checkpoint
 from litellama.cli.probe import probe as probe_command
 from litellama.evaluation.calibration import Calibration, examine_calibration, next_token_reliability, reliability
 from litellama.evaluation.memorisation import Memorised, memorised, text_ids, told_ids, told_stories
-from litellama.evaluation.paired_prompts import Measured, PairResult, compare_pairs, log_probabilities, summarised
+from litellama.evaluation.paired_prompts import MeasuredPrompt, PairResult, compare_pairs, log_probabilities, summarised
 from litellama.evaluation.probes import Probe, Template, english_probes, tinytown_probes
 from litellama.evaluation.statistics import bootstrap_mean, permutation_chance, wilson
 from litellama.generate import generate
@@ -169,8 +169,10 @@ def test_a_merge_across_the_border_changes_nothing(tiny_model: LiteLlama, tokeni
     assert whole == pytest.approx(first + rest, rel=1e-5)
 
 
-def table(values: Sequence[tuple[int, str, str, float]]) -> tuple[Measured, ...]:
-    return tuple(Measured(t, group, word, (share, 1 - share), (share, 1 - share)) for t, group, word, share in values)
+def table(values: Sequence[tuple[int, str, str, float]]) -> tuple[MeasuredPrompt, ...]:
+    return tuple(
+        MeasuredPrompt(t, group, word, (share, 1 - share), (share, 1 - share)) for t, group, word, share in values
+    )
 
 
 def test_differences_are_means_over_words_and_templates() -> None:

@@ -27,7 +27,7 @@ from litellama.explain.attention import (
 from litellama.explain.attribution import (
     METHODS,
     Attribution,
-    Progress,
+    ScoringProgress,
     attribute,
     finished,
     integrated_gradients,
@@ -66,9 +66,9 @@ def test_a_reading_knows_its_words(reading: TokenizedRun) -> None:
 
 def test_characters_are_found_in_tokens(reading: TokenizedRun) -> None:
     start = reading.text.index("red kite")
-    places = reading.places_in(start, start + len("red kite"))
+    places = reading.positions_in(start, start + len("red kite"))
     assert reading.text_of(places).strip() == "red kite"
-    assert reading.places_in(start + 1, start + 1) == ()
+    assert reading.positions_in(start + 1, start + 1) == ()
 
 
 def test_parts_of_a_character_stay_in_one_word(tiny_model: LiteLlama, tokenizer: Tokenizer) -> None:
@@ -235,11 +235,11 @@ def test_the_lens_ends_at_the_logits(tiny_model: LiteLlama, reading: TokenizedRu
         tops = table.ids[:, column, 0].tolist()
         assert tops[row:] == [tops[-1]] * (len(tops) - row)
         assert row == 0 or tops[row - 1] != tops[-1]
-    some = logit_lens(tiny_model, reading.ids, places=[4, 9], top=3)
+    some = logit_lens(tiny_model, reading.ids, positions=[4, 9], top=3)
     assert torch.equal(some.ids, table.ids[:, [4, 9]])
     torch.testing.assert_close(some.probabilities, table.probabilities[:, [4, 9]], atol=1e-5, rtol=1e-4)
     with pytest.raises(ValueError, match="place 999"):
-        logit_lens(tiny_model, reading.ids, places=[999])
+        logit_lens(tiny_model, reading.ids, positions=[999])
 
 
 # --- Attribution -----------------------------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ def test_the_shared_beginning_changes_nothing(tiny_model: LiteLlama, reading: To
     scorer = Scorer(tiny_model, reading, whole_answer(reading), reading.units("word"))
     kept = torch.rand(40, len(scorer.units), generator=torch.Generator().manual_seed(1)) > 0.3
     kept[0] = True
-    got = scorer.kept(kept)
+    got = scorer.scores(kept)
     for row, score in zip(kept, got, strict=True):
         text = scorer.embeddings.clone()
         for unit, keep in zip(scorer.units, row, strict=True):
@@ -307,7 +307,7 @@ def test_every_method_ends_with_a_number_for_every_unit(
     assert isinstance(result, Attribution)
     assert result.scores.shape == (len(units),)
     assert result.scores.isfinite().all()
-    progress = [one for one in news if isinstance(one, Progress)]
+    progress = [one for one in news if isinstance(one, ScoringProgress)]
     assert progress[0].seconds_left > 0, "an estimate comes before the work"
     assert progress[-1].done == progress[-1].total
     if result.gap is not None:
@@ -350,7 +350,7 @@ def test_deleting_everything_ends_at_the_blank_text(tiny_model: LiteLlama, readi
     torch.testing.assert_close(shown[[0, -1]], curve[[-1, 0]], atol=1e-6, rtol=1e-3)
     half = shown[5].item()
     kept = torch.arange(len(scorer.units))[None] < round(len(scorer.units) / 2)
-    assert half == pytest.approx((scorer.kept(kept) - whole).exp().item(), rel=1e-3)
+    assert half == pytest.approx((scorer.scores(kept) - whole).exp().item(), rel=1e-3)
 
 
 def test_rank_correlation_is_spearmans() -> None:

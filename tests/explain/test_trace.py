@@ -34,7 +34,7 @@ def odd_model() -> LiteLlama:
 
 @pytest.mark.parametrize(("place", "layer", "head"), [(7, 0, 0), (5, 1, 3), (0, 2, 5)])
 def test_its_numbers_are_those_of_the_run(odd_model: LiteLlama, place: int, layer: int, head: int) -> None:
-    walk = trace_step(odd_model, IDS, place=place, layer=layer, head=head)
+    walk = trace_step(odd_model, IDS, position=place, layer=layer, head=head)
     with torch.inference_mode():
         whole = odd_model(torch.tensor([IDS]), output_attentions=True, output_hidden_states=True)
     torch.testing.assert_close(walk.weights, whole.attentions[layer][0, head, place, : place + 1])
@@ -47,7 +47,7 @@ def test_its_numbers_are_those_of_the_run(odd_model: LiteLlama, place: int, laye
 
 def test_every_station_follows_from_the_one_before(odd_model: LiteLlama) -> None:
     place, layer = 6, 1
-    heads = [trace_step(odd_model, IDS, place=place, layer=layer, head=head) for head in range(6)]
+    heads = [trace_step(odd_model, IDS, position=place, layer=layer, head=head) for head in range(6)]
     walk, block = heads[4], odd_model.model.layers[layer]
     close = torch.testing.assert_close
     with torch.inference_mode():
@@ -71,7 +71,7 @@ def test_every_station_follows_from_the_one_before(odd_model: LiteLlama) -> None
 
 
 def test_the_model_is_left_as_it_was(tiny_model: LiteLlama) -> None:
-    trace_step(tiny_model, IDS, place=3, layer=0, head=0)
+    trace_step(tiny_model, IDS, position=3, layer=0, head=0)
     assert not any(module._forward_hooks for module in tiny_model.modules())
 
 
@@ -84,7 +84,7 @@ def test_what_is_not_there_is_refused(
     tiny_model: LiteLlama, ids: list[int], place: int, layer: int, head: int, says: str
 ) -> None:
     with pytest.raises(ValueError, match=says):
-        trace_step(tiny_model, ids, place=place, layer=layer, head=head)
+        trace_step(tiny_model, ids, position=place, layer=layer, head=head)
 
 
 def test_each_station_names_a_line_that_is_there() -> None:

@@ -78,17 +78,17 @@ def test_operations_are_those_that_torch_counts(tied: bool) -> None:
     model = LiteLlama(config).eval()
     ids = torch.arange(20)[None]
 
-    def counted(ids: torch.Tensor, last_only: bool) -> int:
+    def counted(ids: torch.Tensor, keep: int | None) -> int:
         with FlopCounterMode(display=False) as counter:
-            model(ids, last_only=last_only, output_attentions=True)
+            model(ids, logits_to_keep=keep, output_attentions=True)
         return int(counter.get_total_flops())
 
     # The explicit path also computes what lies above the diagonal: 20 x 20 pairs instead of 20 x 21 / 2.
     per_pair = 4 * 3 * config.num_attention_heads * config.head_dim
     above = (20 * 20 - 20 * 21 // 2) * per_pair
-    assert prefill_flops(config, 20) == counted(ids, True) - above
-    assert decode_flops(config, 1) == counted(ids[:, :1], True)
-    assert training_flops(config, 20, 20) == 3 * (counted(ids, False) - above)
+    assert prefill_flops(config, 20) == counted(ids, 1) - above
+    assert decode_flops(config, 1) == counted(ids[:, :1], 1)
+    assert training_flops(config, 20, 20) == 3 * (counted(ids, None) - above)
 
 
 def test_the_rule_of_thumb_is_near_where_it_should_be() -> None:

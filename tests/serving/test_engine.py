@@ -122,11 +122,11 @@ def test_what_goes_wrong_reaches_all_who_were_served_and_nobody_after(
 
 
 def test_scores_that_are_no_numbers_end_one_conversation_and_not_the_others(model: LiteLlama) -> None:
-    """Here one conversation's wish cannot be met; the next step of the others comes all the same."""
+    """What one conversation asks for cannot be done; the next step of the others comes all the same."""
     engine = Engine(model)
 
     class Broken(Sampling):
-        def choose(self, *arguments: object) -> int:
+        def sample(self, *arguments: object) -> int:
             raise ValueError("cannot choose")
 
     well = engine.generate([1, 2], sampling=GREEDY, max_new_tokens=40, seed=0)
@@ -137,7 +137,7 @@ def test_scores_that_are_no_numbers_end_one_conversation_and_not_the_others(mode
 
 
 def test_a_prompt_that_cannot_be_read_ends_one_conversation(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = litellama.serving.batch._read
+    read = litellama.serving.batch.read_tokens
 
     def fails_for_seven(model: LiteLlama, ids: list[int], cache: object) -> torch.Tensor:
         if ids[0] == 7:
@@ -147,7 +147,7 @@ def test_a_prompt_that_cannot_be_read_ends_one_conversation(model: LiteLlama, mo
     engine = Engine(model)
     well = engine.generate([1, 2], sampling=GREEDY, max_new_tokens=40, seed=0)
     next(well)
-    monkeypatch.setattr(litellama.serving.batch, "_read", fails_for_seven)
+    monkeypatch.setattr(litellama.serving.batch, "read_tokens", fails_for_seven)
     with pytest.raises(RuntimeError, match="not enough memory"):
         next(engine.generate([7], sampling=GREEDY, max_new_tokens=40, seed=0))
     assert len(list(well)) == 39
@@ -175,14 +175,14 @@ def slow_reading(monkeypatch: pytest.MonkeyPatch, at_once: int) -> list[list[int
     """Prompts are read slowly, `at_once` tokens in one pass; gives the passes."""
     monkeypatch.setattr(litellama.serving.engine, "SECONDS_OF_SILENCE", 0.005)
     monkeypatch.setattr(litellama.serving.batch, "READ_AT_ONCE", at_once)
-    read, passes = litellama.serving.batch._read, []
+    read, passes = litellama.serving.batch.read_tokens, []
 
     def slowly(model: LiteLlama, ids: list[int], cache: KVCache) -> torch.Tensor:
         passes.append(ids)
         time.sleep(0.03)
         return read(model, ids, cache)
 
-    monkeypatch.setattr(litellama.serving.batch, "_read", slowly)
+    monkeypatch.setattr(litellama.serving.batch, "read_tokens", slowly)
     return passes
 
 

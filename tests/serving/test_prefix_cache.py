@@ -212,7 +212,7 @@ def test_a_model_with_hooks_stores_and_uses_nothing(model: LiteLlama) -> None:
 
 def test_what_went_wrong_is_not_stored(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken(Sampling):
-        def choose(self, *arguments: object) -> int:
+        def sample(self, *arguments: object) -> int:
             raise ValueError("cannot choose")
 
     engine = Engine(model)
@@ -245,7 +245,7 @@ def test_no_memory_for_the_copy_harms_no_reply(model: LiteLlama, monkeypatch: py
 def test_a_prompt_stopped_in_the_middle_goes_on_from_there(model: LiteLlama, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(litellama.serving.batch, "READ_AT_ONCE", 10)
     monkeypatch.setattr(litellama.serving.engine, "SECONDS_OF_SILENCE", 0.005)
-    read = litellama.serving.batch._read
+    read = litellama.serving.batch.read_tokens
 
     def slowly(model: LiteLlama, ids: list[int], cache: object) -> torch.Tensor:
         time.sleep(0.05)
@@ -253,7 +253,7 @@ def test_a_prompt_stopped_in_the_middle_goes_on_from_there(model: LiteLlama, mon
 
     engine = Engine(model)
     with monkeypatch.context() as patch:
-        patch.setattr(litellama.serving.batch, "_read", slowly)
+        patch.setattr(litellama.serving.batch, "read_tokens", slowly)
         events = engine.follow(PROMPT, sampling=GREEDY, max_new_tokens=6, seed=1, owner="Mia")
         while next(events).read < 20:  # type: ignore[union-attr]
             pass

@@ -31,7 +31,7 @@ from litellama.data.batches import TinyTownBatches
 from litellama.device import logit_difference
 from litellama.evaluation.calibration import examine_calibration, next_token_reliability
 from litellama.evaluation.exact_match import evaluate, held_out_batches
-from litellama.evaluation.faithfulness import Faithfulness, trust
+from litellama.evaluation.faithfulness import Faithfulness, measure_faithfulness
 from litellama.evaluation.memorisation import memorised, text_ids
 from litellama.evaluation.paired_prompts import compare_pairs
 from litellama.evaluation.perplexity import validation_loss
@@ -179,7 +179,7 @@ def lens(opened: Opened) -> Any:
 @path
 def step_by_step(opened: Opened) -> Any:
     ids = opened.tokenizer.encode(TEXT)
-    return list(vectors(trace_step(opened.model, ids, place=6, layer=1, head=2)).values())
+    return list(vectors(trace_step(opened.model, ids, position=6, layer=1, head=2)).values())
 
 
 @path
@@ -229,7 +229,7 @@ def attribution_tests(opened: Opened) -> Any:
 
 @path
 def faithfulness(opened: Opened) -> Any:
-    found = last(trust(opened.model, opened.tokenizer, 2, methods=("ablation", "attention", "random")))
+    found = last(measure_faithfulness(opened.model, opened.tokenizer, 2, methods=("ablation", "attention", "random")))
     assert isinstance(found, Faithfulness)
     return found.chance, [(one.pointing, one.deletion_auc) for one in found.methods.values()]
 

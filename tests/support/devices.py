@@ -55,7 +55,8 @@ MAKING = _edges({
     "litellama.evaluation.paired_prompts:log_probabilities",
     PLAN: "litellama.explain.attribution:_ablation litellama.explain.attribution:_attribute "
     "litellama.explain.attribution:_shapley_sampling litellama.explain.scoring:Scorer.ends "
-    "litellama.explain.scoring:Scorer.keep litellama.explain.scoring:Scorer.kept litellama.explain.scoring:_curve "
+    "litellama.explain.scoring:Scorer.iter_scores litellama.explain.scoring:Scorer.scores "
+    "litellama.explain.scoring:_curve "
     "litellama.explain.heads:scores_with_heads litellama.explain.heads:iter_patch_each "
     "litellama.explain.heads:_one_each litellama.explain.heads:_effects "
     "litellama.explain.heads:search_smallest_set litellama.explain.heads:_without "
@@ -68,18 +69,18 @@ FETCHING = _edges({
     PLAN: "litellama.explain.attribution:_attribute litellama.explain.attribution:_by_unit "
     "litellama.explain.attribution:_integrated_gradients litellama.explain.heads:_score "
     "litellama.explain.heads:_effects litellama.explain.heads:_stays litellama.explain.scoring:Scorer.ends "
-    "litellama.explain.scoring:Scorer.keep litellama.evaluation.faithfulness:judge "
+    "litellama.explain.scoring:Scorer.iter_scores litellama.evaluation.faithfulness:judge "
     "app.intervene.service:few_that_suffice",
-    RESULT: "litellama.explain.lens:_guesses litellama.explain.trace:walk_through "
+    RESULT: "litellama.explain.lens:_predictions litellama.explain.trace:trace_step "
     "litellama.evaluation.faithfulness:_answers "
-    "litellama.cli.bench:_perplexity litellama.evaluation.calibration:_answers "
+    "litellama.evaluation.calibration:_answers "
     "litellama.evaluation.calibration:next_token_reliability litellama.evaluation.memorisation:_recalls "
     "litellama.evaluation.paired_prompts:log_probabilities litellama.evaluation.exact_match:_predict "
     "litellama.evaluation.exact_match:evaluate litellama.evaluation.perplexity:_summed_loss "
     "litellama.training.replicas:Replicas.backward litellama.training.parallel:as_number "
     "app.attribution.service:_rounded app.attribution.service:compare app.intervene.service:_effects_json "
     "app.layers.service:lens_json "
-    "app.attention.service:_base64 app.step.service:_guesses app.step.service:_rounded app.step.service:walk_json",
+    "app.attention.service:_base64 app.step.service:_guesses app.step.service:_rounded app.step.service:trace_json",
     CLOCK: "litellama.footprint.machine:peak",
     WRITTEN: "litellama.export.gguf_file:_content",
     DATA: "litellama.training.loop:_step litellama.evaluation.perplexity:_bytes",

@@ -273,7 +273,7 @@ def test_explanations_look_into_it_as_into_the_merged_one(tiny_model: LiteLlama)
     scales[0, 1, 2] = 0
 
     def seen() -> list[Tensor]:
-        found = trace_step(tiny_model, ids, place=9, layer=1, head=3)
+        found = trace_step(tiny_model, ids, position=9, layer=1, head=3)
         with torch.no_grad():
             switched = with_heads(tiny_model, scales)(IDS[:1]).logits
         return [found.head_written, found.attended, found.logits, head_outputs(tiny_model, ids), switched]

@@ -43,14 +43,14 @@ def slow_reading(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(litellama.serving.batch, "READ_AT_ONCE", 8)
     monkeypatch.setattr(session_module, "SECONDS_UNTOLD", 0.1)
     monkeypatch.setattr("litellama.serving.engine.SECONDS_OF_SILENCE", 0.02)
-    read, passes = litellama.serving.batch._read, []
+    read, passes = litellama.serving.batch.read_tokens, []
 
     def slowly(model: LiteLlama, ids: list[int], cache: Any) -> torch.Tensor:
         time.sleep(0.1)
         passes.append(len(ids))
         return read(model, ids, cache)
 
-    monkeypatch.setattr(litellama.serving.batch, "_read", slowly)
+    monkeypatch.setattr(litellama.serving.batch, "read_tokens", slowly)
     return passes
 
 
@@ -63,13 +63,13 @@ def stored(session: Session) -> int:
 
 def test_the_second_turn_reads_only_what_is_new(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     passes: list[int] = []
-    read = litellama.serving.batch._read
+    read = litellama.serving.batch.read_tokens
 
     def counted(model: LiteLlama, ids: list[int], cache: Any) -> torch.Tensor:
         passes.append(len(ids))
         return read(model, ids, cache)
 
-    monkeypatch.setattr(litellama.serving.batch, "_read", counted)
+    monkeypatch.setattr(litellama.serving.batch, "read_tokens", counted)
     first = list(session.ask("page", LONG, settings(max_tokens=10)))[-1]
     assert first.bill is not None
     assert first.bill.read == sum(passes), "what a reply took is for what was read for it"

@@ -23,7 +23,7 @@ def losing(lost: Callable[[float, float], Any], *, everything: bool = False, not
             kept[1, ...] = False
         elif not nothing:
             kept[1, number] = False
-        whole, without = scorer.kept(kept).tolist()
+        whole, without = scorer.scores(kept).tolist()
         return lost(whole, without)
 
     return ablation
