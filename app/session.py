@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from app.attention.service import Looks, look_again, look_at, move_window, overview, picture, roles_json
 from app.attribution import service as attributions
 from app.chat.conversation import Conversation, Turn, Update, Voice
-from app.chat.energy import Bill, Scale
+from app.chat.energy import ReplyCost, ReplyMeter
 from app.chat.recently_closed import RecentlyClosed
 from app.chat.responders import LocalResponder, RemoteResponder, Responder
 from app.chat.side_by_side import SideBySide
@@ -65,7 +65,7 @@ class Session:
         `seconds_per_reply` where they are given."""
         self.models = Models(first, models, engines=engines)
         self.seconds_per_reply = seconds_per_reply
-        self.scale = Scale()
+        self.scale = ReplyMeter()
         self.beside = SideBySide(self.models, self.answer)
         self.room: Classroom | None = None
         """The class that uses this server, if one does; see `app.classroom.classroom`."""
@@ -384,7 +384,7 @@ class Session:
         speech = speaker.reply(conversation.messages(), settings)
         start = time.monotonic()
 
-        def update(state: str, bill: Bill | None = None, progress: Progress | None = None) -> Update:
+        def update(state: str, bill: ReplyCost | None = None, progress: Progress | None = None) -> Update:
             elapsed = time.monotonic() - start
             total = bill and conversation.bill
             return Update(

@@ -72,8 +72,8 @@ class Exchange:
 
     def to_json(self) -> dict[str, Any]:
         names = [label.to_json() for label in self.labels]
-        note = "beside.in_turn_note" if self.in_turn else "beside.at_once_note"
-        note = "beside.elsewhere_note" if self.elsewhere else note
+        note = "side_by_side.in_turn_note" if self.in_turn else "side_by_side.at_once_note"
+        note = "side_by_side.elsewhere_note" if self.elsewhere else note
         return {"names": names, "note": note, "sides": [_outcome_json(side) for side in self.sides]}
 
     def hidden_json(self) -> dict[str, Any]:

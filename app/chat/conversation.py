@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from app.chat.energy import Bill
+from app.chat.energy import ReplyCost
 from app.chat.responders import Said
 from app.common.strings import Problem
 from app.models.openai_stream import TextStep
@@ -68,8 +68,8 @@ class Update:
     dropped: int
     seed: int
     seconds: float
-    bill: Bill | None = None
-    total: Bill | None = None
+    bill: ReplyCost | None = None
+    total: ReplyCost | None = None
     written: int | None = None
     stats: str = "chat.stats"
     remarks: Sequence[tuple[str, dict[str, object]]] = ()
@@ -125,7 +125,7 @@ class Conversation:
         self.stop = threading.Event()
         self.owner = object()
         """Whose what a model stores of this conversation is (`litellama.serving.prefix_cache`)."""
-        self.bill = Bill()
+        self.bill = ReplyCost()
         self._next_number = 0
         self._pen = ExclusiveLock()
 

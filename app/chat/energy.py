@@ -21,7 +21,7 @@ log = logging.getLogger("litellama.app")
 
 
 @dataclass(frozen=True)
-class Bill:
+class ReplyCost:
     """What replies took. Of `unknown` many the energy isn't known, the last time for `reason`; `large`: LLaMA 2 7B."""
 
     replies: int = 0
@@ -32,8 +32,8 @@ class Bill:
     unknown: int = 0
     reason: str | None = None
 
-    def __add__(self, other: Bill) -> Bill:
-        return Bill(
+    def __add__(self, other: ReplyCost) -> ReplyCost:
+        return ReplyCost(
             self.replies + other.replies, self.read + other.read, self.written + other.written,
             together((self.energy, other.energy)), together((self.large, other.large)),
             self.unknown + other.unknown, other.reason or self.reason,
@@ -53,7 +53,7 @@ class Bill:
         }  # fmt: skip
 
 
-class Scale:
+class ReplyMeter:
     """The meter that all replies of this process share, and the record that says what LLaMA 2 7B takes."""
 
     def __init__(self, meter: SharedMeter | None = None) -> None:
@@ -64,13 +64,13 @@ class Scale:
         """Begin to weigh one reply; it counts as abandoned after `most_seconds`, unless it is renewed."""
         return self._meter.share(most_seconds)
 
-    def bill(self, share: Share | None, read: int, written: int) -> Bill:
+    def bill(self, share: Share | None, read: int, written: int) -> ReplyCost:
         """End to weigh a reply that read and wrote so many tokens; without a share, one that was written elsewhere."""
         if share is None:
-            return Bill(1, read, written, None, None, 1, ELSEWHERE)
+            return ReplyCost(1, read, written, None, None, 1, ELSEWHERE)
         energy = share.close()
         large = None if self.record is None else text_energy(self.record, LARGE, read, written)
-        return Bill(1, read, written, energy, large, int(energy is None), share.reason)
+        return ReplyCost(1, read, written, energy, large, int(energy is None), share.reason)
 
     def record_json(self) -> dict[str, Any] | None:
         """Where and how LLaMA 2 7B was measured."""

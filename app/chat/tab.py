@@ -85,7 +85,7 @@ def build(session: Session) -> None:
     view = gr.HTML(
         None,
         html_template=template("chat.html"),
-        head=scripts("lab.js", "energy.js", "replies.js", "beside.js", "chat.js"),
+        head=scripts("lab.js", "energy.js", "replies.js", "side_by_side.js", "chat.js"),
         js_on_load="lab.chat(element, ...lab.line(trigger, props, watch));"
         "  // triggers 'ask' 'redo' 'stop' 'clear' 'pick' 'vote' 'ask_both' 'redo_both' 'resume'",
         apply_default_css=False,
@@ -209,7 +209,7 @@ def _updates_of_both(
         key = page_key(session, event, request)
         session.check_wanted(key, sent.get("request"))
         wish = read_pair_request(
-            sent.get("model") or session.models.first.name, sent.get("settings"), sent.get("beside")
+            sent.get("model") or session.models.first.name, sent.get("settings"), sent.get("side_by_side")
         )
         if again:
             both = session.beside.redo(key, None if text is None else read_message(text), wish)

@@ -27,7 +27,7 @@ TABS = (chat, attention, step, layers, attribution, intervene, responsibility, c
 STYLES = tuple(
     f"{name}.css"
     for name in (
-        "lab download beside attention attribution layers intervene responsibility step compare train classroom"
+        "lab download side_by_side attention attribution layers intervene responsibility step compare train classroom"
     ).split()
 )
 

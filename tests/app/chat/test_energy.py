@@ -13,7 +13,7 @@ import pytest
 
 from app.chat import energy as weighing
 from app.chat.energy import METHODS as WORDS
-from app.chat.energy import Bill, Scale, energy_json, large_record
+from app.chat.energy import ReplyCost, ReplyMeter, energy_json, large_record
 from app.common.settings import read_settings
 from app.common.strings import all_words
 from app.session import Session
@@ -92,7 +92,7 @@ def test_a_reply_that_is_dropped_midway_leaves_the_meter(session: Session) -> No
 
 
 def test_a_meter_without_sensors_is_a_reason_and_no_number(session: Session) -> None:
-    session.scale = Scale(SharedMeter(lambda: ([], ("nothing can be read here",))))
+    session.scale = ReplyMeter(SharedMeter(lambda: ([], ("nothing can be read here",))))
     update = last(ask(session))
     assert (update["bill"]["energy"], update["bill"]["times"]) == (None, None)
     assert update["bill"]["reason"] == "nothing can be read here"
@@ -102,11 +102,11 @@ def test_a_meter_without_sensors_is_a_reason_and_no_number(session: Session) -> 
 
 def test_a_factor_only_where_all_is_known() -> None:
     one = Energy(2.0, 1.0, 3.0, "RAPL", True)
-    known = Bill(1, 10, 10, one, one.scaled(10))
+    known = ReplyCost(1, 10, 10, one, one.scaled(10))
     assert known.times == pytest.approx(10)
-    assert (known + Bill(1, 5, 5, None, one, 1, "gone")).times is None
+    assert (known + ReplyCost(1, 5, 5, None, one, 1, "gone")).times is None
     assert replace(known, energy=one.scaled(0)).times is None, "a counter that did not move yet"
-    assert (Bill() + known) == known
+    assert (ReplyCost() + known) == known
 
 
 def test_the_record_is_this_machines_else_a_shipped_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -343,7 +343,7 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 
 def test_one_after_the_other(endless: SideBySide, talkers: Talkers) -> None:
     running, update = begin(endless, wish(in_turn=True))
-    assert update["turns"][0]["note"] == "beside.in_turn_note"
+    assert update["turns"][0]["note"] == "side_by_side.in_turn_note"
     assert talkers.begun == ["alpha"]
     assert update["turns"][0]["sides"][1] is None
     endless.stop("page")
@@ -456,7 +456,7 @@ def test_one_of_them_runs_elsewhere(shelf: Path, there: int, in_turn: bool) -> N
         assert texts(update)[here] == alone(session, "alpha", QUESTIONS[0])[0]
         assert titles(update)[there] == f"small @ {where}"
         assert titles(update)[here] == "Alpha"
-        assert update["turns"][0]["note"] == "beside.elsewhere_note", "they did not share this computer"
+        assert update["turns"][0]["note"] == "side_by_side.elsewhere_note", "they did not share this computer"
         sides = update["turns"][0]["sides"]
         assert (sides[there]["stats"], sides[here]["stats"]) == ("chat.stats_engine", "chat.stats")
         assert sides[there]["bill"]["reason"] == "@chat.energy_elsewhere"
@@ -491,7 +491,7 @@ def test_two_models_here_do_not_wait_for_a_server_that_is_elsewhere(shelf: Path)
     with with_one_elsewhere(shelf, *KITE) as (session, _):
         server = session.models.engines[0]
         server.refresh = lambda: pytest.fail("it was asked")  # type: ignore[method-assign]
-        assert ask(session, wish())["turns"][0]["note"] == "beside.at_once_note"
+        assert ask(session, wish())["turns"][0]["note"] == "side_by_side.at_once_note"
 
 
 # --- Blind -------------------------------------------------------------------------------------------------------
@@ -741,7 +741,7 @@ def raw(page: Page, name: str, sent: object) -> str:
 
 def test_a_comparison_over_the_wire(client: httpx.Client) -> None:
     page = Page(client)
-    sent = {"request": "1", "text": QUESTIONS[0], "settings": SENT, "beside": GOOD | {"temperature": 0}}
+    sent = {"request": "1", "text": QUESTIONS[0], "settings": SENT, "side_by_side": GOOD | {"temperature": 0}}
     updates = page.stream("ask_both", sent)
     assert updates[-1]["request"] == "1"
     assert titles(updates[-1]) == ["Alpha", "Beta"]
@@ -760,7 +760,7 @@ def test_a_comparison_over_the_wire(client: httpx.Client) -> None:
 def test_nothing_that_a_blind_page_hears_names_a_model(client: httpx.Client) -> None:
     page = Page(client)
     sent = {"request": "1", "text": QUESTIONS[0], "settings": SENT,
-            "beside": {"model": "beta", "temperature": 0, "blind": True, "in_turn": False}}  # fmt: skip
+            "side_by_side": {"model": "beta", "temperature": 0, "blind": True, "in_turn": False}}  # fmt: skip
     heard = raw(page, "ask_both", sent) + raw(page, "redo_both", sent | {"text": None})
     for side in (0, 1):
         heard += raw(page, "pick", {"turn": 0, "token": 0, "side": side, "round": 1, "nonce": 1})
@@ -780,11 +780,11 @@ def test_nothing_that_a_blind_page_hears_names_a_model(client: httpx.Client) -> 
     ("sent", "key"),
     [
         ({"text": "hi", "settings": SENT}, "problem.request"),
-        ({"text": "hi", "settings": SENT, "beside": GOOD | {"blind": 3}}, "problem.request"),
-        ({"text": "hi", "settings": SENT, "beside": GOOD | {"temperature": math.nan}}, "problem.setting"),
-        ({"text": "hi", "settings": {}, "beside": GOOD}, "problem.setting"),
-        ({"text": "x" * 5000, "settings": SENT, "beside": GOOD}, "problem.too_long"),
-        ({"text": "hi", "model": ["x"], "settings": SENT, "beside": GOOD}, "problem.request"),
+        ({"text": "hi", "settings": SENT, "side_by_side": GOOD | {"blind": 3}}, "problem.request"),
+        ({"text": "hi", "settings": SENT, "side_by_side": GOOD | {"temperature": math.nan}}, "problem.setting"),
+        ({"text": "hi", "settings": {}, "side_by_side": GOOD}, "problem.setting"),
+        ({"text": "x" * 5000, "settings": SENT, "side_by_side": GOOD}, "problem.too_long"),
+        ({"text": "hi", "model": ["x"], "settings": SENT, "side_by_side": GOOD}, "problem.request"),
         ("nonsense", "problem.request"),
         (None, "problem.request"),
     ],

@@ -23,9 +23,9 @@ from tests.support.arbitrary import NASTY, anything, examples, nearly, nested, w
 from tests.support.served import Served, served
 
 SETTINGS = {"temperature": 0.7, "top_p": 0.95, "top_k": 0, "max_tokens": 4, "seed": 1}
-BESIDE = {"model": "tiny", "blind": True, "in_turn": False, "temperature": 0.3}
+SIDE_BY_SIDE = {"model": "tiny", "blind": True, "in_turn": False, "temperature": 0.3}
 ASK = {"request": "1", "model": None, "text": "Where is the kite?", "settings": SETTINGS}
-BOTH = ASK | {"model": "tiny", "beside": BESIDE}
+BOTH = ASK | {"model": "tiny", "side_by_side": SIDE_BY_SIDE}
 READ = {"request": "1", "model": None, "text": "Tom has a red kite. Where is it?"}
 LOOK = READ | {"start": None}
 BEGIN = READ | {"action": "begin"}
@@ -49,7 +49,7 @@ EXPLAINED = (("read", READ), ("explain", {"request": "2", "action": "explain", "
 RIGHT: dict[str, tuple[Sent, ...]] = {
     "ask": (Sent(ASK),),
     "redo": (Sent(ASK, (("ask", ASK),)), Sent(ASK | {"text": None}, (("ask", ASK),))),
-    "ask_both": (Sent(BOTH), Sent(BOTH | {"beside": BESIDE | {"blind": False, "in_turn": True}})),
+    "ask_both": (Sent(BOTH), Sent(BOTH | {"side_by_side": SIDE_BY_SIDE | {"blind": False, "in_turn": True}})),
     "redo_both": (Sent(BOTH, (("ask_both", BOTH),)),),
     "stop": (Sent({"request": "1"}),),
     "clear": (Sent({"request": "1", "both": True}, (("ask", ASK),)),),
@@ -59,7 +59,7 @@ RIGHT: dict[str, tuple[Sent, ...]] = {
         Sent({"turn": 0, "token": 0, "nonce": 1, "side": None, "round": None, "model": None}, (("ask", ASK),)),
         Sent(
             {"turn": 0, "token": 0, "nonce": 1, "side": 0, "round": 1, "model": None},
-            (("ask_both", BOTH | {"beside": BESIDE | {"blind": False}}),),
+            (("ask_both", BOTH | {"side_by_side": SIDE_BY_SIDE | {"blind": False}}),),
         ),
     ),
     "look": (Sent(LOOK), Sent(LOOK | {"start": 0}, (("look", LOOK),))),
