@@ -65,7 +65,7 @@ lab.sideBySide = ({ element, trigger, temperature, penaltyIsTurned, replies, swi
 
   const columns = () => {
     const make = (side) => {
-      const reply = replies.make(lab.make("h3", { class: "lab-model-name" }), lab.make("p", { class: "lab-failed" }));
+      const reply = replies.make(lab.make("h3", { class: "lab-side-name" }), lab.make("p", { class: "lab-failed" }));
       reply.dataset.side = side;
       return reply;
     };
@@ -87,7 +87,7 @@ lab.sideBySide = ({ element, trigger, temperature, penaltyIsTurned, replies, swi
     update.turns.forEach(({ names, note, sides }, index) => {
       const article = articles[index];
       article?.querySelectorAll(".lab-reply").forEach((reply, side) => {
-        const heading = reply.querySelector(".lab-model-name");
+        const heading = reply.querySelector(".lab-side-name");
         if (names) call(heading, names[side]); else lab.say(heading, LETTERS[side]);
         if (sides[side] && writeSide(reply, sides[side])) aloud.push(`${heading.textContent}: ${spoken(reply)}`);
       });

@@ -199,7 +199,9 @@ def test_blind_until_the_vote(page: Page) -> None:
         columns = page.locator(".lab-pair").inner_html()
         assert not re.search("tinytown|storybooks|data-token|seed|Wh|tokens/s", columns), columns
         before = answers(page)
-        page.get_by_role("group", name=EN["side_by_side.vote"]).get_by_role("button", name=EN["side_by_side.vote_b"]).click()
+        page.get_by_role("group", name=EN["side_by_side.vote"]).get_by_role(
+            "button", name=EN["side_by_side.vote_b"]
+        ).click()
         expect(page.locator(".lab-verdict")).to_contain_text("A was ")
         expect(page.get_by_role("button", name=EN["side_by_side.new_round"])).to_be_focused()
         assert sorted(names(page)) == ["storybooks", "tinytown"]
@@ -239,14 +241,16 @@ def test_several_messages_and_then_the_vote(page: Page) -> None:
     page.get_by_label(EN["side_by_side.blind"]).check()
     ask(page)
     ask(page, "What is a llama?")
-    expect(page.locator(".lab-turns-both .lab-model-name")).to_have_text([EN["side_by_side.side_a"], EN["side_by_side.side_b"]] * 2)
+    expect(page.locator(".lab-turns-both .lab-side-name")).to_have_text(
+        [EN["side_by_side.side_a"], EN["side_by_side.side_b"]] * 2
+    )
     page.get_by_role("button", name=EN["side_by_side.vote_a"]).click()
     expect(page.locator(".lab-verdict")).to_contain_text("You preferred")
-    assert page.locator(".lab-turns-both .lab-model-name").all_inner_texts() == names(page) * 2
+    assert page.locator(".lab-turns-both .lab-side-name").all_inner_texts() == names(page) * 2
     expect(page.locator(".lab-turns-both .lab-figure").first).to_be_visible()
     assert page.locator(".lab-turns-both .lab-reply").filter(has=page.locator(".lab-figure")).count() == 4
     ask(page, "Who are you?")
-    assert page.locator(".lab-turns-both .lab-model-name").all_inner_texts() == names(page) * 3
+    assert page.locator(".lab-turns-both .lab-side-name").all_inner_texts() == names(page) * 3
     expect(page.locator(".lab-votes")).to_be_hidden()
 
 
