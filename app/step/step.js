@@ -1,5 +1,5 @@
 // The "Inside one step" tab: a text, one of its tokens, and the stations between it and the guess of the next token.
-// Sends 'walk', with a text or with a place, layer and head of the text read last.
+// Sends 'trace', with a text or with a place, layer and head of the text read last.
 lab.step = (element, trigger, props, watch) => {
   lab.needsWeights(element);
   const find = (selector) => element.querySelector(selector);
@@ -13,12 +13,12 @@ lab.step = (element, trigger, props, watch) => {
   const token = (place) => quoted(shown.tokens[place]);
   const tell = (text) => { cell.textContent = text; };
   const complain = (key, values) => lab.say(find(".lab-problem"), key, values);
-  const walk = (sent) => {
+  const trace = (sent) => {
     complain(null);
     asked = `${++requests}`;
-    trigger("walk", { ...sent, request: asked });
+    trigger("trace", { ...sent, request: asked });
   };
-  const go = (changes) => walk({ place: shown.place, layer: shown.layer, head: shown.head, ...changes });
+  const go = (changes) => trace({ place: shown.place, layer: shown.layer, head: shown.head, ...changes });
 
   watch("value", () => {
     const news = props.value;
@@ -241,7 +241,7 @@ lab.step = (element, trigger, props, watch) => {
   for (const name of ["layer", "head"]) find(`.lab-step-${name}`).addEventListener("change", ({ target }) => go({ [name]: Number(target.value) - 1 }));
 
   lab.startText(box, props.example);
-  find(".lab-look-form").addEventListener("submit", (event) => { event.preventDefault(); lab.shareText(box.value); find(".lab-send").disabled = true; walk({ text: box.value }); });
+  find(".lab-look-form").addEventListener("submit", (event) => { event.preventDefault(); lab.shareText(box.value); find(".lab-send").disabled = true; trace({ text: box.value }); });
   box.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); find(".lab-look-form").requestSubmit(); }
   });

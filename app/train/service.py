@@ -123,10 +123,10 @@ class Run:
 class Trainings:
     """The training there is, and what a page may ask of it. Safe to be used by many threads."""
 
-    def __init__(self, models: Path, shelf: UploadStore, device: str = "cpu") -> None:
+    def __init__(self, models: Path, upload_store: UploadStore, device: str = "cpu") -> None:
         self._models = models
         self._device = device
-        self._shelf = shelf
+        self._upload_store = upload_store
         self._folder = models / ".trainings"  # hidden from the list of models, and on the same disk as they
         self._run: Run | None = None
         self._lock = threading.Lock()
@@ -177,7 +177,7 @@ class Trainings:
         minutes = _minutes(sent)
         own = None
         if corpus == "own":
-            own = self._shelf.get(sent.get("upload"))
+            own = self._upload_store.get(sent.get("upload"))
             if len(own.text) < SHORTEST_TEXT:
                 raise Problem("problem.text_short", length=len(own.text), limit=SHORTEST_TEXT)
         folder = self._new_folder()
