@@ -53,12 +53,16 @@ class TextMaps:
         return self.maps.weights.nbytes
 
 
+def maps_store(most_bytes: int = MOST_BYTES) -> PageStore[TextMaps]:
+    return PageStore(MOST_TEXTS, most_bytes=most_bytes, size=lambda maps: maps.bytes)
+
+
 class AttentionService(PageService):
     """The maps of each page's last text."""
 
     def __init__(self, models: PageModels, questions: QuestionReader) -> None:
         self._models, self._questions = models, questions
-        self._maps: PageStore[TextMaps] = PageStore(MOST_TEXTS, most_bytes=MOST_BYTES, size=lambda maps: maps.bytes)
+        self._maps = maps_store()
         self._roles: WeakKeyDictionary[LiteLlama, HeadRoles] = WeakKeyDictionary()
         super().__init__(self._maps)
 

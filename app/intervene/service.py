@@ -62,7 +62,7 @@ class InterveneService(PageService):
         self._texts.put(page, ChangedText(reading))
         return begin(opened.model, opened.tokenizer, reading, opened.chat_format)
 
-    def change(self, page: str, heads: object, strength: object) -> dict[str, Any]:
+    def change(self, page: str, heads: object, strength: object = 0) -> dict[str, Any]:
         """The answer with the outputs of `heads`, [[layer, head], ...], multiplied by `strength`."""
         opened, text = self._models.opened(page), self._text(page)
         return answer_with(opened.model, opened.tokenizer, text.reading, heads, strength, opened.chat_format)

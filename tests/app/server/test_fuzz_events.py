@@ -28,9 +28,8 @@ ASK = {"request": "1", "model": None, "text": "Where is the kite?", "settings": 
 BOTH = ASK | {"model": "tiny", "side_by_side": SIDE_BY_SIDE}
 READ = {"request": "1", "model": None, "text": "Tom has a red kite. Where is it?"}
 LOOK = READ | {"start": None}
-BEGIN = READ | {"action": "begin"}
 PROBE = {
-    "request": "1", "model": None, "action": "compare", "sentences": ["{who} has a kite | The kite is"],
+    "request": "1", "model": None, "sentences": ["{who} has a kite | The kite is"],
     "groups": [["girls", ["Mia", "Anna"]], ["boys", ["Tom"]]], "continuations": ["red", "blue"],
 }  # fmt: skip
 
@@ -43,7 +42,7 @@ class Sent:
     before: tuple[tuple[str, dict[str, Any]], ...] = ()
 
 
-EXPLAINED = (("read", READ), ("explain", {"request": "2", "action": "explain", "method": "ablation", "unit": "token"}))
+EXPLAINED = (("read", READ), ("explain", {"request": "2", "method": "ablation", "unit": "token"}))
 
 # One request at least of each event. A new event is to be added here: a test below finds it.
 RIGHT: dict[str, tuple[Sent, ...]] = {
@@ -64,26 +63,25 @@ RIGHT: dict[str, tuple[Sent, ...]] = {
     ),
     "look": (Sent(LOOK), Sent(LOOK | {"start": 0}, (("look", LOOK),))),
     "closer": (Sent({"request": "1", "view": "head", "layer": 0, "head": 0, "model": None}, (("look", LOOK),)),),
-    "walk": (Sent(READ), Sent({"request": "1", "place": 3, "layer": 1, "head": 2, "model": None}, (("walk", READ),))),
+    "trace": (Sent(READ), Sent({"request": "1", "place": 3, "layer": 1, "head": 2, "model": None}, (("trace", READ),))),
     "guess": (Sent(READ),),
     "read": (Sent(READ),),
     "explain": (
         Sent({"request": "1", "method": "ablation", "unit": "word", "start": -1, "end": 0, "instead": None}, EXPLAINED),
     ),
-    "compare": (Sent({"request": "1", "action": "compare", "model": None}, EXPLAINED),),
-    "test": (Sent({"request": "1", "action": "test", "model": None}, EXPLAINED),),
+    "compare": (Sent({"request": "1", "model": None}, EXPLAINED),),
+    "test": (Sent({"request": "1", "model": None}, EXPLAINED),),
     "cancel": (Sent({"request": "1"}, EXPLAINED),),
-    "act": (
-        Sent(BEGIN),
-        Sent({"request": "1", "action": "change", "off": [[0, 1], [1, 2]], "strength": 0.5}, (("act", BEGIN),)),
-        Sent({"request": "1", "action": "worth"}, (("act", BEGIN),)),
-        Sent({"request": "1", "action": "patch", "other": "Tom has a red kite. Where is it!"}, (("act", BEGIN),)),
-        Sent({"request": "1", "action": "few"}, (("act", BEGIN),)),
-    ),
+    "begin": (Sent(READ),),
+    "change_heads": (Sent({"request": "1", "off": [[0, 1], [1, 2]], "strength": 0.5}, (("begin", READ),)),),
+    "worth": (Sent({"request": "1"}, (("begin", READ),)),),
+    "patch": (Sent({"request": "1", "other": "Tom has a red kite. Where is it!"}, (("begin", READ),)),),
+    "few": (Sent({"request": "1"}, (("begin", READ),)),),
     "halt": (Sent({"request": "1"}),),
-    "measure": (Sent(PROBE), Sent({"request": "1", "action": "calibrate", "text": "Tom has a kite. " * 9})),
+    "compare_groups": (Sent(PROBE),),
+    "calibrate": (Sent({"request": "1", "text": "Tom has a kite. " * 9}),),
     "enough": (Sent({"request": "1"}),),
-    "weigh": (Sent({"request": "1", "model": None, **FIRST}),),
+    "compare_models": (Sent({"request": "1", "model": None, **FIRST}),),
     "language": (Sent({"language": "de"}),),
     "nudge": (Sent({}),),
     "leave": (Sent({}, (("ask", ASK),)),),
