@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from app.chat import energy as weighing
-from app.chat.energy import METHODS as WORDS
 from app.chat.energy import ReplyCost, ReplyMeter
+from app.common import energy as energy_module
+from app.common.energy import METHODS as WORDS
 from app.common.energy import energy_json, large_record
 from app.common.settings import read_settings
 from app.common.strings import all_words
@@ -32,7 +32,7 @@ SETTINGS = {"temperature": 0.7, "top_p": 0.95, "top_k": 0, "max_tokens": 20, "se
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a folder of its own, without what was measured on this machine, or shipped."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(weighing, "shipped_records", list)
+    monkeypatch.setattr(energy_module, "shipped_records", list)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_factor_only_where_all_is_known() -> None:
 def test_the_record_is_this_machines_else_a_shipped_one(monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = replace(RECORD, machine="another machine")
     assert large_record() is None
-    monkeypatch.setattr(weighing, "shipped_records", lambda: [replace(shipped, models={}), shipped])
+    monkeypatch.setattr(energy_module, "shipped_records", lambda: [replace(shipped, models={}), shipped])
     assert large_record() == shipped
     save_record(replace(RECORD, models={"tinytown": COSTS}))
     assert large_record() == shipped, "this machine's says nothing of LLaMA 2 7B"

@@ -146,7 +146,7 @@ def test_five_updates_a_second(services: Services, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(side_by_side_module, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
     monkeypatch.setattr(side_by_side_module, "SECONDS_BETWEEN_UPDATES", 0.2)
-    running = SideBySide(services.models, said.answer).ask("page", "Hello", pair_of())
+    running = answered_by(services, said.answer).ask("page", "Hello", pair_of())
     told = [(next(running), now[0])[1] for _ in range(6)]
     running.close()  # type: ignore[attr-defined]
     assert told == pytest.approx([100.0, 100.2, 100.4, 100.6, 100.8, 101.0])
@@ -331,12 +331,12 @@ def test_a_page_that_is_left_stops_both(endless: SideBySide, talkers: Talkers) -
     running.close()  # type: ignore[attr-defined]
     _wait_for(lambda: sorted(talkers.ended) == ["alpha", "beta"])
     again, _ = begin(endless, pair_of())
-    endless.leave("page")
+    endless.forget("page")
     _wait_for(lambda: len(talkers.ended) == 4)
     assert all(update["round"] == 1 for update in again)
     third, update = begin(endless, pair_of())
     assert update["round"] == 1, "nothing is known of it any more"
-    endless.clear("page")
+    endless.erase("page")
     assert states(list(third)[-1]) == ["stopped", "stopped"]
 
 

@@ -51,8 +51,8 @@ KITE = (word(" A", -0.1, The=-2.5), word(" kite", -0.2), word(".", -0.3), finish
 Answer = Callable[[Request, socket.socket], None]
 
 
-def session_with(tiny: Path, server: Loopback, **more: Any) -> Services:
-    """A services whose page "a" has chosen the server's first model."""
+def services_with(tiny: Path, server: Loopback, **more: Any) -> Services:
+    """Services whose page "a" has chosen the server's first model."""
     services = Services(open_checkpoint(tiny), engines=[RemoteEngine(server.address, **more)])
     offered = services.models.elsewhere()
     if offered:
@@ -80,7 +80,7 @@ def ask_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_reply_with_its_probabilities(tiny_checkpoint: Path) -> None:
     with loopback(speaking(*KITE)) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         update = ask(services)
     assert update["tokens"] == [["A", 0.9048], [" kite", 0.8187], [".", 0.7408]], "without the space before the first"
     assert (update["state"], update["count"], update["stats"]) == ("done", 4, "chat.stats_engine")
@@ -94,7 +94,7 @@ def test_a_reply_with_its_probabilities(tiny_checkpoint: Path) -> None:
 
 def test_it_is_asked_for_what_the_sliders_say(tiny_checkpoint: Path) -> None:
     with loopback(speaking(*KITE)) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         ask(services, top_k=40)
         ask(services, "And whose?", temperature=0)
     first, second = server.chats
@@ -112,7 +112,7 @@ def test_it_is_asked_for_what_the_sliders_say(tiny_checkpoint: Path) -> None:
 
 def test_what_is_not_told_is_unknown(tiny_checkpoint: Path) -> None:
     with loopback(speaking(word("Two words"), word("."), finish())) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         update = ask(services)
     assert update["tokens"] == [["Two words", None], [".", None]]
     assert (update["count"], update["stats"]) == (2, "chat.stats_pieces"), "they may be more tokens than that"
@@ -122,7 +122,7 @@ def test_what_is_not_told_is_unknown(tiny_checkpoint: Path) -> None:
 
 def test_work_done_elsewhere_is_not_measured_here(tiny_checkpoint: Path) -> None:
     with loopback(speaking(*KITE)) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         update = ask(services)
     bill = update["bill"]
     assert (bill["energy"], bill["large"], bill["times"]) == (None, None, None)
@@ -133,7 +133,7 @@ def test_work_done_elsewhere_is_not_measured_here(tiny_checkpoint: Path) -> None
 
 def test_its_text_is_text(tiny_checkpoint: Path) -> None:
     with loopback(speaking(word(HOSTILE, -1, **{HOSTILE: -2}), word("{{x}} ${y}"), finish())) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         update = ask(services)
     assert text(update) == HOSTILE + "{{x}} ${y}", "as it came; the page writes it as text"
 
@@ -156,31 +156,31 @@ def test_a_character_cut_in_two(tiny_checkpoint: Path, end: str) -> None:
         return None
 
     with loopback(answer) as server:
-        assert text(ask(session_with(tiny_checkpoint, server))) == "Grüße 😀 ラマ"
+        assert text(ask(services_with(tiny_checkpoint, server))) == "Grüße 😀 ラマ"
 
 
 def test_a_server_that_heeds_no_limit(tiny_checkpoint: Path) -> None:
     with loopback(speaking(*[word(" na", -0.5)] * 100, finish())) as server:
-        update = ask(session_with(tiny_checkpoint, server), max_tokens=7)
+        update = ask(services_with(tiny_checkpoint, server), max_tokens=7)
     assert (len(update["tokens"]), update["state"]) == (7, "length")
 
 
 def test_cut_off_where_it_was_asked_to(tiny_checkpoint: Path) -> None:
     with loopback(speaking(word("na", -0.5), finish("length", completion_tokens=2))) as server:
-        update = ask(session_with(tiny_checkpoint, server), max_tokens=2)
+        update = ask(services_with(tiny_checkpoint, server), max_tokens=2)
     assert (update["state"], update["count"]) == ("length", 2)
 
 
 def test_a_reply_without_a_word(tiny_checkpoint: Path) -> None:
     with loopback(speaking(word(""), finish())) as server:
-        update = ask(session_with(tiny_checkpoint, server))
+        update = ask(services_with(tiny_checkpoint, server))
         assert (update["tokens"], update["state"]) == ([], "done")
         assert len(server.chats) == 1, "nothing was refused"
 
 
 def test_two_pages_two_places(tiny_checkpoint: Path) -> None:
     with loopback(speaking(*KITE)) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         here = ask(services, key="b")
         there = ask(services)
         assert here["tokens"] == ask(Services(open_checkpoint(tiny_checkpoint)), key="x")["tokens"]
@@ -217,7 +217,7 @@ def test_what_it_minds_by_name_is_left_out_and_remembered(tiny_checkpoint: Path,
         return refused("Unrecognized argument: top_logprobs", status) if "logprobs" in body else None
 
     with loopback(picky(minds, word("Yes"), finish())) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         assert ask(services)["tokens"] == [["Yes", None]]
         assert [("logprobs" in body, "top_k" in body) for body in server.chats] == [(True, True), (False, True)]
         ask(services)
@@ -229,7 +229,7 @@ def test_what_it_minds_by_name_is_left_out_and_remembered(tiny_checkpoint: Path,
 
 def test_what_it_minds_without_a_name_is_tried(tiny_checkpoint: Path) -> None:
     with loopback(picky(lambda body: refused("Bad request") if "top_k" in body else None, *KITE)) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         update = ask(services, top_k=3)
         assert text(update) == "A kite."
         assert update["remarks"] == [["chat.engine_no_top_k", {"where": server.where}]], (
@@ -242,14 +242,14 @@ def test_what_it_minds_without_a_name_is_tried(tiny_checkpoint: Path) -> None:
 def test_one_that_breaks_off_before_a_word_is_asked_for_less(tiny_checkpoint: Path) -> None:
     """As llama-cpp-python's server does where it has no log-probabilities: 200, and then nothing."""
     with loopback(picky(lambda body: head() if "logprobs" in body else None, word("Yes"), finish())) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         assert text(ask(services)) == text(ask(services)) == "Yes"
         assert ["logprobs" in body for body in server.chats] == [True, False, False]
 
 
 def test_what_is_always_refused_is_said_in_its_words(tiny_checkpoint: Path) -> None:
     with loopback(picky(lambda body: refused(f"I don't do {HOSTILE}."))) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         with pytest.raises(Problem) as caught:
             ask(services)
     assert (caught.value.key, caught.value.values["said"]) == ("problem.engine_refused", f"I don't do {HOSTILE}")
@@ -272,7 +272,7 @@ def test_the_oldest_messages_go_when_it_is_too_long(tiny_checkpoint: Path, messa
         return head() if message is None else refused(message)
 
     with loopback(picky(minds, *KITE)) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         dropped = [ask(services, f"Question {number}?")["dropped"] for number in range(4)]
         assert dropped == [0, 0, 2, 4]
         assert [one["content"] for one in server.chats[-1]["messages"]] == ["Question 2?", "A kite.", "Question 3?"]
@@ -281,7 +281,7 @@ def test_the_oldest_messages_go_when_it_is_too_long(tiny_checkpoint: Path, messa
 
 def test_one_message_that_is_too_long_is_a_sentence(tiny_checkpoint: Path) -> None:
     with loopback(picky(lambda body: refused("maximum context length is 8 tokens"))) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         with pytest.raises(Problem, match=r"longer than the model at .* can read") as caught:
             ask(services)
         assert (caught.value.key, len(server.chats)) == ("problem.engine_too_long", 1)
@@ -338,7 +338,7 @@ def test_a_fault_is_a_sentence(tiny_checkpoint: Path, name: str, caplog: pytest.
             fault(connection)
 
     with loopback(answer) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         with pytest.raises(Problem) as caught:
             ask(services)
         assert (caught.value.key, caught.value.values["where"]) == (key, server.where)
@@ -361,7 +361,7 @@ BROKEN: dict[str, tuple[str, bytes]] = {
 def test_what_was_written_before_a_fault_stays(tiny_checkpoint: Path, name: str) -> None:
     key, rest = BROKEN[name]
     with loopback(speaking(word("A", -0.1), word(" kite", -0.1), rest)) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         update = ask(services)
         assert len(server.chats) == 1
     assert (text(update), update["state"]) == ("A kite", "broken")
@@ -378,7 +378,7 @@ def test_a_redirect_is_not_followed(tiny_checkpoint: Path) -> None:
             connection.sendall(models("small") if request.path.endswith("/models") else moved)
 
         with loopback(answer) as server:
-            services = session_with(tiny_checkpoint, server, key=KEY)
+            services = services_with(tiny_checkpoint, server, key=KEY)
             with pytest.raises(Problem) as caught:
                 ask(services)
         assert caught.value.key == "problem.engine_moved"
@@ -395,7 +395,7 @@ def test_silence_is_not_waited_for_without_end(tiny_checkpoint: Path, monkeypatc
         return until_closed(connection)
 
     with loopback(answer) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         with pytest.raises(Problem) as caught:
             ask(services)
         assert caught.value.key == "problem.engine_slow"
@@ -419,14 +419,14 @@ def silent(*pieces: bytes) -> Answer:
 @pytest.mark.parametrize("way", ["stop", "leave", "forget", "drop"])
 def test_who_has_heard_enough_hangs_up_at_once(tiny_checkpoint: Path, pieces: tuple[bytes, ...], way: str) -> None:
     with loopback(silent(*pieces)) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         running = services.chat.ask("a", "What is it?", read_settings(SENT))
         while len(next(running).tokens) < len(pieces):
             pass
         if way == "drop":
             running.close()
         else:
-            getattr(services, way)("a")
+            {"stop": services.chat.stop, "leave": services.lifecycle.forget, "forget": services.chat.erase}[way]("a")
             assert list(running)[-1].to_json()["state"] == "stopped"
         assert server.hung_up.acquire(timeout=10), "the server was not told"
 
@@ -434,7 +434,7 @@ def test_who_has_heard_enough_hangs_up_at_once(tiny_checkpoint: Path, pieces: tu
 def test_a_stop_before_the_server_was_reached(tiny_checkpoint: Path) -> None:
     """Nobody accepts: the connection waits in the listener's queue, and the stop must not wait with it."""
     with loopback(speaking(*KITE)) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
     with socket.create_server(("127.0.0.1", int(server.address.rsplit(":")[-1]))):
         running = services.chat.ask("a", "What is it?", read_settings(SENT))
         next(running)
@@ -456,14 +456,14 @@ def test_a_line_that_was_hung_up_is_not_connected() -> None:
 def test_two_minutes_are_the_most(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speakers_module.RemoteResponder, "seconds", 0.3)
     with loopback(silent(word("A", -0.1))) as server:
-        update = ask(session_with(tiny_checkpoint, server))
+        update = ask(services_with(tiny_checkpoint, server))
         assert (text(update), update["state"]) == ("A", "late")
         assert server.hung_up.acquire(timeout=10)
 
 
 def test_a_server_that_is_gone(tiny_checkpoint: Path) -> None:
     with loopback(speaking(*KITE)) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
     with pytest.raises(Problem) as caught:
         ask(services)
     assert caught.value.key == "problem.engine_unreachable"
@@ -478,7 +478,7 @@ def test_a_server_that_is_gone(tiny_checkpoint: Path) -> None:
 def test_its_models_stand_behind_those_of_this_machine(tiny_checkpoint: Path) -> None:
     ids = ("small", "meta-llama/Llama-2-7b-chat-hf", "/srv/models/tinytown.gguf", r"C:\models\tinytown.gguf")
     with loopback(speaking(offered=ids)) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         rows = services.models.offered()
         told = services.models.describe(f"{server.where}/small")
     where = server.where
@@ -497,7 +497,7 @@ def test_its_models_stand_behind_those_of_this_machine(tiny_checkpoint: Path) ->
 
 def test_only_what_it_offers_is_asked_for(tiny_checkpoint: Path) -> None:
     with loopback(speaking(*KITE)) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         for forged in ("/large", "/", "", "/../small", "/small/", "/SMALL", "x/small"):
             services.page_models.choose("a", server.where + forged)
             with pytest.raises(Problem) as caught:
@@ -509,7 +509,7 @@ def test_only_what_it_offers_is_asked_for(tiny_checkpoint: Path) -> None:
 
 def test_one_model_may_be_named(tiny_checkpoint: Path) -> None:
     with loopback(picky(lambda body: None, *KITE)) as server:
-        services = session_with(tiny_checkpoint, server, only="hidden")
+        services = services_with(tiny_checkpoint, server, only="hidden")
         assert [request.path for request in server.requests] == [], "a server without a list has it all the same"
         assert text(ask(services)) == "A kite."
         assert server.chats[0]["model"] == "hidden"
@@ -580,7 +580,7 @@ def test_it_is_asked_once_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_looks_inside_says_that_the_weights_are_elsewhere(tiny_checkpoint: Path) -> None:
     with loopback(speaking(*KITE)) as server:
-        services = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         ask(services)
         views: tuple[Callable[[], object], ...] = (
             lambda: list(services.attention.look("a", "Hello")), lambda: services.layers.guess("a", "Hello"),
@@ -679,7 +679,7 @@ def test_the_key_goes_there_and_nowhere_else(
     with loopback(speaking(*KITE)) as proxy, loopback(speaking(*KITE)) as server:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.address)
-        services = session_with(tiny_checkpoint, server, key=KEY)
+        services = services_with(tiny_checkpoint, server, key=KEY)
         update = ask(services)
         assert proxy.requests == []
     assert [request.headers["authorization"] for request in server.requests] == [f"Bearer {KEY}"] * 2
@@ -741,7 +741,7 @@ def test_a_page_can_choose_and_ask(client: httpx.Client, server: Loopback) -> No
     assert (text(update), update["state"]) == ("A kite.", "done")
     picked = page.call("pick", {"model": names[1], "turn": update["turn"], "token": 1, "nonce": 1})
     assert picked["chosen"]["text"] == " kite"
-    for name in ("look", "guess", "walk", "act", "read"):
+    for name in ("look", "guess", "trace", "begin", "read"):
         told = page.call(name, {"model": names[1], "text": "Hello", "action": "begin"})
         assert told["problem"]["key"] == "problem.engine_weights", name
     local = page.call("ask", {"request": "2", "model": "tiny", "text": "Hello", "settings": SENT})

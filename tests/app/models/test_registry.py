@@ -520,8 +520,8 @@ def test_every_request_names_its_model(client: httpx.Client) -> None:
         closer = {"model": name, "view": "head", "layer": layers - 1, "head": heads - 1}
         assert page.call("closer", closer)["layer"] == layers - 1
         assert len(page.call("guess", sent)["rows"]) == layers + 1
-        assert page.call("walk", sent)["heads"] == heads
-        assert page.call("act", sent | {"action": "begin"})["heads"] == heads
+        assert page.call("trace", sent)["heads"] == heads
+        assert page.call("begin", sent)["heads"] == heads
         read = page.call("read", sent)
         wanted = {"method": "ablation", "unit": "word", "start": read["answer_start"], "end": len(read["tokens"])}
         assert page.call("explain", {"model": name} | wanted)["state"] == "done"
