@@ -47,8 +47,8 @@ class Fault:
     guards: tuple[Guard, ...]
 
 
-SESSION, DOORS, SETTINGS, SERVER = (
-    "app/session.py",
+QUESTIONS, DOORS, SETTINGS, SERVER = (
+    "app/common/questions.py",
     "app/server/request_filter.py",
     "app/common/settings.py",
     "app/server/app.py",
@@ -64,19 +64,20 @@ TOKENIZER, WEIGHTS, FOLDER = (
     "litellama/checkpoint/weights.py",
     "litellama/checkpoint/layout.py",
 )
+WRITER, CHAT = "app/chat/reply_writer.py", "app/chat/service.py"
 STREAM, STATE, LOOP = "litellama/hub/stream.py", "litellama/training/state.py", "litellama/training/loop.py"
 CLOSED_ROUTES = Guard(DOORS, "elif not (path in self.open or path.startswith(OPEN_FOLDERS)) or", "elif False and")
 
 FAULTS = (
     Fault(1, PUPIL, "half a character, which no UTF-8 can hold", "it becomes U+FFFD", (
-        Guard(SESSION, '.encode("utf-16", "surrogatepass").decode("utf-16", "replace")', ""),
+        Guard(QUESTIONS, '.encode("utf-16", "surrogatepass").decode("utf-16", "replace")', ""),
     )),
     Fault(2, PUPIL, "NUL, text that runs backwards, joined emoji, heaps of accents", "they come back exactly", (
         Guard(TOKENIZER, "initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),", ""),
-        Guard(SESSION, "return text.strip()", 'return text.replace("\\0", "").strip()'),
+        Guard(QUESTIONS, "return text.strip()", 'return text.replace("\\0", "").strip()'),
     )),
     Fault(3, PUPIL, "more characters than the box allows", "a sentence with both numbers", (
-        Guard(SESSION, "if len(text) > MOST_CHARACTERS:", "if False:"),
+        Guard(QUESTIONS, "if len(text) > MOST_CHARACTERS:", "if False:"),
     )),
     Fault(4, PUPIL, "a message of megabytes", "413, before it is read", (
         Guard(DOORS, "if not length.isdecimal() or len(length) > MOST_DIGITS or int(length) > largest:", "if False:"),
@@ -121,7 +122,7 @@ FAULTS = (
         Guard(ENGINE, "        finally:\n            conversation.left = True", "        finally:\n            pass"),
     )),
     Fault(18, NETWORK, "a request whose answer nobody listens to", "the wall clock ends it, and frees its place", (
-        Guard(SESSION, "if time.monotonic() - start > most_seconds:", "if False:"),
+        Guard(WRITER, "if time.monotonic() - start > most_seconds:", "if False:"),
         Guard(CONVERSATION, "if time.monotonic() < self._busy_until:", "if self._busy_until:"),
     )),
     Fault(19, NETWORK, "more requests than the line has places", "a sentence, and the message comes back", (
@@ -131,14 +132,13 @@ FAULTS = (
     Fault(20, NETWORK, "so many pages of one browser that they hold all its connections", "a warning on each", (
         Guard("app/server/header.js", "const MANY_PAGES = 5;", "const MANY_PAGES = 500;"),
     )),
-    Fault(21, PUPIL, "a wish to read what another wrote", "each page has its own, by cookie and session", (
-        Guard(TABS, 'return f"{member_of(request.headers)}{page or request.session_hash or \'\'}"',
+    Fault(21, PUPIL, "an attempt to read what another wrote", "each page has its own, by cookie and session", (
+        Guard(TABS, 'return f"{self._member_of(request.headers)}{page or request.session_hash or \'\'}"',
               'return f"{page or request.session_hash or \'\'}"'),
-        Guard(SESSION, "self._pages.setdefault(key, Voice(self.models.first.name))",
-              'self._pages.setdefault("all", Voice(self.models.first.name)); self._pages[key] = page'),
+        Guard(CHAT, "return self._pages.get_or_create(page,", 'return self._pages.get_or_create("all",'),
     )),
     Fault(22, PUPIL, "a model that fails in the middle", "one sentence for one user, one line for the log", (
-        Guard(SESSION, "except Exception as error:  # one user's failure: a sentence for that user",
+        Guard(WRITER, "except Exception as error:  # one user's failure: a sentence for that user",
               "except Problem as error:"),
         Guard("app/common/errors.py", "if isinstance(error, MAY_BE_QUOTED)", "if True"),
     )),

@@ -130,9 +130,9 @@ def train(page: Page) -> None:
 
 # What each does before the picture is taken; it may give the part of the page that is to be seen.
 SHOWN: dict[str, Callable[[Page], Locator | None]] = {
-    "chat": chat, "side_by_side": side_by_side, "attention": attention, "step": step, "layers": layers, "attribution": attribution,
-    "intervene": intervene, "responsibility": responsibility, "compare": compare, "costs": costs, "years": years,
-    "scores": scores, "train": train,
+    "chat": chat, "side_by_side": side_by_side, "attention": attention, "step": step, "layers": layers,
+    "attribution": attribution, "intervene": intervene, "responsibility": responsibility, "compare": compare,
+    "costs": costs, "years": years, "scores": scores, "train": train,
 }  # fmt: skip
 IN_COMPARE = ("compare", "costs", "years", "scores")
 

@@ -1,4 +1,4 @@
-"""The app without a browser: its doors, what it refuses, and the services behind the page."""
+"""The app without a browser: its doors, what it refuses, and what the chat does behind the page."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.support.serving import wait_until
 SETTINGS = {"temperature": 0.7, "top_p": 0.95, "top_k": 0, "max_tokens": 20, "seed": 1}
 
 
-# --- The services, in this process ------------------------------------------------------------------------------------
+# --- The chat, in this process ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -313,8 +313,8 @@ def test_page_and_headers(client: httpx.Client) -> None:
         "/gradio_api/upload", "/gradio_api/proxy=http://example.org/", "/gradio_api/run/ask", "/gradio_api/api/ask",
         "/gradio_api/call/ask", "/gradio_api/info", "/gradio_api/file=/etc/passwd", "/gradio_api/component_server",
         "/gradio_api/runs", "/gradio_api/stream/x", "/gradio_api/openapi.json", "/monitoring", "/docs", "/openapi.json",
-        "/login", "/gradio_api/deep_link", "/views/../../services.py", "/views/%2e%2e/services.py", "/views/__init__.py",
-        "/gradio_api/mcp/sse",
+        "/login", "/gradio_api/deep_link", "/views/../server/app.py", "/views/%2e%2e/server/app.py",
+        "/views/__init__.py", "/gradio_api/mcp/sse",
     ],
 )  # fmt: skip
 @pytest.mark.fault(12)
