@@ -78,7 +78,7 @@ lab.chat = (element, trigger, props, watch) => {
     const article = newTurn(shown);
     turns.append(article);
     running = { request: `${++requests}`, article, text: shown, redone };
-    waitForNews();
+    waitForUpdate();
     if (sideBySide.on) sideBySide.begun();
     announce(lab.word(sideBySide.on ? "side_by_side.writing" : "chat.writing"));
     show();
@@ -137,12 +137,12 @@ lab.chat = (element, trigger, props, watch) => {
     setTimeout(() => { waiting?.(); waiting = null; }, 50);
   };
 
-  const waitForNews = () => {
+  const waitForUpdate = () => {
     clearTimeout(running?.watchdog);
     if (running) running.watchdog = setTimeout(() => refuse({ key: "problem.lost" }), LONGEST_SILENCE);
   };
 
-  lab.stillWaiting = waitForNews;  // in a class, for as long as there is a place in the line
+  lab.stillWaiting = waitForUpdate;  // in a class, for as long as there is a place in the line
   // A page may be loaded again, as Gradio does when the network was lost and the server answers again. It goes on where
   // it was: this tab keeps the message under way, and by which number the server knew what was said.
   const DRAFT = "lab-draft", FORMER = "lab-former";
@@ -284,11 +284,11 @@ lab.chat = (element, trigger, props, watch) => {
     if (update?.state === "cleared") { if (update.request === clearing) cleared(); return; }
     if (update?.state === "voted") return voted(update);
     if (update?.state === "resumed") return resumed(update.turns ?? []);  // a problem: there is none
-    if (!running || !update || update.request !== running.request) return;  // news of something given up
+    if (!running || !update || update.request !== running.request) return;  // of something given up
     if (update.problem?.key === "problem.lost") keep(DRAFT, running.text);
     if (update.problem) return refuse(update.problem);
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
-    waitForNews();
+    waitForUpdate();
     running.begun = true;
     if (sideBySide.on) writeBoth(update); else write(running.article, update);
     if (atEnd) log.scrollTop = log.scrollHeight;

@@ -21,10 +21,10 @@ lab.compare = (element, trigger, props, watch) => {
 
   const complain = (key, values) => lab.say(find(".lab-problem"), key, values);
   watch("value", () => {
-    const news = props.value;
-    if (!news || news.request !== asked) return;
-    if (news.problem) return complain(news.problem.key, news.problem.values);
-    shown = news;
+    const update = props.value;
+    if (!update || update.request !== asked) return;
+    if (update.problem) return complain(update.problem.key, update.problem.values);
+    shown = update;
     show();
   });
   const compareModels = () => {

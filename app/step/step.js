@@ -5,7 +5,7 @@ lab.step = (element, trigger, props, watch) => {
   const find = (selector) => element.querySelector(selector);
   const box = find("textarea"), rail = find(".lab-step-rail"), picture = find(".lab-step-picture"), cell = find(".lab-step-cell");
   let shown = null, station = 0, requests = 0, asked = null;
-  let facing = null;  // place of the key that the rotary station turns beside the query
+  let facing = null;  // place of the key that the rotary station turns next to the query
   let moved = 0;      // by how many positions that station has moved both
 
   const { percent, visible } = lab;
@@ -21,14 +21,14 @@ lab.step = (element, trigger, props, watch) => {
   const go = (changes) => trace({ place: shown.place, layer: shown.layer, head: shown.head, ...changes });
 
   watch("value", () => {
-    const news = props.value;
-    if (!news || news.request !== asked) return;
+    const update = props.value;
+    if (!update || update.request !== asked) return;
     find(".lab-send").disabled = false;
-    if (news.problem) return complain(news.problem.key, news.problem.values);
-    shown = news;
+    if (update.problem) return complain(update.problem.key, update.problem.values);
+    shown = update;
     // The key most looked at, not the token's own: two arrows of one token would turn as one.
-    const others = news.numbers.weights.map((weight, place) => [weight, place]).filter(([, place]) => place !== news.place);
-    facing = others.length ? others.sort((a, b) => b[0] - a[0])[0][1] : news.place;
+    const others = update.numbers.weights.map((weight, place) => [weight, place]).filter(([, place]) => place !== update.place);
+    facing = others.length ? others.sort((a, b) => b[0] - a[0])[0][1] : update.place;
     moved = 0;
     find(".lab-step-result").hidden = false;
     show();

@@ -71,7 +71,7 @@ def test_what_is_said_of_litellama_is_published() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "form", "says"),
+    ("one", "chat_format", "says"),
     [
         (foreign(), "questions", ["base model"]),
         (foreign(LLAMA2), "template", ["chat template in its folder"]),

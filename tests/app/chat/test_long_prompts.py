@@ -79,11 +79,11 @@ def test_the_second_turn_reads_only_what_is_new(services: Services, monkeypatch:
     assert second.cost is not None
     assert second.cost.read == sum(passes) < sum(whole) // 2
     fresh = Services(services.models.first.opened)
-    list(fresh.ask("page", LONG, settings(max_tokens=10)))
+    list(fresh.chat.ask("page", LONG, settings(max_tokens=10)))
     stored(fresh)
     fresh.models.first.engine.forget_all()
     passes.clear()
-    anew = list(fresh.ask("page", "Who has it?", settings(max_tokens=10)))[-1]
+    anew = list(fresh.chat.ask("page", "Who has it?", settings(max_tokens=10)))[-1]
     assert sum(passes) > sum(whole)
     assert [text for text, _ in anew.tokens] == [text for text, _ in second.tokens]
 
