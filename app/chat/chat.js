@@ -72,7 +72,7 @@ lab.chat = (element, trigger, props, watch) => {
   const send = (action, text, shown) => {
     if (running) return complain("problem.busy");
     complain(null);
-    lab.closeCard();
+    lab.closeCard?.();
     const redone = action === "redo" ? turns.lastElementChild : null;
     redone?.remove();
     const article = newTurn(shown);
@@ -121,7 +121,7 @@ lab.chat = (element, trigger, props, watch) => {
     waiting = null;
     trigger("clear", { request: clearing, both: sideBySide.on });
     setTimeout((asked) => { if (asked === clearing) cleared(); }, 3000, clearing);  // whatever happened to it
-    lab.closeCard();
+    lab.closeCard?.();
     finish();
     edit(false);
     turns.replaceChildren();
@@ -362,7 +362,7 @@ lab.chat = (element, trigger, props, watch) => {
     penaltyIsTurned: () => "repetition_penalty" in turnedKnobs(),
     switched: () => {
       edit(false);
-      lab.closeCard();
+      lab.closeCard?.();
       complain(null);
       turns = sideBySide.on ? both : alone;
       alone.hidden = sideBySide.on;

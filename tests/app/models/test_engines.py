@@ -742,7 +742,7 @@ def test_a_page_can_choose_and_ask(client: httpx.Client, server: Loopback) -> No
     picked = page.call("pick", {"model": names[1], "turn": update["turn"], "token": 1, "nonce": 1})
     assert picked["chosen"]["text"] == " kite"
     for name in ("look", "guess", "trace", "begin", "read"):
-        told = page.call(name, {"model": names[1], "text": "Hello", "action": "begin"})
+        told = page.call(name, {"model": names[1], "text": "Hello"})
         assert told["problem"]["key"] == "problem.engine_weights", name
     local = page.call("ask", {"request": "2", "model": "tiny", "text": "Hello", "settings": SENT})
     assert local["count"] > 0

@@ -267,7 +267,7 @@ def test_a_page_that_was_forgotten_comes_back_as_the_first(services: Services) -
     assert services.page_models.opened("a").folder.name == "alpha"
     services.page_models.choose("a", "beta")
     assert services.page_models.opened("a").folder.name == "beta"
-    assert len(services._pages) <= MOST_PAGES
+    assert len(services.page_models._chosen.items()) <= MOST_PAGES
 
 
 FORGED = ("", ".", "..", "../{shelf}/beta", "{folder}/beta", "beta/", "./beta", "beta\0", ".secret", "x" * 9999)
@@ -528,10 +528,12 @@ def test_every_request_names_its_model(client: httpx.Client) -> None:
         assert page.call("test", {"model": name})["blanked"]
 
 
-@pytest.mark.parametrize("event", "ask redo look closer guess walk act read explain compare test weigh".split())
+@pytest.mark.parametrize(
+    "event", "ask redo look closer guess trace begin read explain compare test compare_models".split()
+)
 @pytest.mark.parametrize("forged", ["../beta", ["beta"]])
 def test_no_request_is_answered_by_another_model(client: httpx.Client, event: str, forged: object) -> None:
-    sent = {"model": forged, "text": QUESTION, "settings": SENT, "action": "begin", **FIRST}
+    sent = {"model": forged, "text": QUESTION, "settings": SENT, **FIRST}
     expected = "problem.no_model" if isinstance(forged, str) else "problem.request"
     page = Page(client)
     answer = page.call(event, sent)
