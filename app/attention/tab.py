@@ -15,7 +15,7 @@ TITLE = "attention.title"
 
 
 def build(service: AttentionService, events: PageEvents) -> None:
-    """Lay the tab out and wire it: 'look' answers a text, 'closer' brings one map."""
+    """Lay the tab out; its events: 'look' answers a text, 'closer' brings one map."""
     view = gr.HTML(
         None,
         html_template=template("attention.html"),

@@ -16,7 +16,7 @@ TITLE = "attribution.title"
 
 
 def build(service: AttributionService, events: PageEvents) -> None:
-    """Lay the tab out and wire it: 'read' answers, 'explain' explains, 'cancel' ends that, 'test' blanks words out,
+    """Lay the tab out; its events: 'read' answers, 'explain' explains, 'cancel' ends that, 'test' blanks words out,
     'compare' asks every method."""
     view = gr.HTML(
         None,

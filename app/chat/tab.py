@@ -24,7 +24,7 @@ Answer = Callable[[str, object, Settings, object], Iterator[Update]]
 
 
 def build(service: ChatService, events: PageEvents) -> None:
-    """Lay the tab out and wire it. The page sends what was typed and clicked; everything else is decided here."""
+    """Lay the tab out. The page sends what was typed and clicked; everything else is decided here."""
     knobs = {name: asdict(knob) for name, knob in KNOBS.items()}
     if service.classroom is not None:
         knobs["max_tokens"]["high"] = MOST_TOKENS_IN_CLASS

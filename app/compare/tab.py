@@ -14,7 +14,7 @@ TITLE = "compare.title"
 
 
 def build(service: CompareService, events: PageEvents) -> None:
-    """Lay the tab out and wire it: 'compare_models' computes all figures for what is chosen."""
+    """Lay the tab out; its events: 'compare_models' computes all figures for what is chosen."""
     view = gr.HTML(
         service.compare_first(),
         html_template=template("compare.html"),

@@ -16,7 +16,7 @@ OTHER = EXAMPLE.replace("under the bed", "behind the door")
 
 
 def build(service: InterveneService, events: PageEvents) -> None:
-    """Lay the tab out and wire it: 'begin' answers a text, 'change_heads' answers it with other heads; 'worth' and
+    """Lay the tab out; its events: 'begin' answers a text, 'change_heads' answers it with other heads; 'worth' and
     'patch' measure each head, 'few' searches for those that suffice, 'halt' ends that."""
     view = gr.HTML(
         None,

@@ -14,7 +14,7 @@ TITLE = "layers.title"
 
 
 def build(service: LayersService, events: PageEvents) -> None:
-    """Lay the tab out and wire it: 'guess' answers a text and brings the table."""
+    """Lay the tab out; its events: 'guess' answers a text and brings the table."""
     view = gr.HTML(
         None,
         html_template=template("layers.html"),

@@ -15,7 +15,7 @@ TITLE = "responsibility.title"
 
 
 def build(service: ResponsibilityService, events: PageEvents) -> None:
-    """Lay the tab out and wire it: 'compare_groups' compares groups of words, 'calibrate' judges certainty, 'enough'
+    """Lay the tab out; its events: 'compare_groups' compares groups of words, 'calibrate' judges certainty, 'enough'
     ends that."""
     view = gr.HTML(
         None,

@@ -14,7 +14,7 @@ TITLE = "step.title"
 
 
 def build(service: StepService, events: PageEvents) -> None:
-    """Lay the tab out and wire it: 'trace' reads a text, or goes to another position, layer or head of it."""
+    """Lay the tab out; its events: 'trace' reads a text, or goes to another position, layer or head of it."""
     view = gr.HTML(
         None,
         html_template=template("step.html"),

@@ -103,9 +103,9 @@ def test_what_is_stored_is_erased_with_the_conversation(services: Services, how:
 
 def test_what_is_stored_of_two_side_by_side_is_erased_with_them(services: Services) -> None:
     name = services.models.first.name
-    wish = read_pair_request(name, SENT, {"model": name, "temperature": 0, "blind": False, "in_turn": False})
+    pair = read_pair_request(name, SENT, {"model": name, "temperature": 0, "blind": False, "in_turn": False})
     for erase in (services.chat.side_by_side.erase, services.chat.side_by_side.forget):
-        list(services.chat.side_by_side.ask("page", LONG, wish))
+        list(services.chat.side_by_side.ask("page", LONG, pair))
         assert stored(services) > 0
         erase("page")
         assert stored(services) == 0

@@ -33,7 +33,7 @@ class View:
         return lambda work, **_: vars(self).setdefault(f"on_{event}", work)
 
 
-def callers() -> list[str]:
+def modules_above() -> list[str]:
     """The app's modules between here and the page, the innermost first."""
     frame: FrameType | None = sys._getframe(1)
     found: list[str] = []
@@ -57,7 +57,7 @@ def test_a_message_passes_few_modules(tiny_checkpoint: Path, monkeypatch: pytest
     follow = Engine.follow
 
     def followed(self: Engine, *arguments: Any, **more: Any) -> Iterator[Any]:
-        passed.extend(callers())
+        passed.extend(modules_above())
         yield from follow(self, *arguments, **more)
 
     monkeypatch.setattr(tab.gr, "HTML", view)
@@ -66,7 +66,7 @@ def test_a_message_passes_few_modules(tiny_checkpoint: Path, monkeypatch: pytest
     opened = services.models.open
 
     def opening(name: str | None = None) -> Any:
-        passed.extend([*callers(), type(services.models).__module__])
+        passed.extend([*modules_above(), type(services.models).__module__])
         return opened(name)
 
     monkeypatch.setattr(services.models, "open", opening)

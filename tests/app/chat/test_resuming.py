@@ -125,7 +125,7 @@ def test_only_so_many_are_stored() -> None:
     assert closed.pop("1") is not None
 
 
-# --- Over the wire ---------------------------------------------------------------------------------------------------
+# --- Over HTTP -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["alone", "in class"])

@@ -729,7 +729,7 @@ def test_who_changes_the_first_model_begins_anew(services: Services) -> None:
     assert "page" not in dict(services.chat.side_by_side._comparisons.items())
 
 
-# --- Over the wire -----------------------------------------------------------------------------------------------
+# --- Over HTTP ---------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
