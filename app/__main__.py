@@ -32,8 +32,9 @@ from app.launch.window import open_window
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from app.classroom.classroom import Classroom
     from app.models.engines import RemoteEngine
-    from app.session import Session
+    from app.server.services import Services
     from litellama.checkpoint.load import Opened
 
 PORTS_TO_TRY = 100
@@ -164,7 +165,18 @@ def open_first(options: argparse.Namespace) -> Opened:
     return open_for_use(last, device=device)
 
 
-def open_classroom(session: Session, options: argparse.Namespace, port: int) -> tuple[FastAPI, str, str]:
+def open_services(options: argparse.Namespace, classroom: Classroom | None) -> Services:
+    """What the server does for pages, with the first model opened."""
+    from app.server.services import Services
+    from litellama.checkpoint import checkpoints_folder
+
+    models = options.models or checkpoints_folder()
+    services = Services(open_first(options), models, engines=open_engines(options), classroom=classroom)
+    services.models.elsewhere()  # asked before anybody waits for it
+    return services
+
+
+def open_classroom(options: argparse.Namespace, port: int) -> tuple[FastAPI, str, str]:
     """The app for a class, the teacher's address, and what the terminal shows. Passwords are never logged."""
     from app.classroom.classroom import Classroom
     from app.launch.lan import class_begins, host_names, lan_addresses, new_password
@@ -176,7 +188,7 @@ def open_classroom(session: Session, options: argparse.Namespace, port: int) -> 
     hosts = [*LOOPBACK, *here, *(host_names() if here else []), *(name.casefold() for name in options.public_name)]
     allowed = options.allow_models
     app = create_app(
-        session, room=Classroom(password, teacher_password), hosts=hosts, secure=bool(options.public_name),
+        open_services(options, Classroom(password, teacher_password)), hosts=hosts, secure=bool(options.public_name),
         uploads=allowed, downloads=allowed and not options.no_downloads,
     )  # fmt: skip
     local = f"http://{LOOPBACK[0]}:{port}/"
@@ -189,16 +201,16 @@ def serve(listener: socket.socket, options: argparse.Namespace, address: str, ma
     """Open the model and answer on `listener` until the process is told to stop; by its `mark` others know it."""
     # Imported only now: torch and Gradio take seconds, `--help` and a wrong option should not.
     from app.server.app import create_app
-    from app.session import Session
-    from litellama.checkpoint import checkpoints_folder
 
-    models = options.models or checkpoints_folder()
-    session = Session(open_first(options), models, engines=open_engines(options))
-    session.models.elsewhere()  # asked before anybody waits for it
     if options.classroom:
-        app, address, said = open_classroom(session, options, listener.getsockname()[1])
+        app, address, said = open_classroom(options, listener.getsockname()[1])
     else:
-        app, said = create_app(session, downloads=not options.no_downloads, identity=mark.shown if mark else None), ""
+        app, said = (
+            create_app(
+                open_services(options, None), downloads=not options.no_downloads, identity=mark.shown if mark else None
+            ),
+            "",
+        )
     # A second for what is being answered; an open page's heartbeat would otherwise keep the server for ever.
     config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1)
     show = show_nothing if options.no_browser else show_in_window if options.window else show_in_browser

@@ -96,9 +96,9 @@ FAULTS = (
     Fault(20, NETWORK, "so many pages of one browser that they hold all its connections", "a warning on each", (
         Guard("many-pages", "const MANY_PAGES = 500;"),
     )),
-    Fault(21, PUPIL, "a wish to read what another wrote", "each page has its own, by cookie and session", (
+    Fault(21, PUPIL, "an attempt to read what another wrote", "each page has its own, by cookie and session", (
         Guard("own-key", "f\"{page or request.session_hash or ''}\""),
-        Guard("own-page", 'page = self._pages[key] = self._pages.setdefault("all", Voice(self.models.first.name))'),
+        Guard("own-page", 'self._pages.get_or_create("all", lambda: ChatPage(Conversation(model)))'),
     )),
     Fault(22, PUPIL, "a model that fails in the middle", "one sentence for one user, one line for the log", (
         Guard("failing-model", "Problem"), Guard("quoted-errors", "str(error)"),

@@ -153,11 +153,41 @@ def test_nothing_imports_the_app_or_the_lessons() -> None:
     assert wrong == []
 
 
-def test_tabs_never_import_one_another() -> None:
+def app_layer(module: str) -> int:
+    (found,) = [number for number, rooms in enumerate(APP_LAYERS) if unit(module) in rooms]
+    return found
+
+
+def app_imports() -> Iterator[tuple[str, str]]:
+    """Each module of the app with each of the app's modules that it imports, but for the packages' own names."""
     for importer, names in graph().items():
-        if importer.startswith("app.common.events."):
-            others = {name for name in names if name.startswith("app.common.events.")}
-            assert others - {importer} == set(), importer
+        for imported in ours(names, "app"):
+            if unit(importer) and unit(imported):
+                yield importer, imported
+
+
+def test_every_room_of_the_app_has_its_place() -> None:
+    assert {unit(name) for name in ours(set(MODULES), "app")} == set().union(*APP_LAYERS, {""})
+
+
+def test_the_app_imports_downwards() -> None:
+    """And so a tab imports no server, and what all tabs share knows no tab."""
+    wrong = [f"{one} imports {other}" for one, other in app_imports() if app_layer(other) > app_layer(one)]
+    assert wrong == []
+    assert "app.chat.service" in {one for one, _ in app_imports()}, "the reader sees what tabs import"
+
+
+def test_tabs_never_import_one_another() -> None:
+    wrong = [
+        f"{one} imports {other}" for one, other in app_imports()
+        if unit(one) in TABS and unit(other) in TABS and unit(one) != unit(other)
+    ]  # fmt: skip
+    assert wrong == []
+
+
+def test_the_roots_are_small() -> None:
+    entries = {path.relative_to(ROOT).parts[1] for path in (ROOT / "app").iterdir() if path.name != "__pycache__"}
+    assert len(entries) <= 18, entries
 
 
 def test_no_cycles() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from app.session import Session
+from app.server.services import Services
 from litellama.checkpoint import open_checkpoint, precision, save_checkpoint
 from litellama.checkpoint import weights as weight_files
 from litellama.checkpoint.memory import weight_bytes
@@ -210,26 +210,26 @@ def test_what_is_stored_as_bfloat16_stays_so(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("name", SMALLER)
 def test_every_view_works_on_stored_weights(name: str) -> None:
-    session = Session(open_for_use(TINYTOWN, name))
+    services = Services(open_for_use(TINYTOWN, name))
     text = "Tom hid a red ball under the bed. Where is the ball?"
-    assert list(session.look("page", text))[-1]["roles"]
-    assert session.guesses("page", text)
-    assert session.step("page", {"text": text})
-    start = session.read("page", text)["answer_start"]
+    assert list(services.attention.look("page", text))[-1]["roles"]
+    assert services.layers.guess("page", text)
+    assert services.step.trace("page", {"text": text})
+    start = services.attribution.read("page", text)["answer_start"]
     wish = {"method": "ablation", "unit": "word", "start": start, "end": start + 2}
-    assert list(session.explain("page", wish))[-1]["state"] == "done"
-    assert len(list(session.compare("page"))[-1]["rows"]) == len(METHODS)
-    assert session.put_to_the_test("page")
-    assert list(session.intervene("page", "begin", {"text": text}))
-    assert list(session.intervene("page", "worth", {}))
-    assert list(session.intervene("page", "change", {"off": [[0, 0]]}))
+    assert list(services.attribution.explain("page", wish))[-1]["state"] == "done"
+    assert len(list(services.attribution.compare("page"))[-1]["rows"]) == len(METHODS)
+    assert services.attribution.put_to_the_test("page")
+    assert services.intervene.begin("page", text)
+    assert list(services.intervene.worth("page"))
+    assert services.intervene.change("page", [[0, 0]])
     probe = {
         "sentences": ["One day {who}"],
         "groups": [["a", ["Tom"]], ["b", ["Mia"]]],
         "continuations": ["was", "had"],
     }
-    assert list(session.measure("page", "compare", probe))[-1]["state"] == "done"
-    assert list(session.measure("page", "calibrate", {"text": text}))[-1]["state"] == "done"
+    assert list(services.responsibility.compare("page", probe))[-1]["state"] == "done"
+    assert list(services.responsibility.calibrate("page", text))[-1]["state"] == "done"
 
 
 # --- The lean step ---------------------------------------------------------------------------------------------------

@@ -54,20 +54,20 @@ lab.attention = (element, trigger, props, watch) => {
   const complain = (key, values) => lab.say(find(".lab-problem"), key, values);
 
   watch("value", () => {
-    const news = props.value;
-    if (!news || news.request !== asked) return;
+    const update = props.value;
+    if (!update || update.request !== asked) return;
     find(".lab-look-waiting").hidden = true;
     find(".lab-send").disabled = false;
-    if (news.problem) return complain(news.problem.key, news.problem.values);
-    const again = shown && shown.request === news.request && shown.tokens.length === news.tokens.length;  // now with roles
-    shown = news;
+    if (update.problem) return complain(update.problem.key, update.problem.values);
+    const again = shown && shown.request === update.request && shown.tokens.length === update.tokens.length;  // now with roles
+    shown = update;
     if (again) return showRoles();
-    layer = Math.min(layer, news.layers - 1);
-    head = Math.min(head, news.heads - 1);
-    chosen = Math.max(0, Math.min(news.answer_start - 1, news.end - 1) - news.start);
+    layer = Math.min(layer, update.layers - 1);
+    head = Math.min(head, update.heads - 1);
+    chosen = Math.max(0, Math.min(update.answer_start - 1, update.end - 1) - update.start);
     map = null;
     find(".lab-look-result").hidden = false;
-    lab.sayGoesOn(element, news.goes_on);
+    lab.sayGoesOn(element, update.goes_on);
     buildTokens();
     buildMosaic();
     buildControls();
@@ -75,11 +75,11 @@ lab.attention = (element, trigger, props, watch) => {
     askForMap();
   });
 
-  lab.showAttentionHead = (news) => {
-    if (!news || news.request !== askedMap || !shown) return;
-    if (news.problem) return complain(news.problem.key, news.problem.values);
+  lab.showAttentionHead = (update) => {
+    if (!update || update.request !== askedMap || !shown) return;
+    if (update.problem) return complain(update.problem.key, update.problem.values);
     complain(null);
-    map = { ...news, weights: new Uint16Array(bytes(news.weights).buffer) };
+    map = { ...update, weights: new Uint16Array(bytes(update.weights).buffer) };
     showMap();
   };
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import gradio as gr
 
+from app.attention.service import AttentionService
 from app.common.assets import scripts, template
-from app.common.events import EXAMPLE, answer, page_key, sent_by, stream
-from app.session import Session
+from app.common.events import EXAMPLE, PageEvents, Sent
 
 TITLE = "attention.title"
 
 
-def build(session: Session) -> None:
-    """Lay the tab out and wire it: 'look' answers a text, 'closer' brings one map."""
+def build(service: AttentionService, events: PageEvents) -> None:
+    """Lay the tab out; its events: 'look' answers a text, 'closer' brings one map."""
     view = gr.HTML(
         None,
         html_template=template("attention.html"),
@@ -36,15 +36,15 @@ def build(session: Session) -> None:
     )
 
     def look(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        sent = sent_by(event)
-        yield from stream(
-            sent, lambda: session.look(page_key(session, event, request), sent.get("text"), sent.get("start"))
+        yield from events.stream(
+            event, request, lambda page, sent: service.look(page, sent.get("text"), sent.get("start"))
         )
 
     def closer(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        sent = sent_by(event)
-        place = (sent.get("view"), sent.get("layer"), sent.get("head"))
-        return answer(sent, lambda: session.head(page_key(session, event, request), *place))
+        def head(page: str, sent: Sent) -> dict[str, Any]:
+            return service.head(page, sent.get("view"), sent.get("layer"), sent.get("head"))
+
+        return events.answer(event, request, head)
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     # Heavy work, one at a time; the chat has its own places.

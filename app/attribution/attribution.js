@@ -1,5 +1,5 @@
 // The Attribution tab: an answer, what each word of the prompt adds to it, and the test of that.
-// Sends 'read', 'explain', 'compare', 'cancel' and 'test'; all answers come back through `props.value`, marked with their action.
+// Sends 'read', 'explain', 'compare', 'cancel' and 'test'; all answers come back through `props.value`.
 lab.attribution = (element, trigger, props, watch) => {
   lab.needsWeights(element);
   const find = (selector) => element.querySelector(selector);
@@ -15,10 +15,10 @@ lab.attribution = (element, trigger, props, watch) => {
   const number = (value) => value.toLocaleString(lab.language, { maximumFractionDigits: 2, minimumFractionDigits: 2, signDisplay: "exceptZero" });
   const key = (name) => name.replaceAll(" ", "_");
   const complain = (key, values) => lab.say(find(".lab-problem"), key, values);
-  const send = (action, sent = {}) => {
+  const send = (event, sent = {}) => {
     complain(null);
-    asked[action] = `${++requests}`;
-    trigger(action, { ...sent, action, request: asked[action] });
+    asked[event] = `${++requests}`;
+    trigger(event, { ...sent, request: asked[event] });
   };
 
   // --- Reading and asking -----------------------------------------------------------------------------------------
@@ -46,26 +46,26 @@ lab.attribution = (element, trigger, props, watch) => {
   const stopWaiting = () => { find(".lab-why-progress").hidden = true; };
 
   watch("value", () => {
-    const news = props.value;
-    if (!news || news.request !== asked[news.action]) return;
-    if (news.action === "read") find(".lab-send").disabled = false;
-    if (news.problem) { stopWaiting(); return complain(news.problem.key, news.problem.values); }
-    if (news.action === "read") {
-      text = news;
+    const update = props.value, to = Object.keys(asked).find((event) => asked[event] === update?.request);
+    if (!to) return;
+    if (to === "read") find(".lab-send").disabled = false;
+    if (update.problem) { stopWaiting(); return complain(update.problem.key, update.problem.values); }
+    if (to === "read") {
+      text = update;
       target = [text.answer_start, text.tokens.length];
       find(".lab-why-result").hidden = false;
-      lab.sayGoesOn(element, news.goes_on);
+      lab.sayGoesOn(element, update.goes_on);
       showAnswer();
       return explain();
     }
-    if (news.action === "test") { curves = news; return showCurves(); }
-    if (news.action === "compare") return showComparison(news);
-    if (news.state === "running") {
-      find("progress").value = news.total ? news.done / news.total : 0;
-      return lab.say(find(".lab-why-progress span"), "attribution.progress", { done: news.done, total: news.total, seconds: Math.ceil(news.seconds_left) });
+    if (to === "test") { curves = update; return showCurves(); }
+    if (to === "compare") return showComparison(update);
+    if (update.state === "running") {
+      find("progress").value = update.total ? update.done / update.total : 0;
+      return lab.say(find(".lab-why-progress span"), "attribution.progress", { done: update.done, total: update.total, seconds: Math.ceil(update.seconds_left) });
     }
     stopWaiting();
-    if (news.state === "done") { found = news; showFound(); send("test"); }
+    if (update.state === "done") { found = update; showFound(); send("test"); }
   });
 
   // --- The answer: which of its tokens is explained ---------------------------------------------------------------
@@ -175,18 +175,18 @@ lab.attribution = (element, trigger, props, watch) => {
     }));
   });
 
-  const showComparison = (news) => {
+  const showComparison = (update) => {
     const button = find(".lab-why-all-methods");
-    button.disabled = news.state === "running";
-    if (news.state === "running") return lab.say(button, "attribution.comparing", { done: news.done, total: news.total });
+    button.disabled = update.state === "running";
+    if (update.state === "running") return lab.say(button, "attribution.comparing", { done: update.done, total: update.total });
     lab.say(button, "attribution.compare");
-    if (news.state !== "done") return;
+    if (update.state !== "done") return;
     const table = find(".lab-why-agreed");
     table.hidden = false;
     table.querySelector("thead").replaceChildren(lab.make("tr", {}, ...["method", "top", "alike", "time"].map((name) => lab.make("th", { scope: "col" }, lab.word(`attribution.column_${name}`)))));
-    table.querySelector("tbody").replaceChildren(...news.rows.map(({ method: name, top, alike, seconds }) => {
+    table.querySelector("tbody").replaceChildren(...update.rows.map(({ method: name, top, alike, seconds }) => {
       const row = lab.make("tr", {}, lab.make("th", { scope: "row" }, lab.word(`attribution.method_${key(name)}`)), lab.make("td", {}, top.map((index) => unitText(found.units[index]).trim()).join(", ")), lab.make("td", {}, number(alike)), lab.make("td", {}, seconds.toLocaleString(lab.language, { maximumFractionDigits: 2 })));
-      row.classList.toggle("lab-why-current", name === news.method);
+      row.classList.toggle("lab-why-current", name === update.method);
       return row;
     }));
   };

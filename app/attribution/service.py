@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from app.common.page_lifecycle import PageService
+from app.common.page_store import PageStore
+from app.common.progress import SECONDS_BETWEEN_UPDATES, progress_json
+from app.common.questions import QuestionReader
 from app.common.strings import Problem
+from app.models.page_models import PageModels
 from litellama.explain.attribution import METHODS, Attribution, attribute
-from litellama.explain.scoring import (
-    Scorer,
-    ScoringProgress,
-    Target,
-    deletion_curve,
-    rank_correlation,
-    sufficiency_curve,
-)
+from litellama.explain.scoring import Scorer, Target, deletion_curve, rank_correlation, sufficiency_curve
 from litellama.explain.tokenized_run import TokenizedRun, Unit
 from litellama.model import LiteLlama
 from litellama.tokenizer import Tokenizer
@@ -29,12 +26,11 @@ UNITS = ("token", "word", "sentence")
 MOST_TEXTS = 200
 ALTERNATIVES = 6
 RANDOM_ORDERS = 5
-SECONDS_BETWEEN_UPDATES = 0.3
 
 
 @dataclass
-class Explained:
-    """One page's text, what was last found about it, and the wish to end the work under way."""
+class ExplainedText:
+    """One page's text, what was last found about it, and whether the work under way is to end."""
 
     reading: TokenizedRun
     found: Attribution | None = None
@@ -42,37 +38,44 @@ class Explained:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-class Texts:
-    """The last text of each page; the least recently used are forgotten."""
+class AttributionService(PageService):
+    """The text of each page, whose answer is explained."""
 
-    def __init__(self) -> None:
-        self._texts: OrderedDict[str, Explained] = OrderedDict()
-        self._lock = threading.Lock()
+    def __init__(self, models: PageModels, questions: QuestionReader) -> None:
+        self._models, self._questions = models, questions
+        self._texts: PageStore[ExplainedText] = PageStore(MOST_TEXTS, lambda _, text: text.stop.set())
+        super().__init__(self._texts)
 
-    def keep(self, key: str, text: Explained) -> None:
-        self.forget(key)
-        with self._lock:
-            self._texts[key] = text
-            while len(self._texts) > MOST_TEXTS:
-                self._texts.popitem(last=False)[1].stop.set()
+    def read(self, page: str, text: object) -> dict[str, Any]:
+        """Read and answer `text`, whose answer is to be explained."""
+        opened = self._models.opened(page)
+        reading = self._questions.read(page, opened, text)
+        self._texts.put(page, ExplainedText(reading))
+        return reading_json(opened.model, opened.tokenizer, reading)
 
-    def get(self, key: str) -> Explained:
-        with self._lock:
-            if key not in self._texts:
-                raise Problem("problem.no_text")
-            self._texts.move_to_end(key)
-            return self._texts[key]
+    def explain(self, page: str, sent: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Explain the answer read last by one method, and tell how far it is."""
+        yield from explain(self._models.opened(page).model, self._text(page), sent)
 
-    def stop(self, key: str) -> None:
-        with self._lock:
-            text = self._texts.get(key)
+    def put_to_the_test(self, page: str) -> dict[str, Any]:
+        """Blank out words by what the explanation found last says of them, and at random."""
+        return put_to_the_test(self._models.opened(page).model, self._text(page))
+
+    def compare(self, page: str) -> Iterator[dict[str, Any]]:
+        """What every method says of what was explained last."""
+        yield from compare(self._models.opened(page).model, self._text(page))
+
+    def cancel(self, page: str) -> None:
+        """Let the explanation under way, if there is one, end where it is."""
+        text = self._texts.get(page)
         if text is not None:
             text.stop.set()
 
-    def forget(self, key: str) -> None:
-        self.stop(key)
-        with self._lock:
-            self._texts.pop(key, None)
+    def _text(self, page: str) -> ExplainedText:
+        text = self._texts.get(page)
+        if text is None:
+            raise Problem("problem.no_text")
+        return text
 
 
 @torch.inference_mode()
@@ -80,17 +83,17 @@ def reading_json(model: LiteLlama, tokenizer: Tokenizer, reading: TokenizedRun) 
     """The tokens, and for each of the answer's the likeliest others: (id, text, probability)."""
     logits = model(torch.tensor([reading.ids], device=model.device)).logits[0]
     others = []
-    for place in reading.answer:
-        values, ids = logits[place - 1].float().softmax(-1).topk(ALTERNATIVES)
+    for position in reading.answer:
+        values, ids = logits[position - 1].float().softmax(-1).topk(ALTERNATIVES)
         pairs = zip(ids.tolist(), values.tolist(), strict=True)
-        others.append([[id, tokenizer.token_text(id), round(p, 4)] for id, p in pairs if id != reading.ids[place]])
+        others.append([[id, tokenizer.token_text(id), round(p, 4)] for id, p in pairs if id != reading.ids[position]])
     return {
         "tokens": list(reading.tokens), "special": sorted(reading.special), "answer_start": reading.answer_start,
         "goes_on": reading.goes_on, "others": others,
     }  # fmt: skip
 
 
-def explain(model: LiteLlama, text: Explained, sent: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def explain(model: LiteLlama, text: ExplainedText, sent: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Explain what was asked for: how far it is, a few times a second, and at last what each unit adds."""
     method, units, target = _read_request(text.reading, sent)
     text.stop.clear()
@@ -98,20 +101,20 @@ def explain(model: LiteLlama, text: Explained, sent: dict[str, Any]) -> Iterator
         work = attribute(model, text.reading, target, method, units)
     except ValueError as error:
         raise Problem("problem.request") from error
-    told = 0.0
-    for news in work:
+    last_update = 0.0
+    for result in work:
         if text.stop.is_set():
             yield {"state": "stopped"}
             return
-        if isinstance(news, Attribution):
-            text.found, text.target = news, target
-            yield _found_json(news)
-        elif time.monotonic() - told >= SECONDS_BETWEEN_UPDATES:
-            told = time.monotonic()
-            yield progress_json(news)
+        if isinstance(result, Attribution):
+            text.found, text.target = result, target
+            yield _found_json(result)
+        elif time.monotonic() - last_update >= SECONDS_BETWEEN_UPDATES:
+            last_update = time.monotonic()
+            yield progress_json(result)
 
 
-def put_to_the_test(model: LiteLlama, text: Explained) -> dict[str, Any]:
+def put_to_the_test(model: LiteLlama, text: ExplainedText) -> dict[str, Any]:
     """What is left of the answer while units are blanked out, the method's top ones first, or random ones; and what is
     there of it while units are shown to a blank text in the same orders.
 
@@ -128,7 +131,7 @@ def put_to_the_test(model: LiteLlama, text: Explained) -> dict[str, Any]:
     return curves
 
 
-def compare(model: LiteLlama, text: Explained) -> Iterator[dict[str, Any]]:
+def compare(model: LiteLlama, text: ExplainedText) -> Iterator[dict[str, Any]]:
     """Every method on the same target and units: its top three, and how alike its order is to that found last."""
     found, target = _found(text), text.target
     assert target is not None
@@ -136,24 +139,24 @@ def compare(model: LiteLlama, text: Explained) -> Iterator[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for number, method in enumerate(METHODS):
         yield {"state": "running", "done": number, "total": len(METHODS)}
-        for news in attribute(model, text.reading, target, method, found.units):
+        for result in attribute(model, text.reading, target, method, found.units):
             if text.stop.is_set():
                 yield {"state": "stopped"}
                 return
-            if isinstance(news, Attribution):
-                top = news.scores.argsort(descending=True, stable=True)[:3].tolist()
-                alike = round(rank_correlation(found.scores, news.scores), 3)
-                rows.append({"method": method, "top": top, "alike": alike, "seconds": round(news.seconds, 2)})
+            if isinstance(result, Attribution):
+                top = result.scores.argsort(descending=True, stable=True)[:3].tolist()
+                alike = round(rank_correlation(found.scores, result.scores), 3)
+                rows.append({"method": method, "top": top, "alike": alike, "seconds": round(result.seconds, 2)})
     yield {"state": "done", "method": found.method, "rows": rows}
 
 
-def _found(text: Explained) -> Attribution:
+def _found(text: ExplainedText) -> Attribution:
     if text.found is None:
         raise Problem("problem.no_text")
     return text.found
 
 
-def _scorer(model: LiteLlama, text: Explained) -> Scorer:
+def _scorer(model: LiteLlama, text: ExplainedText) -> Scorer:
     assert text.target is not None
     return Scorer(model, text.reading, text.target, _found(text).units)
 
@@ -170,13 +173,6 @@ def _read_request(reading: TokenizedRun, sent: dict[str, Any]) -> tuple[str, tup
     if not units:
         raise Problem("problem.no_words")
     return method, units, Target(start, end, instead)
-
-
-def progress_json(progress: ScoringProgress) -> dict[str, Any]:
-    return {
-        "state": "running", "done": progress.done, "total": progress.total,
-        "seconds_left": round(progress.seconds_left, 1),
-    }  # fmt: skip
 
 
 def _found_json(found: Attribution) -> dict[str, Any]:

@@ -7,16 +7,16 @@ from typing import Any
 
 import gradio as gr
 
+from app.attribution.service import AttributionService
 from app.common.assets import scripts, template
-from app.common.events import EXAMPLE, answer, page_key, page_of, sent_by, stream
-from app.session import Session
+from app.common.events import EXAMPLE, PageEvents
 from litellama.explain.attribution import METHODS
 
 TITLE = "attribution.title"
 
 
-def build(session: Session) -> None:
-    """Lay the tab out and wire it: 'read' answers, 'explain' explains, 'cancel' ends that, 'test' blanks words out,
+def build(service: AttributionService, events: PageEvents) -> None:
+    """Lay the tab out; its events: 'read' answers, 'explain' explains, 'cancel' ends that, 'test' blanks words out,
     'compare' asks every method."""
     view = gr.HTML(
         None,
@@ -31,21 +31,19 @@ def build(session: Session) -> None:
     )
 
     def read(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        sent = sent_by(event)
-        return answer(sent, lambda: session.read(page_key(session, event, request), sent.get("text")))
+        return events.answer(event, request, lambda page, sent: service.read(page, sent.get("text")))
 
     def explain(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        sent = sent_by(event)
-        yield from stream(sent, lambda: session.explain(page_key(session, event, request), sent))
+        yield from events.stream(event, request, service.explain)
 
     def compare(event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        yield from stream(sent_by(event), lambda: session.compare(page_key(session, event, request)))
+        yield from events.stream(event, request, lambda page, sent: service.compare(page))
 
     def cancel(request: gr.Request) -> None:
-        session.cancel_explaining(page_of(request))
+        service.cancel(events.page_of(request))
 
     def test(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        return answer(sent_by(event), lambda: session.put_to_the_test(page_key(session, event, request)))
+        return events.answer(event, request, lambda page, sent: service.put_to_the_test(page))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
     heavy: dict[str, Any] = {"concurrency_id": "look", "concurrency_limit": 1}  # one at a time, with the Attention tab

@@ -18,14 +18,14 @@ lab.alternatives = (element, props, watch) => {
     return item;
   };
 
-  const told = ({ text, probability }) => (probability === null
+  const described = ({ text, probability }) => (probability === null
     ? lab.word("alternatives.unknown", { token: `“${visible(text)}”` })
     : lab.word("alternatives.chosen", { token: `“${visible(text)}”`, probability: percent(probability) }));
 
   const fill = () => {
     const { chosen, rows, problem } = answer;
     find(".lab-rows").replaceChildren(...(rows || []).map(row));
-    find(".lab-chosen").textContent = problem ? lab.word(problem.key, problem.values) : told(chosen);
+    find(".lab-chosen").textContent = problem ? lab.word(problem.key, problem.values) : described(chosen);
     const rest = problem ? 0 : Math.max(0, 1 - rows.reduce((sum, { probability }) => sum + probability, 0));
     find(".lab-rest").textContent = problem || !rows.length ? "" : `${lab.word("alternatives.rest")}: ${percent(rest)}`;
     const why = answer.engine ? "alternatives.why_engine" : "alternatives.why";

@@ -1,4 +1,4 @@
-"""Two models that a page compares: what was wished, who speaks on which side, what both said, and the votes.
+"""Two models that a page compares: what was asked for, who answers on which side, what both said, and the votes.
 
 All that the page is told of them is made here. Until the vote on a blind pair that is the two texts, both at the same
 moment, and nothing else: names, tokens, figures, reasons of failure and pace would each tell which is which.
@@ -11,9 +11,10 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.chat.conversation import ExclusiveLock, Update, Voice
+from app.chat.conversation import Conversation, ExclusiveLock, Update
 from app.common.settings import KNOBS, Settings, read_settings
 from app.common.strings import Problem
+from app.models.page_models import ChosenModel
 
 VOTES = ("a", "b", "tie", "bad")
 
@@ -72,8 +73,8 @@ class Exchange:
 
     def to_json(self) -> dict[str, Any]:
         names = [label.to_json() for label in self.labels]
-        note = "beside.in_turn_note" if self.in_turn else "beside.at_once_note"
-        note = "beside.elsewhere_note" if self.elsewhere else note
+        note = "side_by_side.in_turn_note" if self.in_turn else "side_by_side.at_once_note"
+        note = "side_by_side.elsewhere_note" if self.elsewhere else note
         return {"names": names, "note": note, "sides": [_outcome_json(side) for side in self.sides]}
 
     def hidden_json(self) -> dict[str, Any]:
@@ -93,36 +94,36 @@ def _text_json(update: Update) -> dict[str, Any]:
 
 
 class Pair:
-    """Two voices in the order in which the page shows them, which the server throws dice for if it is `hidden`."""
+    """Two conversations in the order in which the page shows them, which is random if the pair is `hidden`."""
 
-    def __init__(self, number: int, wish: PairRequest) -> None:
+    def __init__(self, number: int, request: PairRequest) -> None:
         self.number = number
-        self.wish = wish
-        self.hidden = wish.blind
-        self.order = (1, 0) if wish.blind and secrets.randbelow(2) else (0, 1)
-        self.voices = [Voice(wish.models[wished]) for wished in self.order]
+        self.request = request
+        self.hidden = request.blind
+        self.order = (1, 0) if request.blind and secrets.randbelow(2) else (0, 1)
+        self.conversations = [Conversation(ChosenModel(request.models[side])) for side in self.order]
         self.exchanges: list[Exchange] = []
-        self.pen = ExclusiveLock()
+        self.writing = ExclusiveLock()
         self.stopped = threading.Event()
 
-    def fits(self, wish: PairRequest) -> bool:
-        return (self.wish.models, self.wish.blind) == (wish.models, wish.blind)
+    def fits(self, request: PairRequest) -> bool:
+        return (self.request.models, self.request.blind) == (request.models, request.blind)
 
-    def settings(self, wish: PairRequest) -> list[Settings]:
+    def settings(self, request: PairRequest) -> list[Settings]:
         """Of each side. A blind pair keeps its temperatures: to turn one of them would be to see which side changes."""
-        kept = self.wish.settings if self.hidden else wish.settings
-        return [replace(wish.settings[i], temperature=kept[i].temperature) for i in self.order]
+        former = self.request.settings if self.hidden else request.settings
+        return [replace(request.settings[i], temperature=former[i].temperature) for i in self.order]
 
     def stop(self) -> None:
         self.stopped.set()
-        for voice in self.voices:
-            voice.conversation.stop.set()
+        for conversation in self.conversations:
+            conversation.stop.set()
 
-    def to_json(self, whole: bool = False) -> dict[str, Any]:
-        """The last exchange, or all of them, as much of it as the page may know."""
-        told = self.exchanges if whole else self.exchanges[-1:]
-        turns = [exchange.hidden_json() if self.hidden else exchange.to_json() for exchange in told]
-        return {"round": self.number, "hidden": self.hidden, "over": self.exchanges[-1].over, "turns": turns}
+    def to_json(self, whole: bool = False, **more: object) -> dict[str, Any]:
+        """The last exchange, or all of them, as much of it as the page may know, and what `more` there is to say."""
+        shown = self.exchanges if whole else self.exchanges[-1:]
+        turns = [exchange.hidden_json() if self.hidden else exchange.to_json() for exchange in shown]
+        return {"round": self.number, "hidden": self.hidden, "over": self.exchanges[-1].over, "turns": turns, **more}
 
 
 @dataclass

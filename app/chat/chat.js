@@ -1,6 +1,6 @@
 // The chat: settings, the conversation with its clickable tokens, and the box to write in.
 // Sends 'ask', 'redo', 'stop', 'clear', 'pick'; is told about one reply at a time through `props.value`. While two models
-// are compared (`beside.js`), 'ask_both', 'redo_both' and 'vote', and is told about both replies at once. A page that was
+// are compared (`side_by_side.js`), 'ask_both', 'redo_both' and 'vote', and is told about both replies at once. A page that was
 // loaded again sends 'resume'.
 lab.chat = (element, trigger, props, watch) => {
   const find = (selector) => element.querySelector(selector);
@@ -22,7 +22,7 @@ lab.chat = (element, trigger, props, watch) => {
   const controls = {};
   const buildSettings = () => {
     const form = find(".lab-knobs");
-    form.append(beside.controls);
+    form.append(sideBySide.controls);
     for (const [name, { low, high, step, default: usual }] of Object.entries(props.knobs)) {
       const output = lab.make("output", { for: `knob-${name}` });
       const range = lab.make("input", { type: "range", id: `knob-${name}`, min: low, max: high, step, "aria-describedby": `why-${name}` });
@@ -46,12 +46,12 @@ lab.chat = (element, trigger, props, watch) => {
     tint.addEventListener("change", () => log.classList.toggle("lab-tinted", tint.checked));
     form.append(knob("tint", tint));
     const reset = lab.make("button", { type: "button", class: "lab-plain", "data-word": "chat.defaults" });
-    const toDefaults = () => [...Object.values(controls), beside].forEach((control) => control.reset());
+    const toDefaults = () => [...Object.values(controls), sideBySide].forEach((control) => control.reset());
     reset.addEventListener("click", toDefaults);
     form.append(reset);
     form.addEventListener("submit", (event) => event.preventDefault());
     controls.seed.reset();
-    beside.reset();
+    sideBySide.reset();
     for (const control of Object.values(controls)) control.suit?.();
     lab.withModel(({ knobs }) => { for (const name of Object.keys(knobs ?? {})) controls[name]?.suit(knobs[name]); });
   };
@@ -72,18 +72,18 @@ lab.chat = (element, trigger, props, watch) => {
   const send = (action, text, shown) => {
     if (running) return complain("problem.busy");
     complain(null);
-    lab.closeCard();
+    lab.closeCard?.();
     const redone = action === "redo" ? turns.lastElementChild : null;
     redone?.remove();
     const article = newTurn(shown);
     turns.append(article);
     running = { request: `${++requests}`, article, text: shown, redone };
-    waitForNews();
-    if (beside.on) beside.begun();
-    announce(lab.word(beside.on ? "beside.writing" : "chat.writing"));
+    waitForUpdate();
+    if (sideBySide.on) sideBySide.begun();
+    announce(lab.word(sideBySide.on ? "side_by_side.writing" : "chat.writing"));
     show();
-    const { request } = running, both = beside.on;
-    const ask = () => trigger(both ? `${action}_both` : action, { request, text, settings: settings(), ...(both ? { beside: beside.wish() } : {}) });
+    const { request } = running, both = sideBySide.on;
+    const ask = () => trigger(both ? `${action}_both` : action, { request, text, settings: settings(), ...(both ? { side_by_side: sideBySide.pairRequest() } : {}) });
     const begin = () => lab.withModel(ask, ask);  // whose own settings are not known in a page's first moment
     // Gradio's client shuts its stream when the last answer is in, and loses one that was asked for at that moment.
     if (clearing) waiting = begin; else begin();
@@ -119,13 +119,13 @@ lab.chat = (element, trigger, props, watch) => {
   const clear = () => {
     clearing = `${++requests}`;
     waiting = null;
-    trigger("clear", { request: clearing, both: beside.on });
+    trigger("clear", { request: clearing, both: sideBySide.on });
     setTimeout((asked) => { if (asked === clearing) cleared(); }, 3000, clearing);  // whatever happened to it
-    lab.closeCard();
+    lab.closeCard?.();
     finish();
     edit(false);
     turns.replaceChildren();
-    if (beside.on) beside.cleared(); else total = null;
+    if (sideBySide.on) sideBySide.cleared(); else total = null;
     complain(null);
     announce(lab.word("chat.cleared"));
     show();
@@ -137,12 +137,12 @@ lab.chat = (element, trigger, props, watch) => {
     setTimeout(() => { waiting?.(); waiting = null; }, 50);
   };
 
-  const waitForNews = () => {
+  const waitForUpdate = () => {
     clearTimeout(running?.watchdog);
     if (running) running.watchdog = setTimeout(() => refuse({ key: "problem.lost" }), LONGEST_SILENCE);
   };
 
-  lab.stillWaiting = waitForNews;  // in a class, for as long as there is a place in the line
+  lab.stillWaiting = waitForUpdate;  // in a class, for as long as there is a place in the line
   // A page may be loaded again, as Gradio does when the network was lost and the server answers again. It goes on where
   // it was: this tab keeps the message under way, and by which number the server knew what was said.
   const DRAFT = "lab-draft", FORMER = "lab-former";
@@ -161,7 +161,7 @@ lab.chat = (element, trigger, props, watch) => {
     if (number) keep(FORMER, number);
   });
   const draft = take(DRAFT);
-  let former = take(FORMER);  // until the server has answered: the wish may be lost as well
+  let former = take(FORMER);  // until the server has answered: that request may be lost as well
   box.value ||= draft ?? "";
   if (former) lab.withModel(() => trigger("resume", { page: former }));
 
@@ -174,7 +174,7 @@ lab.chat = (element, trigger, props, watch) => {
     if (redone && text !== redone.dataset.question) edit(true);
     if (editing || (!redone && !box.value)) { box.value = text; grow(); }
     complain(problem.key, problem.values);
-    if (beside.on) beside.refused();
+    if (sideBySide.on) sideBySide.refused();
     show();
   };
 
@@ -183,10 +183,10 @@ lab.chat = (element, trigger, props, watch) => {
   // --- The conversation -----------------------------------------------------------------------------------------
 
   const newTurn = (question) => {
-    const article = lab.make("article", { class: beside.on ? "lab-turn lab-both" : "lab-turn" },
+    const article = lab.make("article", { class: sideBySide.on ? "lab-turn lab-both" : "lab-turn" },
       lab.make("div", { class: "lab-user" }, lab.make("span", { class: "lab-only-heard", "data-word": "chat.you" }), lab.make("p", {}, question)),
-      ...(beside.on
-        ? [...beside.columns(), actions()]
+      ...(sideBySide.on
+        ? [...sideBySide.columns(), actions()]
         : [replies.make(lab.make("span", { class: "lab-only-heard", "data-word": "chat.model" }), actions())]));
     article.dataset.question = question;
     article.spoken = 0;
@@ -222,24 +222,24 @@ lab.chat = (element, trigger, props, watch) => {
   };
 
   const writeBoth = (update) => {
-    const aloud = beside.write(turns, update);
+    const aloud = sideBySide.write(turns, update);
     if (aloud.length) announce(aloud.join(" "));
     if (!update.over) return;
-    beside.ended(update);
+    sideBySide.ended(update);
     finish();
     show();
   };
 
   const voted = (update) => {
-    if (!beside.on || !turns.children.length) return;
+    if (!sideBySide.on || !turns.children.length) return;
     if (update.problem) return complain(update.problem.key, update.problem.values);
-    announce(beside.voted(turns, update));
+    announce(sideBySide.voted(turns, update));
     show();
   };
 
   const resumed = (before) => {
     former = null;
-    if (!before.length || beside.on) return;
+    if (!before.length || sideBySide.on) return;
     const articles = before.map(({ question, ...update }) => {
       const article = newTurn(question), reply = article.querySelector(".lab-reply");
       replies.write(reply, update);
@@ -257,7 +257,7 @@ lab.chat = (element, trigger, props, watch) => {
 
   const showTotal = () => {
     const line = find(".lab-total");
-    line.hidden = !total || beside.on;
+    line.hidden = !total || sideBySide.on;
     line.replaceChildren();
     if (line.hidden) return;
     const { written, energy, large, times, unknown } = total;
@@ -274,7 +274,7 @@ lab.chat = (element, trigger, props, watch) => {
     find(".lab-send").hidden = Boolean(running);
     find(".lab-stop").hidden = !running;
     showTotal();
-    beside.show(running);
+    sideBySide.show(running);
     for (const article of turns.children) article.classList.toggle("lab-last", article === turns.lastElementChild && !running);
     if (turns.children.length) log.scrollTop = log.scrollHeight;
   };
@@ -284,13 +284,13 @@ lab.chat = (element, trigger, props, watch) => {
     if (update?.state === "cleared") { if (update.request === clearing) cleared(); return; }
     if (update?.state === "voted") return voted(update);
     if (update?.state === "resumed") return resumed(update.turns ?? []);  // a problem: there is none
-    if (!running || !update || update.request !== running.request) return;  // news of something given up
+    if (!running || !update || update.request !== running.request) return;  // of something given up
     if (update.problem?.key === "problem.lost") keep(DRAFT, running.text);
     if (update.problem) return refuse(update.problem);
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
-    waitForNews();
+    waitForUpdate();
     running.begun = true;
-    if (beside.on) writeBoth(update); else write(running.article, update);
+    if (sideBySide.on) writeBoth(update); else write(running.article, update);
     if (atEnd) log.scrollTop = log.scrollHeight;
   });
 
@@ -357,16 +357,16 @@ lab.chat = (element, trigger, props, watch) => {
     return lab.make("li", {}, ...replies.said([[key, values]]), lab.make("small", {}, "(", lab.make("span", { "data-word": "compare.kind_published" }), ": ", address, ")"));
   };
 
-  const beside = lab.beside({
+  const sideBySide = lab.sideBySide({
     element, trigger, replies, temperature: props.knobs.temperature,
     penaltyIsTurned: () => "repetition_penalty" in turnedKnobs(),
     switched: () => {
       edit(false);
-      lab.closeCard();
+      lab.closeCard?.();
       complain(null);
-      turns = beside.on ? both : alone;
-      alone.hidden = beside.on;
-      find(".lab-beside-room").hidden = !beside.on;
+      turns = sideBySide.on ? both : alone;
+      alone.hidden = sideBySide.on;
+      find(".lab-side-by-side-room").hidden = !sideBySide.on;
       show();
     },
     changed: () => { if (both.children.length) clear(); },

@@ -1,4 +1,4 @@
-"""One browser tab's conversation, kept on the server: a page cannot forge a history, and a click can ask what else a
+"""A conversation with one model, stored on the server: a page cannot forge a history, and a click can ask what else a
 token might have been."""
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from app.chat.energy import Bill
-from app.chat.responders import Said
+from app.chat.energy import ReplyCost
+from app.chat.responders import ReplyPiece
 from app.common.strings import Problem
 from app.models.openai_stream import TextStep
+from app.models.page_models import ChosenModel
 from litellama.chat import Message
 from litellama.generate import Progress, Step
 
@@ -22,20 +23,20 @@ MOST_TURNS = 50  # older ones are forgotten
 
 @dataclass
 class Turn:
-    """A question, and the reply as far as it is written. `pieces[i]` is the text that `steps[i]` added; `told` is what
-    the page was told at its end."""
+    """A question, and the reply as far as it is written. `pieces[i]` is the text that `steps[i]` added; `last_update`
+    is what the page was told when the reply ended."""
 
     number: int
     question: str
     pieces: list[str] = field(default_factory=list)
     steps: list[Step | TextStep] = field(default_factory=list)
-    told: Update | None = None
+    last_update: Update | None = None
 
     @property
     def reply(self) -> str:
         return "".join(self.pieces)
 
-    def add(self, piece: Said) -> None:
+    def add(self, piece: ReplyPiece) -> None:
         if piece.step is not None:
             self.pieces.append(piece.text)
             self.steps.append(piece.step)
@@ -57,7 +58,7 @@ class Update:
     """What the page is told while a reply is written. `state`: running, done, stopped, length, time or broken.
 
     `tokens` are (text, probability) of the reply so far, `written` their number if that isn't it; `dropped` is how many
-    old messages no longer fitted. At its end, `bill` is what it took, and `total` what the conversation took. `stats`
+    old messages no longer fitted. At its end, `cost` is what it took, and `total` what the conversation took. `stats`
     is the key of the sentence with the figures, `remarks` are those of others and their values. Until the first token
     came, `progress` says how far it is.
     """
@@ -68,8 +69,8 @@ class Update:
     dropped: int
     seed: int
     seconds: float
-    bill: Bill | None = None
-    total: Bill | None = None
+    cost: ReplyCost | None = None
+    total: ReplyCost | None = None
     written: int | None = None
     stats: str = "chat.stats"
     remarks: Sequence[tuple[str, dict[str, object]]] = ()
@@ -83,13 +84,13 @@ class Update:
             "tokens": [[text, probability and round(probability, 4)] for text, probability in self.tokens],
             "count": count, "seconds": round(self.seconds, 2), "per_second": per_second,
             "stats": self.stats, "remarks": [list(remark) for remark in self.remarks],
-            "bill": self.bill and self.bill.to_json(), "total": self.total and self.total.to_json(),
+            "bill": self.cost and self.cost.to_json(), "total": self.total and self.total.to_json(),
             "progress": self.progress and asdict(self.progress),
         }  # fmt: skip
 
 
 class ExclusiveLock:
-    """What only one at a time may hold. Whoever dropped it without a word is held to be gone after a while."""
+    """A lock that one at a time may hold, for a limited time: whoever dropped it without a word loses it then."""
 
     def __init__(self) -> None:
         self._busy_until = 0.0
@@ -97,20 +98,20 @@ class ExclusiveLock:
 
     @contextmanager
     def held(self, seconds: float) -> Iterator[Callable[[], None]]:
-        """Hold it for `seconds`; gives what holds it for as long again. Raises `Problem` while another does."""
+        """Hold it for `seconds`; gives a function that renews this. Raises `Problem` while another holds it."""
         with self._lock:
             if time.monotonic() < self._busy_until:  # guard: busy-ends
                 raise Problem("problem.busy")
             mine = self._busy_until = time.monotonic() + seconds
 
-        def hold_on() -> None:
+        def renew() -> None:
             nonlocal mine
             with self._lock:
                 if self._busy_until == mine:
                     mine = self._busy_until = time.monotonic() + seconds
 
         try:
-            yield hold_on
+            yield renew
         finally:
             with self._lock:
                 if self._busy_until == mine:
@@ -118,24 +119,26 @@ class ExclusiveLock:
 
 
 class Conversation:
-    """The turns so far, whether a reply is being written, and what all replies took, also those asked again."""
+    """The turns so far with one model, whether a reply is being written, and what all replies took, also those that
+    were asked again."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: ChosenModel) -> None:
+        self.model = model
         self.turns: list[Turn] = []
         self.stop = threading.Event()
         self.owner = object()
-        """Whose what a model stores of this conversation is (`litellama.serving.prefix_cache`)."""
-        self.bill = Bill()
+        """By which a model knows what it stores of this conversation (`litellama.serving.prefix_cache`)."""
+        self.cost = ReplyCost()
         self._next_number = 0
-        self._pen = ExclusiveLock()
+        self._writing = ExclusiveLock()
 
     @contextmanager
     def writing(self, seconds: float) -> Iterator[Callable[[], None]]:
-        """Hold the pen: one reply at a time. A reply that was dropped without a word frees it after `seconds`; what is
-        given says that it is still being written."""
-        with self._pen.held(seconds) as hold_on:
+        """One reply at a time. A reply that was dropped without a word makes room after `seconds`, unless the function
+        that is given is called before."""
+        with self._writing.held(seconds) as renew:
             self.stop.clear()
-            yield hold_on
+            yield renew
 
     def begin(self, question: str) -> Turn:
         turn = Turn(self._next_number, question)
@@ -144,16 +147,20 @@ class Conversation:
         del self.turns[:-MOST_TURNS]  # guard: bounded-history
         return turn
 
-    def continued(self) -> Conversation:
+    def continued(self, model: ChosenModel) -> Conversation:
         """The same conversation for another page, without a reply that was broken off or is still being written."""
-        other = Conversation()
-        other.turns = [turn for turn in self.turns if turn.told is not None]
-        other.bill, other._next_number = self.bill, self._next_number
+        other = Conversation(model)
+        other.turns = [turn for turn in self.turns if turn.last_update is not None]
+        other.cost, other._next_number = self.cost, self._next_number
         return other
 
     def to_json(self) -> list[dict[str, Any]]:
         """Each question with what the page was told at the end of its reply."""
-        return [{"question": turn.question} | turn.told.to_json() for turn in self.turns if turn.told is not None]
+        return [
+            {"question": turn.question} | turn.last_update.to_json()
+            for turn in self.turns
+            if turn.last_update is not None
+        ]
 
     def drop_last(self) -> Turn:
         """Take the last turn away, to ask it again or otherwise."""
@@ -177,15 +184,3 @@ class Conversation:
             for message in (Message("user", turn.question), Message("assistant", turn.reply))
         ]
         return [*history, Message("user", last.question)]
-
-
-@dataclass
-class Voice:
-    """One model as it speaks on one page: its name, the stamp of its files when they were first used here, and its
-    conversation. A page has one; where two models are compared, two more (`app.chat.side_by_side`)."""
-
-    model: str
-    stamp: str | None = None
-    conversation: Conversation = field(default_factory=Conversation)
-    stopped: object = None
-    """The page's number of the request that it stopped last, perhaps before its turn came."""

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
-from litellama.footprint.measurements import Record, own_record, shipped_records, text_energy
+from app.common.energy import LARGE, energy_json, large_record
+from litellama.footprint.measurements import text_energy
 from litellama.footprint.meter import Energy, together
 from litellama.footprint.sharing import Share, SharedMeter
 
-LARGE = "llama2-7b"
 ELSEWHERE = "@chat.energy_elsewhere"
-METHODS = {
-    "RAPL": "chat.method_rapl", "NVML counter": "chat.method_nvml_counter", "NVML power": "chat.method_nvml_power",
-    "CPU time x watts per core": "chat.method_cpu_time", "installed memory x watts per GB": "chat.method_memory",
-}  # fmt: skip
-
-log = logging.getLogger("litellama.app")
 
 
 @dataclass(frozen=True)
-class Bill:
+class ReplyCost:
     """What replies took. Of `unknown` many the energy isn't known, the last time for `reason`; `large`: LLaMA 2 7B."""
 
     replies: int = 0
@@ -32,8 +25,8 @@ class Bill:
     unknown: int = 0
     reason: str | None = None
 
-    def __add__(self, other: Bill) -> Bill:
-        return Bill(
+    def __add__(self, other: ReplyCost) -> ReplyCost:
+        return ReplyCost(
             self.replies + other.replies, self.read + other.read, self.written + other.written,
             together((self.energy, other.energy)), together((self.large, other.large)),
             self.unknown + other.unknown, other.reason or self.reason,
@@ -53,7 +46,7 @@ class Bill:
         }  # fmt: skip
 
 
-class Scale:
+class ReplyMeter:
     """The meter that all replies of this process share, and the record that says what LLaMA 2 7B takes."""
 
     def __init__(self, meter: SharedMeter | None = None) -> None:
@@ -61,16 +54,16 @@ class Scale:
         self.record = large_record()
 
     def share(self, most_seconds: float) -> Share:
-        """Begin to weigh one reply; it counts as abandoned after `most_seconds`, unless it is renewed."""
+        """Begin to measure one reply; it counts as abandoned after `most_seconds`, unless it is renewed."""
         return self._meter.share(most_seconds)
 
-    def bill(self, share: Share | None, read: int, written: int) -> Bill:
-        """End to weigh a reply that read and wrote so many tokens; without a share, one that was written elsewhere."""
+    def cost(self, share: Share | None, read: int, written: int) -> ReplyCost:
+        """What a reply took that read and wrote so many tokens; without a share, it was written by another server."""
         if share is None:
-            return Bill(1, read, written, None, None, 1, ELSEWHERE)
+            return ReplyCost(1, read, written, None, None, 1, ELSEWHERE)
         energy = share.close()
         large = None if self.record is None else text_energy(self.record, LARGE, read, written)
-        return Bill(1, read, written, energy, large, int(energy is None), share.reason)
+        return ReplyCost(1, read, written, energy, large, int(energy is None), share.reason)
 
     def record_json(self) -> dict[str, Any] | None:
         """Where and how LLaMA 2 7B was measured."""
@@ -80,36 +73,3 @@ class Scale:
         return {
             "machine": record.machine, "date": record.date, "precision": record.precision, "context": record.context,
         }  # fmt: skip
-
-
-def records() -> list[Record]:
-    """This machine's measurement, if there is one that can be read, then those that come with the lab."""
-    try:
-        own = own_record()
-        if own is not None:
-            text_energy(own, LARGE, 1, 1)  # a record with nonsense in it fails here
-            return [own, *shipped_records()]
-    except (OSError, ValueError, TypeError, ZeroDivisionError) as error:  # the app starts without it
-        log.warning("what was measured on this machine is left out: %s", error)
-    return shipped_records()
-
-
-def large_record() -> Record | None:
-    """This machine's record if it says what LLaMA 2 7B takes, else the first shipped one that does."""
-    return next((one for one in records() if text_energy(one, LARGE, 1, 1) is not None), None)
-
-
-def methods_of(energy: Energy) -> list[str]:
-    """Keys of the strings that say how it was had."""
-    return [METHODS[method] for method in energy.method.split(" + ") if method in METHODS]
-
-
-def energy_json(energy: Energy | None) -> dict[str, Any] | None:
-    """Joules and their range, with the keys of the strings that say of what kind they are and how they were had."""
-    if energy is None:
-        return None
-    return {
-        "joules": energy.joules, "low": energy.low, "high": energy.high,
-        "kind": "chat.kind_measured" if energy.measured else "chat.kind_estimated",
-        "methods": methods_of(energy),
-    }  # fmt: skip

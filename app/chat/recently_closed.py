@@ -1,49 +1,45 @@
-"""What was said on pages that were left: kept for a short while, since a page that lost its network is loaded again."""
+"""What was said on pages that were closed: stored for a while, since a page that lost its network is loaded again."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 
-from app.chat.conversation import Voice
+from app.chat.conversation import Conversation
+from app.common.page_store import PageStore
 
-SECONDS_KEPT = 120.0
-MOST_KEPT = 40  # pages; the longest conversations take some 3 MB each
+SECONDS_STORED = 120.0
+MOST_CLOSED = 40  # pages; the longest conversations take some 3 MB each
 
 
 class RecentlyClosed:
-    """Voices by the key of the page they were of; each is erased when its time is over, asked for or not."""
+    """Conversations by the key of their page; each is erased when its time is over, whether it was asked for or not."""
 
-    def __init__(self, seconds: float = SECONDS_KEPT) -> None:
+    def __init__(self, seconds: float = SECONDS_STORED) -> None:
         self.seconds = seconds
-        self._left: OrderedDict[str, tuple[float, Voice]] = OrderedDict()  # the first to be erased comes first
+        self._closed: PageStore[tuple[float, Conversation]] = PageStore(MOST_CLOSED)  # with the time of its end
         self._sweeping = False
         self._lock = threading.Lock()
 
-    def put(self, key: str, voice: Voice) -> None:
-        """Keep what was said on a page that was left just now."""
+    def put(self, page: str, conversation: Conversation) -> None:
+        """Store what was said on a page that was closed just now."""
         with self._lock:
-            self._left[key] = time.monotonic() + self.seconds, voice
-            self._left.move_to_end(key)
-            if len(self._left) > MOST_KEPT:
-                self._left.popitem(last=False)
+            self._closed.put(page, (time.monotonic() + self.seconds, conversation))
             self._sweep_later()
 
-    def take(self, key: str) -> Voice | None:
+    def pop(self, page: str) -> Conversation | None:
         """What was said there, for the one page that goes on with it."""
-        with self._lock:
-            until, voice = self._left.pop(key, (0.0, None))
-        return voice if time.monotonic() < until else None
+        until, conversation = self._closed.pop(page) or (0.0, None)
+        return conversation if time.monotonic() < until else None
 
     def clear(self) -> None:
         """Erase all of it now."""
-        with self._lock:
-            self._left.clear()
+        self._closed.clear()
 
     def _sweep_later(self) -> None:
-        if self._left and not self._sweeping:
-            until, _ = next(iter(self._left.values()))
+        stored = self._closed.items()
+        if stored and not self._sweeping:
+            until, _ = stored[0][1]  # the first to be erased
             timer = threading.Timer(max(0.0, until - time.monotonic()), self._sweep)
             timer.daemon = True  # it must not hold up the server's end
             timer.start()
@@ -52,7 +48,8 @@ class RecentlyClosed:
     def _sweep(self) -> None:
         with self._lock:
             now = time.monotonic()
-            for key in [key for key, (until, _) in self._left.items() if until <= now]:
-                del self._left[key]
+            for page, (until, _) in self._closed.items():
+                if until <= now:
+                    self._closed.forget(page)
             self._sweeping = False
             self._sweep_later()

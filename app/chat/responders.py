@@ -1,4 +1,4 @@
-"""Who answers in a conversation. The chat asks a speaker for a reply and needn't know where its model runs."""
+"""Who answers in a conversation. The chat asks a responder for a reply and needn't know where its model runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECONDS_ELSEWHERE = 120.0
 LONGEST_REPLY = 100_000  # characters; the longest that can be asked for has `MOST_TOKENS`
 
 
-class Said(Protocol):
+class ReplyPiece(Protocol):
     """A bit of a reply, as `litellama.chat.Piece` has it: text, and the step that brought it unless it came late; or,
     while there is nothing else to tell, the progress."""
 
@@ -46,10 +46,10 @@ class RemotePiece:
 @dataclass
 class ReplyStream:
     """A reply that begins when its `pieces` are asked for. It may have `most` tokens, `read` many tokens of the prompt
-    are read for it, and `dropped` of the oldest messages no longer fitted. A speaker elsewhere fills in on the way what
-    it learns late."""
+    are read for it, and `dropped` of the oldest messages no longer fitted. A responder elsewhere fills in on the way
+    what it learns late."""
 
-    pieces: Iterator[Said]
+    pieces: Iterator[ReplyPiece]
     most: int
     read: int = 0
     dropped: int = 0
@@ -71,7 +71,7 @@ class ReplyStream:
 
 class Responder(Protocol):
     """What a conversation needs of a model. `where` is the server it runs on, None if that is this process; `seconds`
-    are the most a reply may take, None for as many as the session grants."""
+    are the most a reply may take, None for as many as the chat allows."""
 
     where: str | None
     seconds: float | None
@@ -120,10 +120,11 @@ class LocalResponder:
         return _row(tokenizer.token_text(id), probability, ends)
 
 
-WISHES = ("logprobs", "usage", "extras")
-"""What a request may do without; given up in this order where a server refuses it and doesn't say what it minds."""
+OPTIONS = ("logprobs", "usage", "extras")
+"""What a request may do without; left out in this order where a server refuses it and doesn't say what it minds."""
 
-PERHAPS_A_WISH = (None, 400, 422, 500, 501)  # None: broken off before its first word, as llama-cpp-python does
+MAY_MIND_OPTIONS = (None, 400, 422, 500, 501)
+"""Answers of a server that may mind an option. None: broken off before its first word, as llama-cpp-python does."""
 TOO_LONG = re.compile(r"context.{0,30}(length|size|window)|exceed.{0,40}context", re.IGNORECASE)
 
 
@@ -137,26 +138,26 @@ class RemoteResponder:
         self.where: str | None = model.engine.where
 
     def reply(self, messages: Sequence[Message], settings: Settings) -> ReplyStream:
-        """Answer the last message. A fault before the first word is raised with it, a later one ends the speech."""
-        speech = ReplyStream(iter(()), settings.max_tokens, stats="chat.stats_pieces")
-        speech.pieces = self._pieces(speech, list(messages), settings)
-        return speech
+        """Answer the last message. A fault before the first word is raised with it, a later one ends the reply."""
+        stream = ReplyStream(iter(()), settings.max_tokens, stats="chat.stats_pieces")
+        stream.pieces = self._pieces(stream, list(messages), settings)
+        return stream
 
     def alternatives(self, step: TextStep) -> dict[str, Any]:
         """The likeliest tokens of a step, as far as the server told them, and which server that is."""
         rows = [_row(text, probability) | {"chosen": text == step.text} for text, probability in step.alternatives]
         return {"chosen": _row(step.text, step.probability), "rows": rows, "engine": self.where}
 
-    def _pieces(self, speech: ReplyStream, messages: list[Message], settings: Settings) -> Iterator[RemotePiece]:
+    def _pieces(self, stream: ReplyStream, messages: list[Message], settings: Settings) -> Iterator[RemotePiece]:
         count = length = 0
         try:
-            for delta in self._deltas(speech, messages, settings):
+            for delta in self._deltas(stream, messages, settings):
                 if delta is None:
                     yield RemotePiece()
                     continue
                 for text, token in zip(delta.parts, delta.tokens, strict=True):
-                    if count == speech.most:  # some servers send more tokens than were asked for
-                        speech.state = "length"
+                    if count == stream.most:  # the server ignores `max_tokens`
+                        stream.state = "length"
                         return
                     text = text if length else text.removeprefix(" ")  # as of a model that is here
                     count, length = count + 1, length + len(text)
@@ -166,38 +167,38 @@ class RemoteResponder:
         except Problem as problem:
             if not count:
                 raise
-            speech.state = "broken"
-            speech.remarks.append((problem.key, problem.values))
+            stream.state = "broken"
+            stream.remarks.append((problem.key, problem.values))
 
-    def _deltas(self, speech: ReplyStream, messages: list[Message], settings: Settings) -> Iterator[Delta | None]:
-        """The server's words. Where it refuses it is asked with fewer wishes, or without the oldest messages."""
+    def _deltas(self, stream: ReplyStream, messages: list[Message], settings: Settings) -> Iterator[Delta | None]:
+        """What the server sends. Where it refuses, it is asked with fewer options, or without the oldest messages."""
         engine, id = self.model.engine, self.model.id
-        wishes = engine.accepted.get(id, WISHES)
+        options = engine.accepted.get(id, OPTIONS)
         while True:
             heard = False
             try:
-                with closing(engine.chat(self._body(messages, settings, wishes))) as talk:
-                    for delta in talk:
+                with closing(engine.chat(self._body(messages, settings, options))) as deltas:
+                    for delta in deltas:
                         if delta is not None:
                             heard = heard or bool(delta.tokens)
-                            _note(speech, delta)
+                            _note(stream, delta)
                         yield delta
-                if speech.state is None:
+                if stream.state is None:
                     raise Refusal("problem.engine_cut", where=self.where)
-                engine.accepted[id] = wishes
-                if settings.top_k and "extras" not in wishes:
-                    speech.remarks.append(("chat.engine_no_top_k", {"where": self.where}))
+                engine.accepted[id] = options
+                if settings.top_k and "extras" not in options:
+                    stream.remarks.append(("chat.engine_no_top_k", {"where": self.where}))
                 return
             except Refusal as refusal:
                 minds = refusal.key in ("problem.engine_cut", "problem.engine_refused", "problem.engine_failed")
-                if heard or not minds or refusal.status not in PERHAPS_A_WISH:
+                if heard or not minds or refusal.status not in MAY_MIND_OPTIONS:
                     raise
                 too_long = TOO_LONG.search(refusal.said) is not None
-                if wishes and id not in engine.accepted and not too_long:
-                    wishes = _fewer(wishes, settings, refusal.said)
+                if options and id not in engine.accepted and not too_long:
+                    options = _fewer(options, settings, refusal.said)
                 elif len(messages) > 2 and (too_long or refusal.key == "problem.engine_cut"):
                     messages = messages[2:]
-                    speech.dropped += 2
+                    stream.dropped += 2
                 elif too_long:
                     raise Problem("problem.engine_too_long", where=self.where) from refusal
                 elif refusal.key == "problem.engine_cut":
@@ -205,21 +206,21 @@ class RemoteResponder:
                 else:
                     raise
 
-    def _body(self, messages: list[Message], settings: Settings, wishes: Sequence[str]) -> dict[str, Any]:
+    def _body(self, messages: list[Message], settings: Settings, options: Sequence[str]) -> dict[str, Any]:
         body = {
             "model": self.model.id, "messages": [asdict(message) for message in messages], "stream": True,
             "max_tokens": settings.max_tokens, "temperature": settings.temperature, "top_p": settings.top_p,
             "seed": settings.seed,
         }  # fmt: skip
-        for wish in wishes:
-            body |= _fields(wish, settings)
+        for option in options:
+            body |= _fields(option, settings)
         return body
 
 
-def _fields(wish: str, settings: Settings) -> dict[str, Any]:
-    if wish == "logprobs":
+def _fields(option: str, settings: Settings) -> dict[str, Any]:
+    if option == "logprobs":
         return {"logprobs": True, "top_logprobs": ALTERNATIVES}
-    if wish == "usage":
+    if option == "usage":
         return {"stream_options": {"include_usage": True}}
     # Servers have defaults of their own for these, and what the sliders say is to be what is done. vLLM and llama.cpp
     # spell the penalty differently; each lets the other's pass.
@@ -227,20 +228,20 @@ def _fields(wish: str, settings: Settings) -> dict[str, Any]:
     return {"top_k": settings.top_k, "min_p": 0, "repetition_penalty": penalty, "repeat_penalty": penalty}
 
 
-def _fewer(wishes: Sequence[str], settings: Settings, said: str) -> tuple[str, ...]:
-    named = [wish for wish in wishes if any(name in said for name in _fields(wish, settings))] or wishes[:1]
-    return tuple(wish for wish in wishes if wish not in named)
+def _fewer(options: Sequence[str], settings: Settings, said: str) -> tuple[str, ...]:
+    named = [option for option in options if any(name in said for name in _fields(option, settings))] or options[:1]
+    return tuple(option for option in options if option not in named)
 
 
-def _note(speech: ReplyStream, delta: Delta) -> None:
+def _note(stream: ReplyStream, delta: Delta) -> None:
     if delta.finish is not None:
-        speech.state = "length" if delta.finish == "length" else "done"
+        stream.state = "length" if delta.finish == "length" else "done"
     if delta.read is not None:
-        speech.read = delta.read
+        stream.read = delta.read
     if delta.written is not None:
-        speech.written = delta.written
+        stream.written = delta.written
     if delta.written is not None or any(token.probability is not None for token in delta.tokens):
-        speech.stats = "chat.stats_engine"
+        stream.stats = "chat.stats_engine"
 
 
 def _row(text: str, probability: float | None, ends: bool = False) -> dict[str, Any]:

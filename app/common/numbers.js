@@ -48,7 +48,7 @@
     return lab.make("figure", { class: "lab-strip" }, lab.make("figcaption", {}, lab.make("b", {}, name), ` ${facts}`), canvas);
   };
 
-  // Rows of [label, value, text beside the bar, marked?]; bars to the left are below zero.
+  // Rows of [label, value, text next to the bar, marked?]; bars to the left are below zero.
   lab.bars = (caption, rows, onPick = null) => {
     const most = Math.max(...rows.map(([, value]) => Math.abs(value)), 1e-12), below = rows.some(([, value]) => value < 0);
     const colours = lab.twoColours();

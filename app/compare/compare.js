@@ -1,5 +1,5 @@
 // The Compare tab: sizes, what replies and trainings cost, what models can do, and every published figure behind it.
-// Every number says what it is. Sends 'weigh' with what is chosen; `compare-costs.js` and `compare-scores.js` draw the
+// Every number says what it is. Sends 'compare_models' with what is chosen; `compare-costs.js` and `compare-scores.js` draw the
 // later parts.
 lab.compare = (element, trigger, props, watch) => {
   const find = (selector) => element.querySelector(selector);
@@ -21,16 +21,16 @@ lab.compare = (element, trigger, props, watch) => {
 
   const complain = (key, values) => lab.say(find(".lab-problem"), key, values);
   watch("value", () => {
-    const news = props.value;
-    if (!news || news.request !== asked) return;
-    if (news.problem) return complain(news.problem.key, news.problem.values);
-    shown = news;
+    const update = props.value;
+    if (!update || update.request !== asked) return;
+    if (update.problem) return complain(update.problem.key, update.problem.values);
+    shown = update;
     show();
   });
-  const weigh = () => {
+  const compareModels = () => {
     complain(null);
     asked = `${++requests}`;
-    trigger("weigh", { ...chosen, request: asked });
+    trigger("compare_models", { ...chosen, request: asked });
   };
 
   // --- Figures: what each is and where it comes from is said below its table -----------------------------------------
@@ -163,7 +163,7 @@ lab.compare = (element, trigger, props, watch) => {
       const isCount = field.dataset.choice in props.choices.limits;
       chosen[field.dataset.choice] = isCount ? Number(field.value) : field.value;
       if (field.dataset.choice === "device") fill();
-      weigh();
+      compareModels();
     });
   }
 
@@ -201,7 +201,7 @@ lab.compare = (element, trigger, props, watch) => {
   fill();
   lab.translate(element);
   show();
-  lab.withModel(({ first }) => { if (!first) weigh(); });  // what came with the page is of the first model
+  lab.withModel(({ first }) => { if (!first) compareModels(); });  // what came with the page is of the first model
   new MutationObserver(() => { fill(); show(); if (facts) showFacts(); }).observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
   let wide = 0;  // pictures are drawn as wide as there is room
   new ResizeObserver(([{ contentRect }]) => {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from app.chat.energy import methods_of
+from app.common.energy import methods_of
 from app.common.figures import figure, published, source
 from litellama.config import preset
 from litellama.footprint.arithmetic import Device
@@ -57,7 +57,7 @@ class Use:
 
 
 def costs(names: list[str], use: Use) -> dict[str, Any]:
-    """Each model's reply, a thousand of them, a year's, and its training, beside one another."""
+    """Each model's reply, a thousand of them, a year's, and its training."""
     energies = {name: _reply(name, use) for name in names}
     reference = energies.get(REFERENCE)
     return {

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.chat.energy import records
+from app.common.energy import records
 from app.common.figures import figure, published, source
 from app.common.strings import Problem
 from app.compare.costs import Use, costs
+from app.models.default_model import DEFAULT_CHECKPOINT
+from app.models.page_models import PageModels
+from litellama.checkpoint import Opened
+from litellama.checkpoint.layout import CARD, CheckpointError, read_json
 from litellama.checkpoint.memory import BITS, weight_bytes
 from litellama.config import ModelConfig, preset
 from litellama.footprint.arithmetic import (
@@ -40,6 +44,20 @@ FIRST = {
 }  # fmt: skip
 
 
+class CompareService:
+    """All figures for what a page chose. Nothing is stored for a page."""
+
+    def __init__(self, models: PageModels) -> None:
+        self._models = models
+
+    def compare_first(self) -> dict[str, Any]:
+        """The figures for what is chosen first."""
+        return compare(choices()["first"], _card(self._models.models.first.opened))
+
+    def compare(self, page: str, sent: dict[str, Any]) -> dict[str, Any]:
+        return compare(sent, _card(self._models.opened_here(page)))
+
+
 def choices() -> dict[str, Any]:
     """What can be chosen, and what is chosen first."""
     bases = {_key(one): {"machine": one.machine, "date": one.date} for one in records()}
@@ -54,7 +72,7 @@ def _key(record: Record) -> str:
     return f"{record.machine}, {record.date}"
 
 
-def weigh(sent: dict[str, Any], card: dict[str, Any] | None = None) -> dict[str, Any]:
+def compare(sent: dict[str, Any], card: dict[str, Any] | None = None) -> dict[str, Any]:
     """Every model's memory and highest speed on the chosen device, what replies cost, and what models can do.
 
     `card` is TinyTown's, which says what its training took. Raises `Problem` for what cannot be chosen.
@@ -143,3 +161,14 @@ def _whole(value: object, most: int) -> int:
     if type(value) is not int or not 1 <= value <= most:
         raise Problem("problem.request")
     return value
+
+
+def _card(opened: Opened | None) -> dict[str, Any] | None:
+    """What the row of the embedded model's shape says of its training: of the page's model, if that has this shape, or
+    else of TinyTown itself."""
+    if opened is not None and opened.config == preset("tinytown"):
+        return opened.card
+    try:
+        return read_json(DEFAULT_CHECKPOINT / CARD)
+    except (CheckpointError, OSError):
+        return None

@@ -1,5 +1,5 @@
 // The Intervene tab: a button for each head, and the answer with some of them switched off.
-// Sends 'act' with its action (begin, change, worth, patch, few) and 'halt'.
+// Sends 'begin', 'change_heads', 'worth', 'patch', 'few' and 'halt'.
 lab.intervene = (element, trigger, props, watch) => {
   lab.needsWeights(element);
   const find = (selector) => element.querySelector(selector);
@@ -8,16 +8,17 @@ lab.intervene = (element, trigger, props, watch) => {
   let off = new Set();   // "layer,head" of the heads that are switched off
   let effects = null;
   let now = [];          // the answer as the heads stand, of (text, probability)
-  let requests = 0, asked = {};
+  let requests = 0;
+  const asked = {};      // the number of the last request of each kind
 
   const { percent, visible } = lab;
   const number = (value) => value.toLocaleString(lab.language, { maximumFractionDigits: 1, minimumFractionDigits: 1, signDisplay: "exceptZero" });
-  const [ask, patch] = element.querySelectorAll("form");
+  const [question, patch] = element.querySelectorAll("form");
   const complain = (key, values) => lab.say(find(".lab-problem"), key, values);
-  const act = (action, sent = {}) => {
+  const ask = (event, sent = {}) => {
     complain(null);
-    asked[action] = `${++requests}`;
-    trigger("act", { ...sent, action, request: asked[action] });
+    asked[event] = `${++requests}`;
+    trigger(event, { ...sent, request: asked[event] });
   };
   const pairs = () => [...off].map((name) => name.split(",").map(Number));
   const busy = (on) => {
@@ -27,38 +28,38 @@ lab.intervene = (element, trigger, props, watch) => {
   };
 
   watch("value", () => {
-    const news = props.value;
-    if (!news || news.request !== asked[news.action]) return;
-    if (news.action === "begin") find(".lab-send").disabled = false;
-    if (news.problem) { busy(false); return complain(news.problem.key, news.problem.values); }
-    if (news.action === "begin") {
-      shape = news;
+    const answer = props.value, to = Object.keys(asked).find((event) => asked[event] === answer?.request);
+    if (!to) return;
+    if (to === "begin") find(".lab-send").disabled = false;
+    if (answer.problem) { busy(false); return complain(answer.problem.key, answer.problem.values); }
+    if (to === "begin") {
+      shape = answer;
       off.clear();
       effects = null;
       lab.say(find(".lab-act-why"), null);
       find(".lab-act-result").hidden = false;
-      lab.sayGoesOn(element, news.goes_on);
+      lab.sayGoesOn(element, answer.goes_on);
       build();
-      showAnswer(news);
+      showAnswer(answer);
     }
-    if (news.action === "change") showAnswer(news);
-    if (news.action === "worth" || news.action === "patch") {
-      if (news.state === "running") return lab.say(find(".lab-act-why"), "intervene.measuring", { done: news.done, total: news.total, seconds: Math.ceil(news.seconds_left) });
+    if (to === "change_heads") showAnswer(answer);
+    if (to === "worth" || to === "patch") {
+      if (answer.state === "running") return lab.say(find(".lab-act-why"), "intervene.measuring", { done: answer.done, total: answer.total, seconds: Math.ceil(answer.seconds_left) });
       busy(false);
-      if (news.state === "stopped") return lab.say(find(".lab-act-why"), "intervene.stopped");
-      effects = news.effects;
-      lab.say(find(".lab-act-why"), news.action === "worth" ? "intervene.worth_why" : "intervene.patched_why");
+      if (answer.state === "stopped") return lab.say(find(".lab-act-why"), "intervene.stopped");
+      effects = answer.effects;
+      lab.say(find(".lab-act-why"), to === "worth" ? "intervene.worth_why" : "intervene.patched_why");
       mark();
     }
-    if (news.action === "few") {
-      off = new Set(news.off.map(String));
+    if (to === "few") {
+      off = new Set(answer.off.map(String));
       loud.value = 0;  // the search switches heads off
       nameStrength();
       mark();
       const count = shape.layers * shape.heads - off.size;
       const said = { running: "intervene.searching", stopped: "intervene.search_stopped", done: "intervene.found" };
-      lab.say(find(".lab-act-why"), said[news.state], { count, tried: news.tried, to_try: news.to_try });
-      if (news.state !== "running") { busy(false); send(); }
+      lab.say(find(".lab-act-why"), said[answer.state], { count, tried: answer.tried, to_try: answer.to_try });
+      if (answer.state !== "running") { busy(false); send(); }
     }
   });
 
@@ -115,7 +116,7 @@ lab.intervene = (element, trigger, props, watch) => {
   };
   const loud = find(".lab-act-strength input"), strength = () => Number(loud.value);
   const nameStrength = () => lab.say(find(".lab-act-strength span"), strength() ? "intervene.strength" : "intervene.strength_off", { share: percent(strength()) });
-  const send = () => act("change", { off: pairs(), strength: strength() });
+  const send = () => ask("change_heads", { off: pairs(), strength: strength() });
   const change = () => { mark(); send(); };
   loud.addEventListener("input", nameStrength);
   loud.addEventListener("change", send);
@@ -127,8 +128,8 @@ lab.intervene = (element, trigger, props, watch) => {
     change();
   });
   lab.gridKeys(grid, 1);
-  find(".lab-act-worth").addEventListener("click", () => { busy(true); act("worth"); });
-  find(".lab-act-few").addEventListener("click", () => { busy(true); act("few"); });
+  find(".lab-act-worth").addEventListener("click", () => { busy(true); ask("worth"); });
+  find(".lab-act-few").addEventListener("click", () => { busy(true); ask("few"); });
   find(".lab-act-cancel").addEventListener("click", () => trigger("halt"));
   find(".lab-act-on").addEventListener("click", () => { off.clear(); change(); });
   find(".lab-act-off").addEventListener("click", () => {
@@ -161,9 +162,9 @@ lab.intervene = (element, trigger, props, watch) => {
   nameStrength();
   lab.startText(box, props.example);
   if (!other.value) other.value = props.other;
-  ask.addEventListener("submit", (event) => { event.preventDefault(); lab.shareText(box.value); find(".lab-send").disabled = true; act("begin", { text: box.value }); });
-  patch.addEventListener("submit", (event) => { event.preventDefault(); busy(true); act("patch", { other: other.value }); });
-  for (const [field, form] of [[box, ask], [other, patch]]) {
+  question.addEventListener("submit", (event) => { event.preventDefault(); lab.shareText(box.value); find(".lab-send").disabled = true; ask("begin", { text: box.value }); });
+  patch.addEventListener("submit", (event) => { event.preventDefault(); busy(true); ask("patch", { other: other.value }); });
+  for (const [field, form] of [[box, question], [other, patch]]) {
     field.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); form.requestSubmit(); }
     });

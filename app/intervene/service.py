@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
-from app.attribution.service import SECONDS_BETWEEN_UPDATES, Explained, progress_json
+from app.common.page_lifecycle import PageService
+from app.common.page_store import PageStore
+from app.common.progress import SECONDS_BETWEEN_UPDATES, progress_json
+from app.common.questions import QuestionReader, read_message
 from app.common.strings import Problem
+from app.models.page_models import PageModels
 from litellama.chat import Message, answer_steps, choose_format, stop_ids
 from litellama.chat.format import ChatFormat
 from litellama.config import ModelConfig
@@ -30,8 +34,65 @@ from litellama.model import LiteLlama
 from litellama.sampling import Sampling
 from litellama.tokenizer import Tokenizer
 
+MOST_TEXTS = 200
 LOUDEST = 3
 """By so much, at most, a head's output is multiplied."""
+
+
+@dataclass
+class ChangedText:
+    """One page's text, and whether the work under way is to end."""
+
+    reading: TokenizedRun
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+class InterveneService(PageService):
+    """The text of each page, which is answered with other heads."""
+
+    def __init__(self, models: PageModels, questions: QuestionReader) -> None:
+        self._models, self._questions = models, questions
+        self._texts: PageStore[ChangedText] = PageStore(MOST_TEXTS, lambda _, text: text.stop.set())
+        super().__init__(self._texts)
+
+    def begin(self, page: str, text: object) -> dict[str, Any]:
+        """Read and answer `text`."""
+        opened = self._models.opened(page)
+        reading = self._questions.read(page, opened, text)
+        self._texts.put(page, ChangedText(reading))
+        return begin(opened.model, opened.tokenizer, reading, opened.chat_format)
+
+    def change(self, page: str, heads: object, strength: object = 0) -> dict[str, Any]:
+        """The answer with the outputs of `heads`, [[layer, head], ...], multiplied by `strength`."""
+        opened, text = self._models.opened(page), self._text(page)
+        return answer_with(opened.model, opened.tokenizer, text.reading, heads, strength, opened.chat_format)
+
+    def worth(self, page: str) -> Iterator[dict[str, Any]]:
+        """What the answer loses when each head alone is switched off."""
+        yield from worth_of_each(self._models.opened(page).model, self._text(page))
+
+    def patch(self, page: str, other: object) -> Iterator[dict[str, Any]]:
+        """What the answer loses when each head alone says what it says of the question `other`."""
+        opened, text = self._models.opened(page), self._text(page)
+        question = read_message(other)
+        yield from patched_from(opened.model, opened.tokenizer, text, question, opened.chat_format)
+
+    def few(self, page: str) -> Iterator[dict[str, Any]]:
+        """Search for the few heads that suffice for the answer."""
+        opened, text = self._models.opened(page), self._text(page)
+        yield from few_that_suffice(opened.model, opened.tokenizer, text, opened.chat_format)
+
+    def cancel(self, page: str) -> None:
+        """Let the work under way, if there is any, end where it is."""
+        text = self._texts.get(page)
+        if text is not None:
+            text.stop.set()
+
+    def _text(self, page: str) -> ChangedText:
+        text = self._texts.get(page)
+        if text is None:
+            raise Problem("problem.no_text")
+        return text
 
 
 def begin(
@@ -79,18 +140,19 @@ def answer_with(
     with torch.inference_mode():
         logits = changed(torch.tensor([reading.ids], device=model.device)).logits[0].float().softmax(-1)
     before = [
-        [reading.tokens[place], round(logits[place - 1, reading.ids[place]].item(), 4)] for place in reading.answer
+        [reading.tokens[position], round(logits[position - 1, reading.ids[position]].item(), 4)]
+        for position in reading.answer
     ]
     return {"now": now, "before": before}
 
 
-def worth_of_each(model: LiteLlama, text: Explained) -> Iterator[dict[str, Any]]:
+def worth_of_each(model: LiteLlama, text: ChangedText) -> Iterator[dict[str, Any]]:
     """How far it is, a few times a second, and at last what the answer loses when each head alone is switched off."""
     yield from _followed(iter_switch_off_each(model, text.reading, _answer(text.reading)), text.stop)
 
 
 def patched_from(
-    model: LiteLlama, tokenizer: Tokenizer, text: Explained, question: str, chat_format: ChatFormat | None = None
+    model: LiteLlama, tokenizer: Tokenizer, text: ChangedText, question: str, chat_format: ChatFormat | None = None
 ) -> Iterator[dict[str, Any]]:
     """The same of each head alone saying what it says of another question with as many tokens. Raises `Problem`."""
     reading = text.reading
@@ -106,21 +168,21 @@ def patched_from(
 
 
 def few_that_suffice(
-    model: LiteLlama, tokenizer: Tokenizer, text: Explained, chat_format: ChatFormat | None = None
+    model: LiteLlama, tokenizer: Tokenizer, text: ChangedText, chat_format: ChatFormat | None = None
 ) -> Iterator[dict[str, Any]]:
     """The heads that are switched off so far while the answer, its end included, stays; a few times a second."""
     text.stop.clear()
-    told, off = 0.0, -1
+    last_update, off = 0.0, -1
     ended = _with_its_end(model, tokenizer, text.reading, chat_format)
     for state in search_smallest_set(model, ended, _answer(ended)):
-        news: dict[str, Any] = {"off": (~state.left).nonzero().tolist(), "tried": state.tried, "to_try": state.to_try}
+        result: dict[str, Any] = {"off": (~state.left).nonzero().tolist(), "tried": state.tried, "to_try": state.to_try}
         if text.stop.is_set():
-            yield {"state": "stopped"} | news
+            yield {"state": "stopped"} | result
             return
-        if len(news["off"]) != off or time.monotonic() - told >= SECONDS_BETWEEN_UPDATES:
-            told, off = time.monotonic(), len(news["off"])
-            yield {"state": "running"} | news
-    yield {"state": "done"} | news
+        if len(result["off"]) != off or time.monotonic() - last_update >= SECONDS_BETWEEN_UPDATES:
+            last_update, off = time.monotonic(), len(result["off"])
+            yield {"state": "running"} | result
+    yield {"state": "done"} | result
 
 
 @torch.inference_mode()
@@ -136,16 +198,16 @@ def _with_its_end(
 
 def _followed(work: Work, stop: threading.Event) -> Iterator[dict[str, Any]]:
     stop.clear()
-    told = 0.0
-    for news in work:
+    last_update = 0.0
+    for result in work:
         if stop.is_set():
             yield {"state": "stopped"}
             return
-        if isinstance(news, HeadEffects):
-            yield {"state": "done"} | _effects_json(news)
-        elif time.monotonic() - told >= SECONDS_BETWEEN_UPDATES:
-            told = time.monotonic()
-            yield progress_json(news)
+        if isinstance(result, HeadEffects):
+            yield {"state": "done"} | _effects_json(result)
+        elif time.monotonic() - last_update >= SECONDS_BETWEEN_UPDATES:
+            last_update = time.monotonic()
+            yield progress_json(result)
 
 
 def _answer(reading: TokenizedRun) -> Target:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from app.models.default_model import DEFAULT_CHECKPOINT
 from litellama.hub.packaged import is_there
 
 DEFAULT_PORT = 7860
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 KEY = "LITELLAMA_ENGINE_KEY"
 CLASS_PASSWORD, TEACHER_PASSWORD = "LITELLAMA_CLASS_PASSWORD", "LITELLAMA_TEACHER_PASSWORD"
-DEFAULT_CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / "tinytown"
 
 
 def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -16,13 +16,13 @@ lab.layers = (element, trigger, props, watch) => {
   };
 
   watch("value", () => {
-    const news = props.value;
-    if (!news || news.request !== asked) return;
+    const update = props.value;
+    if (!update || update.request !== asked) return;
     find(".lab-send").disabled = false;
-    if (news.problem) return complain(news.problem.key, news.problem.values);
-    shown = news;
+    if (update.problem) return complain(update.problem.key, update.problem.values);
+    shown = update;
     find(".lab-layers-result").hidden = false;
-    lab.sayGoesOn(element, news.goes_on);
+    lab.sayGoesOn(element, update.goes_on);
     find(".lab-layers-cell").textContent = "";
     show();
   });

@@ -7,14 +7,14 @@ from typing import Any
 import gradio as gr
 
 from app.common.assets import scripts, template
-from app.common.events import EXAMPLE, answer, page_key, sent_by
-from app.session import Session
+from app.common.events import EXAMPLE, PageEvents
+from app.layers.service import LayersService
 
 TITLE = "layers.title"
 
 
-def build(session: Session) -> None:
-    """Lay the tab out and wire it: 'guess' answers a text and brings the table."""
+def build(service: LayersService, events: PageEvents) -> None:
+    """Lay the tab out; its events: 'guess' answers a text and brings the table."""
     view = gr.HTML(
         None,
         html_template=template("layers.html"),
@@ -26,8 +26,7 @@ def build(session: Session) -> None:
     )
 
     def guess(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        sent = sent_by(event)
-        return answer(sent, lambda: session.guesses(page_key(session, event, request), sent.get("text")))
+        return events.answer(event, request, lambda page, sent: service.guess(page, sent.get("text")))
 
     view.guess(
         guess, outputs=view, api_name="guess", show_progress="hidden", api_visibility="private",

@@ -4,7 +4,7 @@
   const clean = (value) => Math.min(1, Math.max(0, value));
 
   // For each continuation a row: each word as a faint mark, each group's mean with its interval, and to the right (on a
-  // narrow page below) the difference with its interval beside the line of none. `tell` gets a sentence on the mark
+  // narrow page below) the difference with its interval next to the line of none. `tell` gets a sentence on the mark
   // under the pointer. Of `found` as the server sends it.
   lab.drawPairs = (box, { groups, continuations, means, differences, words }, { percent, points, tell }) => {
     const wide = Math.max(280, box.clientWidth || 0), small = wide < NARROW;

@@ -1,10 +1,11 @@
 // The Responsibility tab: prompts that differ in one word, side by side, and whether the model is as right as it is sure.
-// Sends 'measure' with its action (compare, calibrate) and 'enough'.
+// Sends 'compare_groups', 'calibrate' and 'enough'.
 lab.responsibility = (element, trigger, props, watch) => {
   lab.needsWeights(element);
   const find = (selector) => element.querySelector(selector);
   const [fair, sure] = element.querySelectorAll("form");
-  const parts = { compare: fair, calibrate: sure };
+  const parts = { compare_groups: fair, calibrate: sure };
+  const PROGRESS = { compare_groups: "responsibility.progress_compare", calibrate: "responsibility.progress_calibrate" };
   const choice = find(".lab-fair-probe"), names = [...element.querySelectorAll(".lab-fair-name")], groups = [...element.querySelectorAll(".lab-fair-words")];
   const sentences = find(".lab-fair-sentences"), ends = find(".lab-fair-ends"), way = find(".lab-sure-way"), read = find(".lab-sure-text");
   let found = null, judged = null, asked = {}, requests = 0;
@@ -17,33 +18,33 @@ lab.responsibility = (element, trigger, props, watch) => {
   };
   const points = (value) => lab.word("responsibility.points", { value: hundredths(value) });
   const decimals = (value) => value.toLocaleString(lab.language, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
-  const complain = (action, key, values) => lab.say(parts[action].parentElement.querySelector(".lab-problem"), key, values);
-  const busy = (action, on) => {
-    parts[action].querySelector(".lab-send").disabled = on;
-    parts[action].querySelector(".lab-why-progress").hidden = !on;
+  const complain = (event, key, values) => lab.say(parts[event].parentElement.querySelector(".lab-problem"), key, values);
+  const busy = (event, on) => {
+    parts[event].querySelector(".lab-send").disabled = on;
+    parts[event].querySelector(".lab-why-progress").hidden = !on;
   };
-  const measure = (action, sent) => {
-    complain(action, null);
-    busy(action, true);
-    parts[action].querySelector("progress").removeAttribute("value");
-    lab.say(parts[action].querySelector(".lab-why-progress span"), "responsibility.waiting");
-    asked[action] = `${++requests}`;
-    trigger("measure", { ...sent, action, request: asked[action] });
+  const measure = (event, sent) => {
+    complain(event, null);
+    busy(event, true);
+    parts[event].querySelector("progress").removeAttribute("value");
+    lab.say(parts[event].querySelector(".lab-why-progress span"), "responsibility.waiting");
+    asked[event] = `${++requests}`;
+    trigger(event, { ...sent, request: asked[event] });
   };
   const items = (text) => text.split(/[,\n]/).map((item) => item.trim()).filter(Boolean);
 
   watch("value", () => {
-    const news = props.value;
-    if (!news || news.request !== asked[news.action]) return;
-    const form = parts[news.action];
-    if (news.state === "running") {
-      form.querySelector("progress").value = news.done / news.total;
-      return lab.say(form.querySelector(".lab-why-progress span"), `responsibility.progress_${news.action}`, { done: news.done, total: news.total });
+    const answer = props.value, to = Object.keys(asked).find((event) => asked[event] === answer?.request);
+    if (!to) return;
+    const form = parts[to];
+    if (answer.state === "running") {
+      form.querySelector("progress").value = answer.done / answer.total;
+      return lab.say(form.querySelector(".lab-why-progress span"), PROGRESS[to], { done: answer.done, total: answer.total });
     }
-    busy(news.action, false);
-    if (news.problem) return complain(news.action, news.problem.key, news.problem.values);
-    if (news.state !== "done") return;
-    if (news.action === "compare") { found = news; showFound(); } else { judged = news; showJudged(); }
+    busy(to, false);
+    if (answer.problem) return complain(to, answer.problem.key, answer.problem.values);
+    if (answer.state !== "done") return;
+    if (to === "compare_groups") { found = answer; showFound(); } else { judged = answer; showJudged(); }
   });
 
   // --- Pairs --------------------------------------------------------------------------------------------------------
@@ -86,7 +87,7 @@ lab.responsibility = (element, trigger, props, watch) => {
       rows: found.continuations.map((end, number) => [end, ...found.groups.map((_, side) => percent(found.means[side][number][0])), { text: points(found.differences[number].value), share: found.differences[number].value }]),
     }),
     csv: () => [["question", "beginning", "group", "word", "continuation", "probability", "share"], ...found.values.flatMap(([at, side, word, raw, shares]) => found.continuations.map((end, number) => [...found.sentences[at], found.groups[side], word, end, raw[number], shares[number]]))],
-    json: () => { const { request, action, state, ...rest } = found; return rest; },
+    json: () => { const { request, state, ...rest } = found; return rest; },
     picture: () => lab.pictureOf(find(".lab-fair-picture svg")),
   });
 
@@ -122,7 +123,7 @@ lab.responsibility = (element, trigger, props, watch) => {
       rows: bins().map(({ count, confidence, right }) => [percent(confidence), share(right), count.toLocaleString(lab.language)]),
     }),
     csv: () => [["from", "to", "answers", "confidence", "right", "right_low", "right_high"], ...bins().map(({ low, high, count, confidence, right }) => [low, high, count, confidence, right.value, right.low, right.high])],
-    json: () => { const { request, action, state, ...rest } = judged; return rest; },
+    json: () => { const { request, state, ...rest } = judged; return rest; },
     picture: () => lab.pictureOf(find(".lab-sure-picture svg")),
   });
 
@@ -145,7 +146,7 @@ lab.responsibility = (element, trigger, props, watch) => {
   for (const field of [sentences, ends, ...names, ...groups]) field.addEventListener("input", () => { choice.value = ""; });
   fair.addEventListener("submit", (event) => {
     event.preventDefault();
-    measure("compare", { sentences: sentences.value.split("\n"), continuations: items(ends.value), groups: names.map((name, side) => [name.value, items(groups[side].value)]) });
+    measure("compare_groups", { sentences: sentences.value.split("\n"), continuations: items(ends.value), groups: names.map((name, side) => [name.value, items(groups[side].value)]) });
   });
   sure.addEventListener("submit", (event) => { event.preventDefault(); measure("calibrate", { text: way.value === "text" ? read.value : null }); });
   way.addEventListener("change", () => { read.hidden = way.value !== "text"; });

@@ -7,7 +7,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from app.common.page_lifecycle import PageService
+from app.common.page_store import PageStore
+from app.common.progress import SECONDS_BETWEEN_UPDATES
+from app.common.questions import read_message
 from app.common.strings import Problem
+from app.models.page_models import MOST_PAGES, PageModels
 from litellama.checkpoint import Opened
 from litellama.evaluation.calibration import Calibration, Reliability, examine_calibration, next_token_reliability
 from litellama.evaluation.paired_prompts import PairResult, compare_pairs
@@ -18,32 +23,34 @@ MOST_CHARACTERS = 200
 MOST_READ = 1500
 """Texts, each a prompt with one continuation, that one comparison may have a model read."""
 DOCUMENTS = 120
-SECONDS_BETWEEN_UPDATES = 0.3
 
 
-class Stops:
-    """For each page, the wish to end the measurement under way."""
+class ResponsibilityService(PageService):
+    """The measurement under way for each page; a new one ends the one before."""
 
-    def __init__(self) -> None:
-        self._stops: dict[str, threading.Event] = {}
-        self._lock = threading.Lock()
+    def __init__(self, models: PageModels) -> None:
+        self._models = models
+        self._stops: PageStore[threading.Event] = PageStore(MOST_PAGES, lambda _, stop: stop.set())
+        super().__init__(self._stops)
 
-    def begin(self, key: str) -> threading.Event:
-        """The wish of a measurement that begins now; one that was under way ends."""
+    def compare(self, page: str, sent: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Compare groups of words."""
+        yield from compare(self._models.opened(page), sent, self._begin(page))
+
+    def calibrate(self, page: str, text: object) -> Iterator[dict[str, Any]]:
+        """Judge how well the model's certainty is founded, on a `text` or, if that is None, on TinyTown's questions."""
+        opened = self._models.opened(page)
+        yield from calibrate(opened, {} if text is None else {"text": read_message(text)}, self._begin(page))
+
+    def cancel(self, page: str) -> None:
+        """Let the measurement under way, if there is one, end where it is."""
+        self._stops.forget(page)
+
+    def _begin(self, page: str) -> threading.Event:
+        """When this is set, the measurement that begins now is to end."""
         stop = threading.Event()
-        with self._lock:
-            before = self._stops.pop(key, None)
-            self._stops[key] = stop
-        if before is not None:
-            before.set()
+        self._stops.put(page, stop)
         return stop
-
-    def end(self, key: str) -> None:
-        """End what is under way, if anything is."""
-        with self._lock:
-            stop = self._stops.pop(key, None)
-        if stop is not None:
-            stop.set()
 
 
 def ready_probes() -> list[dict[str, Any]]:
@@ -129,8 +136,8 @@ def compare(opened: Opened, sent: dict[str, Any], stop: threading.Event) -> Iter
         work = compare_pairs(opened.model, opened.tokenizer, probe, chat_format=opened.chat_format)
     except ValueError as error:
         raise Problem("problem.does_not_fit", limit=opened.config.max_position_embeddings) from error
-    for news in _followed(work, probe.prompts, stop):
-        yield _pairs_json(news) if isinstance(news, PairResult) else news
+    for result in _followed(work, probe.prompts, stop):
+        yield _pairs_json(result) if isinstance(result, PairResult) else result
 
 
 def calibrate(opened: Opened, sent: dict[str, Any], stop: threading.Event) -> Iterator[dict[str, Any]]:
@@ -149,22 +156,22 @@ def calibrate(opened: Opened, sent: dict[str, Any], stop: threading.Event) -> It
         work = examine_calibration(opened.model, opened.tokenizer, DOCUMENTS)
     except ValueError as error:
         raise Problem("problem.no_questions") from error
-    for news in _followed(work, DOCUMENTS, stop):
-        yield _calibration_json(news) if isinstance(news, Calibration) else news
+    for result in _followed(work, DOCUMENTS, stop):
+        yield _calibration_json(result) if isinstance(result, Calibration) else result
 
 
 def _followed(work: Iterator[Any], total: int, stop: threading.Event) -> Iterator[Any]:
     """The work's result, and before it how far it is; "stopped" instead, if it was."""
-    told = 0.0
-    for news in work:
+    last_update = 0.0
+    for result in work:
         if stop.is_set():
             yield {"state": "stopped"}
             return
-        if not isinstance(news, int):
-            yield news
-        elif time.monotonic() - told >= SECONDS_BETWEEN_UPDATES:
-            told = time.monotonic()
-            yield {"state": "running", "done": news, "total": total}
+        if not isinstance(result, int):
+            yield result
+        elif time.monotonic() - last_update >= SECONDS_BETWEEN_UPDATES:
+            last_update = time.monotonic()
+            yield {"state": "running", "done": result, "total": total}
 
 
 def _pairs_json(result: PairResult) -> dict[str, Any]:

@@ -14,15 +14,17 @@ from unittest import mock
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
-from app.classroom.classroom import MOST_PUPILS, Classroom
+from app.classroom.classroom import MOST_PUPILS
 from app.classroom.gate import ROUTES, Gate, member_of
 from app.common.assets import favicon, manifest, view_file, words_script
+from app.common.events import PageEvents
 from app.compare.service import every_fact
 from app.models.downloads import Downloads
+from app.models.page_models import MOST_PAGES
 from app.server.file_routes import MODEL_UPLOAD, UPLOADS, add_downloads, add_trainings, add_transfers
 from app.server.gradio_compat import KnownPages, guarded
 from app.server.request_filter import RequestFilter
-from app.session import MOST_CONVERSATIONS, Session
+from app.server.services import Services
 from app.train.service import Trainings
 from app.train.upload_store import UploadStore
 from litellama.checkpoint import checkpoints_folder
@@ -62,23 +64,22 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def create_app(
-    session: Session,
+    services: Services,
     models_folder: Path | None = None,
     *,
     downloads: bool = False,
     uploads: bool = True,
-    room: Classroom | None = None,
     hosts: Sequence[str] = LOOPBACK,
     secure: bool = False,
     identity: str | None = None,
 ) -> FastAPI:
-    """Everything a browser can reach, around one session. Models that are opened, trained or saved lie in
+    """Everything a browser can reach, around the services. Models that are opened, trained or saved lie in
     `models_folder`. With `downloads` a page may have models fetched, and without a class, files of this machine added;
     with `uploads` files come from pages. Who serves it closes `state.trainings` and `state.downloads` at the end.
 
     Asked at /lab.json it gives its `identity`, by which `app.launch.single_instance` knows it.
 
-    With a `room` a class uses it: a password is asked for, nothing is trained, and of uploads only models are taken,
+    With a classroom a class uses it: a password is asked for, nothing is trained, and of uploads only models are taken,
     from the teacher. `hosts` are the names it may be called by; with `secure` only encrypted connections keep the
     class's cookie.
     """
@@ -91,42 +92,42 @@ def create_app(
 
     from app.server.page import build_page, head, theme
 
-    session.room = room
-    page = build_page(session, downloads, room is not None)
-    page.queue(max_size=MOST_WAITING_REQUESTS if room is None else 2 * MOST_PUPILS, **QUEUE)
-    page.state_session_capacity = MOST_CONVERSATIONS  # pages whose state is kept; Gradio's own bound is 10,000
+    classroom, models = services.classroom, services.models
+    page = build_page(services, PageEvents(services.page_models.choose, member_of), downloads)
+    page.queue(max_size=MOST_WAITING_REQUESTS if classroom is None else 2 * MOST_PUPILS, **QUEUE)
+    page.state_session_capacity = MOST_PAGES  # pages whose state is kept; Gradio's own bound is 10,000
     page._queue.push = guarded(page._queue.push)  # type: ignore[assignment, method-assign]
 
     app = FastAPI(**APIS_SHUT)
     app.get("/words.js")(words_script)
     app.get("/facts.json")(every_fact)
-    app.get("/models.json")(session.models.offered)
-    app.get("/engines.json")(session.models.problems)
-    app.post("/model.json")(session.models.describe)  # not to be had by a mere link: it opens the model
+    app.get("/models.json")(models.offered)
+    app.get("/engines.json")(models.problems)
+    app.post("/model.json")(models.describe)  # not to be had by a mere link: it opens the model
     app.get("/lab.json")(lambda: {"lab": identity})
     app.get("/views/{name}")(view_file)
     app.get("/manifest.json")(manifest)
     app.get("/favicon.ico")(favicon)
-    kept = models_folder or session.models.folder or checkpoints_folder()
+    kept = models_folder or models.folder or checkpoints_folder()
     app.state.trainings = app.state.downloads = None
-    shelf = UploadStore()
+    upload_store = UploadStore()
     if uploads:
-        add_transfers(app, kept, shelf)
+        add_transfers(app, kept, upload_store)
     if downloads:
-        app.state.downloads = add_downloads(app, Downloads(kept, local=room is None))
-    if room is None:
-        app.state.trainings = add_trainings(app, Trainings(kept, shelf, str(session.models.device)))
+        app.state.downloads = add_downloads(app, Downloads(kept, local=classroom is None))
+    if classroom is None:
+        app.state.trainings = add_trainings(app, Trainings(kept, upload_store, str(models.device)))
     gr.mount_gradio_app(
         app, page, path="/", theme=theme(), head=head(), **MOUNTED,
         app_kwargs={**APIS_SHUT, "exception_handlers": MISTAKES},  # guard: bad-requests
     )  # fmt: skip
     app.add_middleware(KnownPages, pages=page._queue.pending_messages_per_session)
-    if room is None:
+    if classroom is None:
         app.add_middleware(RequestFilter, hosts=hosts, uploads=UPLOADS)
         return app
     app.add_middleware(
-        Gate, room=room, secure=secure, line=partial(_line, page), end=session.forget_all,
-        models=lambda: [one.name for one in session.models.listed()],
+        Gate, room=classroom, secure=secure, line=partial(_line, page), end=services.lifecycle.clear,
+        models=lambda: [one.name for one in models.listed()],
         teachers_only=(MODEL_UPLOAD, "/download.json") if uploads or downloads else (),
     )  # fmt: skip
     taken = {MODEL_UPLOAD: UPLOADS[MODEL_UPLOAD]} if uploads else {}

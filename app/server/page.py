@@ -1,7 +1,9 @@
-"""The page around the tabs: head, theme, a header that says which model answers, and one Gradio tab per module."""
+"""The page around the tabs: head, theme, a header that says which model answers, and a Gradio tab for each of ours."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -10,32 +12,45 @@ from app.attention import tab as attention
 from app.attribution import tab as attribution
 from app.chat import tab as chat
 from app.common.assets import scripts, template, view_address
-from app.common.events import page_of
+from app.common.events import PageEvents
 from app.common.strings import FALLBACK, all_words
 from app.compare import tab as compare
 from app.intervene import tab as intervene
 from app.layers import tab as layers
 from app.models.sources import offered
 from app.responsibility import tab as responsibility
-from app.session import Session
+from app.server.services import Services
 from app.step import tab as step
 from app.train import tab as train
-
-# In the order the page shows them. Each has a `TITLE`, a key of the strings, and `build(session)`.
-TABS = (chat, attention, step, layers, attribution, intervene, responsibility, compare, train)
 
 STYLES = tuple(
     f"{name}.css"
     for name in (
-        "lab download beside attention attribution layers intervene responsibility step compare train classroom"
+        "lab download side_by_side attention attribution layers intervene responsibility step compare train classroom"
     ).split()
 )
 
 
-def build_page(session: Session, downloads: bool = False, classroom: bool = False) -> gr.Blocks:
-    """The header, and a tab for each of `TABS`, relabelled when the language is switched. With `downloads` the header
-    has a button to fetch models with. A class has no Train tab: a training would take the others' processor."""
-    words, tabs = all_words(), tuple(tab for tab in TABS if not (classroom and tab is train))
+def tabs_of(services: Services, events: PageEvents) -> dict[str, Callable[[], None]]:
+    """What builds each tab, by the key of its title, in the order the page shows them. A class has no Train tab: a
+    training would take the others' processor."""
+    tabs: dict[str, Callable[[], None]] = {
+        chat.TITLE: partial(chat.build, services.chat, events),
+        attention.TITLE: partial(attention.build, services.attention, events),
+        step.TITLE: partial(step.build, services.step, events),
+        layers.TITLE: partial(layers.build, services.layers, events),
+        attribution.TITLE: partial(attribution.build, services.attribution, events),
+        intervene.TITLE: partial(intervene.build, services.intervene, events),
+        responsibility.TITLE: partial(responsibility.build, services.responsibility, events),
+        compare.TITLE: partial(compare.build, services.compare, events),
+    }
+    return tabs if services.classroom is not None else tabs | {train.TITLE: train.build}
+
+
+def build_page(services: Services, events: PageEvents, downloads: bool = False) -> gr.Blocks:
+    """The header and the tabs, relabelled when the language is switched. With `downloads` the header has a button to
+    fetch models with."""
+    words, tabs = all_words(), tabs_of(services, events)
     with gr.Blocks(title="LiteLlama Lab", fill_width=True, delete_cache=(600, 3600), analytics_enabled=False) as page:
         header = gr.HTML(
             None,
@@ -44,29 +59,29 @@ def build_page(session: Session, downloads: bool = False, classroom: bool = Fals
             js_on_load="lab.header(element, trigger, props);  // triggers 'language' 'nudge'",
             apply_default_css=False,
             elem_id="lab-header",
-            classroom=classroom,
+            classroom=services.classroom is not None,
             offers=offered() if downloads else [],
         )
-        rooms = []
+        built = []
         with gr.Tabs(elem_id="lab-tabs"):
-            for tab in tabs:
-                with gr.Tab(words[FALLBACK][tab.TITLE]) as room:
-                    tab.build(session)
-                rooms.append(room)
+            for title, build in tabs.items():
+                with gr.Tab(words[FALLBACK][title]) as tab:
+                    build()
+                built.append(tab)
 
         def relabel(event: gr.EventData) -> dict[gr.Tab, Any]:
             language = event._data.get("language") if isinstance(event._data, dict) else None
             chosen = words.get(str(language), words[FALLBACK])
-            return {room: gr.update(label=chosen[tab.TITLE]) for room, tab in zip(rooms, tabs, strict=True)}
+            return {tab: gr.update(label=chosen[title]) for tab, title in zip(built, tabs, strict=True)}
 
         def nudge() -> None:
             """Answered, and nothing else: see `lab.line`."""
 
         def leave(request: gr.Request) -> None:
-            session.set_aside(page_of(request))
+            services.lifecycle.close(events.page_of(request))
 
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        header.language(relabel, outputs=rooms, api_name="language", **quiet)
+        header.language(relabel, outputs=built, api_name="language", **quiet)
         header.nudge(nudge, api_name="nudge", trigger_mode="multiple", concurrency_limit=None, **quiet)
         page.unload(leave)
     return page

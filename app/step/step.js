@@ -1,11 +1,11 @@
 // The "Inside one step" tab: a text, one of its tokens, and the stations between it and the guess of the next token.
-// Sends 'walk', with a text or with a place, layer and head of the text read last.
+// Sends 'trace', with a text or with a place, layer and head of the text read last.
 lab.step = (element, trigger, props, watch) => {
   lab.needsWeights(element);
   const find = (selector) => element.querySelector(selector);
   const box = find("textarea"), rail = find(".lab-step-rail"), picture = find(".lab-step-picture"), cell = find(".lab-step-cell");
   let shown = null, station = 0, requests = 0, asked = null;
-  let facing = null;  // place of the key that the rotary station turns beside the query
+  let facing = null;  // place of the key that the rotary station turns next to the query
   let moved = 0;      // by how many positions that station has moved both
 
   const { percent, visible } = lab;
@@ -13,22 +13,22 @@ lab.step = (element, trigger, props, watch) => {
   const token = (place) => quoted(shown.tokens[place]);
   const tell = (text) => { cell.textContent = text; };
   const complain = (key, values) => lab.say(find(".lab-problem"), key, values);
-  const walk = (sent) => {
+  const trace = (sent) => {
     complain(null);
     asked = `${++requests}`;
-    trigger("walk", { ...sent, request: asked });
+    trigger("trace", { ...sent, request: asked });
   };
-  const go = (changes) => walk({ place: shown.place, layer: shown.layer, head: shown.head, ...changes });
+  const go = (changes) => trace({ place: shown.place, layer: shown.layer, head: shown.head, ...changes });
 
   watch("value", () => {
-    const news = props.value;
-    if (!news || news.request !== asked) return;
+    const update = props.value;
+    if (!update || update.request !== asked) return;
     find(".lab-send").disabled = false;
-    if (news.problem) return complain(news.problem.key, news.problem.values);
-    shown = news;
+    if (update.problem) return complain(update.problem.key, update.problem.values);
+    shown = update;
     // The key most looked at, not the token's own: two arrows of one token would turn as one.
-    const others = news.numbers.weights.map((weight, place) => [weight, place]).filter(([, place]) => place !== news.place);
-    facing = others.length ? others.sort((a, b) => b[0] - a[0])[0][1] : news.place;
+    const others = update.numbers.weights.map((weight, place) => [weight, place]).filter(([, place]) => place !== update.place);
+    facing = others.length ? others.sort((a, b) => b[0] - a[0])[0][1] : update.place;
     moved = 0;
     find(".lab-step-result").hidden = false;
     show();
@@ -241,7 +241,7 @@ lab.step = (element, trigger, props, watch) => {
   for (const name of ["layer", "head"]) find(`.lab-step-${name}`).addEventListener("change", ({ target }) => go({ [name]: Number(target.value) - 1 }));
 
   lab.startText(box, props.example);
-  find(".lab-look-form").addEventListener("submit", (event) => { event.preventDefault(); lab.shareText(box.value); find(".lab-send").disabled = true; walk({ text: box.value }); });
+  find(".lab-look-form").addEventListener("submit", (event) => { event.preventDefault(); lab.shareText(box.value); find(".lab-send").disabled = true; trace({ text: box.value }); });
   box.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); find(".lab-look-form").requestSubmit(); }
   });

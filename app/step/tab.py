@@ -7,29 +7,28 @@ from typing import Any
 import gradio as gr
 
 from app.common.assets import scripts, template
-from app.common.events import EXAMPLE, answer, page_key, sent_by
-from app.session import Session
+from app.common.events import EXAMPLE, PageEvents
+from app.step.service import StepService
 
 TITLE = "step.title"
 
 
-def build(session: Session) -> None:
-    """Lay the tab out and wire it: 'walk' reads a text, or goes to another place, layer or head of it."""
+def build(service: StepService, events: PageEvents) -> None:
+    """Lay the tab out; its events: 'trace' reads a text, or goes to another position, layer or head of it."""
     view = gr.HTML(
         None,
         html_template=template("step.html"),
         head=scripts("lab.js", "numbers.js", "takeaway.js", "step.js"),
-        js_on_load="lab.step(element, ...lab.line(trigger, props, watch));  // triggers 'walk'",
+        js_on_load="lab.step(element, ...lab.line(trigger, props, watch));  // triggers 'trace'",
         apply_default_css=False,
         elem_id="lab-step",
         example=EXAMPLE,
     )
 
-    def walk(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
-        sent = sent_by(event)
-        return answer(sent, lambda: session.step(page_key(session, event, request), sent))
+    def trace(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        return events.answer(event, request, service.trace)
 
-    view.walk(
-        walk, outputs=view, api_name="walk", show_progress="hidden", api_visibility="private",
+    view.trace(
+        trace, outputs=view, api_name="trace", show_progress="hidden", api_visibility="private",
         trigger_mode="multiple", concurrency_id="look", concurrency_limit=1,
     )  # fmt: skip

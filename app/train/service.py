@@ -1,7 +1,7 @@
 """The Train tab behind the page: one training at a time, in a process of its own that lets the chat go first.
 
-The process is `python -m litellama train --json`: it tells its news line by line, and takes wishes (pause, go, stop,
-finish) the same way. If the server ends, its wishes end, and it saves and ends as well.
+The process is `python -m litellama train --json`: it tells what happens line by line, and takes commands (pause, go,
+stop, finish) the same way. If the server ends, the commands end, and it saves and ends as well.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SIZES = ("litellama-300k", "litellama-1m", "litellama-2m", "tinytown", "litellam
 FIRST_SIZE, FIRST_MINUTES = "litellama-1m", 3
 MINUTES = Knob(low=0.25, high=60, step=0.25, default=FIRST_MINUTES)
 SHORTEST_TEXT = 200  # characters; from less there is nothing to learn
-LOOKS = 30
+SAMPLES = 30
 KEPT_RUNS = 3
 LONGEST_TITLE = 60
 POINTS = 240  # of the loss curve, at most
@@ -98,35 +98,35 @@ class Run:
     def model(self) -> Path:
         return self.folder / "model"
 
-    def hear(self, news: dict[str, Any]) -> None:
-        """Take in one piece of news."""
-        kind = news["news"]
+    def add(self, event: dict[str, Any]) -> None:
+        """Take in one event of the process."""
+        kind = event["news"]
         if kind == "Note":
-            self.note = news["text"]
+            self.note = event["text"]
             self.state = "finishing" if self.state in ("running", "paused") else self.state
         elif kind == "Begun":
-            self.begun, self.note = news, ""
+            self.begun, self.note = event, ""
             self.state = "running"
         elif kind == "Stepped":
-            took = news["seconds"] - self.last.get("seconds", 0.0)
+            took = event["seconds"] - self.last.get("seconds", 0.0)
             if self.last and took > 0:
                 self.speed = 0.9 * self.speed + 0.1 / took if self.speed else 1 / took
-            self.last = news
-            self.curve.add(news["step"], news["loss"])
+            self.last = event
+            self.curve.add(event["step"], event["loss"])
         elif kind == "Sample":
-            self.samples = [*self.samples, {"step": news["step"], "prompt": news["prompt"], "text": news["text"]}]
+            self.samples = [*self.samples, {"step": event["step"], "prompt": event["prompt"], "text": event["text"]}]
         elif kind == "Ended":
-            self.figures = news["figures"]
-            self.state = "stopped" if news["checkpoint"] is None else "ended"
+            self.figures = event["figures"]
+            self.state = "stopped" if event["checkpoint"] is None else "ended"
 
 
 class Trainings:
     """The training there is, and what a page may ask of it. Safe to be used by many threads."""
 
-    def __init__(self, models: Path, shelf: UploadStore, device: str = "cpu") -> None:
+    def __init__(self, models: Path, upload_store: UploadStore, device: str = "cpu") -> None:
         self._models = models
         self._device = device
-        self._shelf = shelf
+        self._upload_store = upload_store
         self._folder = models / ".trainings"  # hidden from the list of models, and on the same disk as they
         self._run: Run | None = None
         self._lock = threading.Lock()
@@ -160,7 +160,7 @@ class Trainings:
             run = self._run
             if run is None or run.process is None or run.listener is None:
                 return
-            self._wish(run, "stop")
+            self._command(run, "stop")
         run.listener.join(SECONDS_TO_SAVE)
         run.process.kill()
         run.listener.join()
@@ -177,7 +177,7 @@ class Trainings:
         minutes = _minutes(sent)
         own = None
         if corpus == "own":
-            own = self._shelf.get(sent.get("upload"))
+            own = self._upload_store.get(sent.get("upload"))
             if len(own.text) < SHORTEST_TEXT:
                 raise Problem("problem.text_short", length=len(own.text), limit=SHORTEST_TEXT)
         folder = self._new_folder()
@@ -197,7 +197,7 @@ class Trainings:
         if action in ("pause", "go", "stop"):
             if not run.is_busy:
                 raise Problem("problem.no_training")
-            self._wish(run, "finish" if action == "stop" else str(action))
+            self._command(run, "finish" if action == "stop" else str(action))
             if action != "stop" and run.state in ("running", "paused"):
                 run.state = "paused" if action == "pause" else "running"
         elif action == "more":
@@ -264,7 +264,7 @@ class Trainings:
             "state": run.state, "mine": token == run.token, "size": run.size, "minutes": run.minutes,
             "own": run.corpus != "tinytown", "note": run.note, "trouble": run.trouble, "kept": run.kept,
             "parameters": run.begun.get("parameters"), "steps": steps, "step": last.get("step", 0),
-            "curve": run.curve.points, "samples": run.samples[-LOOKS:], "figures": run.figures,
+            "curve": run.curve.points, "samples": run.samples[-SAMPLES:], "figures": run.figures,
             "tokens": last.get("tokens_seen"), "speed": last.get("tokens_per_second"), "mfu": last.get("mfu"),
             "joules": last.get("joules"), "joules_how": last.get("joules_how"), "memory": last.get("memory"),
             "machine": run.begun.get("machine"), "epoch_tokens": run.begun.get("epoch_tokens"),
@@ -276,7 +276,7 @@ class Trainings:
     def _launch(self, run: Run, *more: str) -> None:
         command = [
             sys.executable, "-m", "litellama", "train", "--out", str(run.model), "--preset", run.size, "--corpus",
-            run.corpus, "--minutes", str(run.minutes), "--looks", str(LOOKS), "--device",
+            run.corpus, "--minutes", str(run.minutes), "--looks", str(SAMPLES), "--device",
             self._device, *OPTIONS, *more,
         ]  # fmt: skip
         flags: dict[str, Any] = {"creationflags": 0x00004000} if sys.platform == "win32" else {}  # below normal
@@ -295,7 +295,7 @@ class Trainings:
         with process:
             for line in process.stdout:
                 with self._lock, suppress(ValueError):  # of a process that was killed the last line may be half a one
-                    run.hear(json.loads(line))
+                    run.add(json.loads(line))
         with self._lock:
             if run.is_busy and run.process is process:  # it ended without a word, and no other goes on for it
                 said = _last_line(run.folder / "errors.txt") or f"exit status {process.returncode}"
@@ -303,13 +303,13 @@ class Trainings:
                 killed = process.returncode < 0  # by a signal, such as the system's when memory runs out
                 run.state, run.trouble = ("killed", number) if killed else ("failed", said)
 
-    def _wish(self, run: Run, wish: str) -> None:
+    def _command(self, run: Run, command: str) -> None:
         assert run.process is not None
         assert run.process.stdin is not None
         try:
-            run.process.stdin.write(wish + "\n")
+            run.process.stdin.write(command + "\n")
             run.process.stdin.flush()
-        except (OSError, ValueError):  # it has just ended, and its last news say how
+        except (OSError, ValueError):  # it has just ended, and its last event says how
             pass
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 import gradio as gr
 
 from app.common.assets import scripts, template
-from app.session import Session
 from app.train.service import FIRST_MINUTES, FIRST_SIZE, MINUTES, sizes
 
 TITLE = "train.title"
 
 
-def build(session: Session) -> None:
+def build() -> None:
     """Lay the tab out."""
     gr.HTML(
         None,

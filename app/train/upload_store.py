@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import secrets
-import threading
-from collections import OrderedDict
 
+from app.common.page_store import PageStore
 from app.common.strings import Problem
 from app.train.uploads import Upload
 
@@ -16,21 +15,17 @@ class UploadStore:
     """The last few texts, each by a name that only the page that sent it knows."""
 
     def __init__(self) -> None:
-        self._texts: OrderedDict[str, Upload] = OrderedDict()
-        self._lock = threading.Lock()
+        self._texts: PageStore[Upload] = PageStore(MOST_TEXTS)
 
     def put(self, text: Upload) -> str:
-        """Keep a text; gives its name."""
+        """Store a text; gives its name."""
         name = secrets.token_hex(16)
-        with self._lock:
-            self._texts[name] = text
-            while len(self._texts) > MOST_TEXTS:
-                self._texts.popitem(last=False)
+        self._texts.put(name, text)
         return name
 
     def get(self, name: object) -> Upload:
         """The text of this name. Raises `Problem` if there is none."""
-        with self._lock:
-            if not isinstance(name, str) or name not in self._texts:
-                raise Problem("problem.no_upload")
-            return self._texts[name]
+        text = self._texts.get(name) if isinstance(name, str) else None
+        if text is None:
+            raise Problem("problem.no_upload")
+        return text

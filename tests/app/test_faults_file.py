@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from app.session import Session
+from app.server.services import Services
 from litellama.checkpoint import open_checkpoint
 from tests.support.serving import QUIET, Served, asking, served
 
@@ -60,7 +60,7 @@ def a_huge_tokenizer(folder: Path) -> None:
 def lab(tiny_checkpoint: Path, tmp_path: Path) -> Iterator[Served]:
     for name in ("good", "bad"):
         shutil.copytree(tiny_checkpoint, tmp_path / name)
-    with served(Session(open_checkpoint(tmp_path / "good"), tmp_path)) as lab:
+    with served(Services(open_checkpoint(tmp_path / "good"), tmp_path)) as lab:
         yield lab
 
 

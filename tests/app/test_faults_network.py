@@ -14,14 +14,14 @@ import httpx
 import pytest
 from torch import Tensor
 
-from app import session as session_module
+from app.chat import reply_writer
 from app.common.settings import read_settings
-from app.session import Session
+from app.server.services import Services
 from litellama.checkpoint import open_checkpoint
 from litellama.decoding import Decoding
 from litellama.sampling import Sampling
 from tests.browser.app_server import Page
-from tests.support.serving import QUIET, SETTINGS, Served, asking, served, wait_until
+from tests.support.serving import QUIET, SETTINGS, Served, asking, class_if, served, wait_until
 
 pytestmark = QUIET
 LONG = asking("Tell me all of it.", max_tokens=64, temperature=2, top_p=1)
@@ -47,13 +47,13 @@ def slow_steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 def is_free(lab: Served) -> bool:
     """Whether nobody's reply is being written."""
-    return not lab.session.models.first.engine._working
+    return not lab.services.models.first.engine._working
 
 
 @contextmanager
 def full_queue(lab: Served, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Page, str]]]:
     """One page looks at heads, for which there is one place, and as many wait for it as may; until the block ends."""
-    go_on, begun, look = threading.Event(), threading.Event(), lab.session.look
+    go_on, begun, look = threading.Event(), threading.Event(), lab.services.attention.look
 
     def held(*arguments: Any) -> Iterator[dict[str, Any]]:
         begun.set()
@@ -61,7 +61,7 @@ def full_queue(lab: Served, client: httpx.Client, monkeypatch: pytest.MonkeyPatc
         yield from look(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(lab.session, "look", held)
+        patch.setattr(lab.services.attention, "look", held)
         pages = [Page(client) for _ in range(1 + MOST_WAITING)]
         try:
             events = [pages[0].join("look", {"text": LOOK})]
@@ -76,7 +76,7 @@ def full_queue(lab: Served, client: httpx.Client, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture(scope="module", params=[False, True], ids=["alone", "in class"])
 def lab(tiny_checkpoint: Path, request: pytest.FixtureRequest) -> Iterator[Served]:
-    with served(Session(open_checkpoint(tiny_checkpoint)), classroom=request.param) as lab:
+    with served(Services(open_checkpoint(tiny_checkpoint), classroom=class_if(request.param))) as lab:
         yield lab
 
 
@@ -108,7 +108,9 @@ def test_a_tab_closed_in_the_middle_ends_its_reply_and_no_other(lab: Served, mon
 def test_who_never_listens_has_a_place_no_longer_than_anybody(
     tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, classroom: bool
 ) -> None:
-    with served(Session(open_checkpoint(tiny_checkpoint), seconds_per_reply=0.5), classroom=classroom) as lab:
+    with served(
+        Services(open_checkpoint(tiny_checkpoint), seconds_per_reply=0.5, classroom=class_if(classroom))
+    ) as lab:
         page, other = lab.page("Mia"), lab.page("Ben")
         alone = other.call("ask", SHORT)["tokens"]
         other.call("clear", {"request": "2"})
@@ -127,7 +129,7 @@ def test_who_never_listens_has_a_place_no_longer_than_anybody(
 def test_a_full_queue_is_told_and_those_who_wait_get_their_replies(
     tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with served(Session(open_checkpoint(tiny_checkpoint))) as lab:
+    with served(Services(open_checkpoint(tiny_checkpoint))) as lab:
         late = lab.page()
         before = late.call("ask", asking("Hello?"))
         alone = lab.page().call("look", {"text": LOOK})
@@ -186,8 +188,8 @@ def test_more_deaf_pages_than_there_are_places_keep_nobody_out(lab: Served) -> N
 def test_a_reply_that_was_dropped_without_a_word_frees_its_page(
     tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "SECONDS_HELD", 0.0)
-    session = Session(open_checkpoint(tiny_checkpoint))
-    held = session.ask("page", "hello", read_settings(SETTINGS))
+    monkeypatch.setattr(reply_writer, "SECONDS_HELD", 0.0)
+    services = Services(open_checkpoint(tiny_checkpoint))
+    held = services.chat.ask("page", "hello", read_settings(SETTINGS))
     next(held)
-    assert list(session.ask("page", "hello again", read_settings(SETTINGS)))
+    assert list(services.chat.ask("page", "hello again", read_settings(SETTINGS)))

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.chat.conversation import MOST_TURNS
-from app.session import Session
+from app.server.services import Services
 from litellama.checkpoint import open_checkpoint
 from tests.browser.app_server import Page
-from tests.support.serving import QUIET, SETTINGS, Served, asking, said, served
+from tests.support.serving import QUIET, SETTINGS, Served, asking, class_if, said, served
 
 pytestmark = QUIET
 
@@ -27,7 +27,7 @@ STRANGE = "NUL \0, \u202eright to left\u202c, 👩‍👩‍👧‍👦, zalgo Z
 
 @pytest.fixture(scope="module", params=[False, True], ids=["alone", "in class"])
 def lab(tiny_checkpoint: Path, request: pytest.FixtureRequest) -> Iterator[Served]:
-    with served(Session(open_checkpoint(tiny_checkpoint)), classroom=request.param) as lab:
+    with served(Services(open_checkpoint(tiny_checkpoint), classroom=class_if(request.param))) as lab:
         yield lab
 
 
@@ -53,9 +53,9 @@ def answered(text: str, kept: str, **settings: object) -> Callable[[Served, Page
         answer = page.call("ask", asking(text, **settings))
         assert answer["state"] in ("done", "length")
         assert lab.questions(page) == [BEFORE, kept]
-        tokenizer = lab.session.models.first.opened.tokenizer
+        tokenizer = lab.services.models.first.opened.tokenizer
         assert tokenizer.decode(tokenizer.encode(kept)) == kept
-        turn = lab.session.conversation(lab.key(page)).turns[-1]
+        turn = lab.services.chat.conversation(lab.key(page)).turns[-1]
         assert said(answer) == tokenizer.decode([step.id for step in turn.steps]).removeprefix(" ")
 
     return commit
@@ -88,7 +88,9 @@ def forged_file(lab: Served, page: Page) -> None:
 
 def broken_bytes(lab: Served, page: Page) -> None:
     answered("Write anything.", "Write anything.", temperature=2, top_p=1, max_tokens=60)(lab, page)
-    assert "\ufffd" in lab.session.conversation(lab.key(page)).turns[-1].reply, "this model writes no broken bytes"
+    assert "\ufffd" in lab.services.chat.conversation(lab.key(page)).turns[-1].reply, (
+        "this model writes no broken bytes"
+    )
 
 
 def forged_history(lab: Served, page: Page) -> None:
@@ -147,7 +149,7 @@ def test_a_sentence_nothing_lost_and_nobody_else_notices(lab: Served, commit: Ca
     *_, meanwhile = other.listen(event)
     assert meanwhile["tokens"] == alone
     assert lab.questions(other) == [OTHERS]
-    assert lab.session.conversation(lab.key(page)).turns[0].reply == said(before)
+    assert lab.services.chat.conversation(lab.key(page)).turns[0].reply == said(before)
     assert len(page.call("pick", {"turn": before["turn"], "token": 0})["rows"]) == 10
 
 
@@ -156,8 +158,8 @@ def test_a_sentence_nothing_lost_and_nobody_else_notices(lab: Served, commit: Ca
 
 @pytest.mark.fault(5)
 def test_a_talk_is_remembered_so_far_and_no_further(lab: Served) -> None:
-    session, page = lab.session, lab.page("Cleo")
-    conversation = session.conversation(lab.key(page))
+    services, page = lab.services, lab.page("Cleo")
+    conversation = services.chat.conversation(lab.key(page))
     for number in range(MOST_TURNS + 10):
         conversation.begin(f"message {number}")
     page.call("ask", {"request": "1", "text": "the last", "settings": SETTINGS | {"max_tokens": 1}})

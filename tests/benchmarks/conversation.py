@@ -3,7 +3,7 @@
     python -m tests.benchmarks.conversation [folder of a model] [rounds] [precision]
 
 Each round is a conversation of its own, whose first words no other one has: a message long enough that, with its reply,
-600 tokens come before the second message, and then that short second message. Both are asked of the app's session, so
+600 tokens come before the second message, and then that short second message. Both are asked of the app's services, so
 that the engine, the chat's form and what they may have stored between two turns are those of a person at the page.
 Told are the seconds from the question to the first token of its reply, by the clock and of all processors together
 (which others at work disturb less): median, lowest and highest, measured.
@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from app.common.settings import KNOBS, Settings, read_settings
-from app.session import Session
+from app.server.services import Services
 from litellama.chat import Message, prompt_ids
 from litellama.checkpoint import Opened, checkpoints_folder
 from litellama.checkpoint.precision import open_for_use
@@ -47,10 +47,10 @@ def length(opened: Opened, messages: list[Message]) -> int:
     return len(prompt_ids(messages, opened.tokenizer, 10**6, REPLY, chat_format=opened.chat_format).ids)
 
 
-def ask(session: Session, key: str, question: str, settings: Settings) -> tuple[float, float]:
+def ask(services: Services, key: str, question: str, settings: Settings) -> tuple[float, float]:
     """Seconds until the first token was there, by the clock and of all processors; the reply is awaited."""
     start, busy = time.perf_counter(), time.process_time()
-    updates = session.ask(key, question, settings)
+    updates = services.chat.ask(key, question, settings)
     next(update for update in updates if update.tokens)  # before that, a page is told how far the prompt is
     first = time.perf_counter() - start, time.process_time() - busy
     for _ in updates:
@@ -63,16 +63,19 @@ def main(folder: Path, rounds: int, precision: str) -> None:
     context = opened.config.max_position_embeddings
     if context < BEFORE + 2 * REPLY + 100:
         sys.exit(f"{folder.name} reads {context} tokens at once; a model with more than {BEFORE} is needed")
-    session, settings = Session(opened), read_settings(SETTINGS)
+    services, settings = Services(opened), read_settings(SETTINGS)
     print(f"{machine('cpu')}, {torch.get_num_threads()} threads; load before: {os.getloadavg()[0]:.1f}")
     print(f"{folder.name}: {opened.note}")
     first, second, before, new = [], [], [], []
     for number in range(rounds + 1):
         key = f"page {number}"
-        turns = (ask(session, key, first_message(opened, 100 + number), settings), ask(session, key, SECOND, settings))
+        turns = (
+            ask(services, key, first_message(opened, 100 + number), settings),
+            ask(services, key, SECOND, settings),
+        )
         if number:  # the first one warms up
-            said = session.conversation(key).messages()
-            before.append(length(opened, said[:1]) + len(session.conversation(key).turns[0].steps))
+            said = services.chat.conversation(key).messages()
+            before.append(length(opened, said[:1]) + len(services.chat.conversation(key).turns[0].steps))
             new.append(length(opened, said[:3]) - before[-1])
             first.append(turns[0])
             second.append(turns[1])

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.views [folder] [rounds] [threads]
 
-Measured in the session, without a browser, on a model opened as the page opens it. Medians of all rounds; each round
+Measured in the services, without a browser, on a model opened as the page opens it. Medians of all rounds; each round
 reads its text anew. The search for the fewest heads runs once, since it takes so long.
 """
 
@@ -13,12 +13,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from app.common.settings import Settings
-from app.session import Session
+from app.server.services import Services
 from litellama.checkpoint import checkpoints_folder
 from litellama.checkpoint.precision import open_for_use
 from litellama.explain.attribution import METHODS
@@ -38,51 +37,46 @@ def exhaust(work: Iterable[object]) -> None:
         pass
 
 
-def views(session: Session) -> dict[str, Callable[[], object]]:
+def views(services: Services) -> dict[str, Callable[[], object]]:
     """What is timed, by name, in an order in which each can use what the one before made."""
-    shape = session.opened(KEY).config
+    shape = services.page_models.opened(KEY).config
 
     def explain(method: str) -> Callable[[], object]:
         def run() -> None:
-            read = session.read(KEY, LONG)
+            read = services.attribution.read(KEY, LONG)
             start, end = read["answer_start"], len(read["tokens"])
-            exhaust(session.explain(KEY, {"method": method, "unit": "word", "start": start, "end": end}))
+            exhaust(services.attribution.explain(KEY, {"method": method, "unit": "word", "start": start, "end": end}))
 
         return run
 
     def first_token() -> None:
-        session.forget(KEY)
+        services.chat.erase(KEY)
         settings = Settings(temperature=0, top_p=1, top_k=0, max_tokens=1, seed=0)
-        exhaust(session.ask(KEY, TEXT, settings))
+        exhaust(services.chat.ask(KEY, TEXT, settings))
 
     def anew(work: Callable[[], object]) -> Callable[[], object]:
         def run() -> object:
-            session._readings.forget(KEY)
+            services.questions.forget(KEY)
             return work()
 
         return run
 
     return {
         "chat: first token": first_token,
-        "attention: every head": anew(lambda: next(iter(session.look(KEY, TEXT)))),
-        "attention: with its answer": anew(lambda: exhaust(session.look(KEY, TEXT))),
-        "attention: one head": lambda: session.head(KEY, "head", shape.num_hidden_layers // 2, 0),
-        "attention: rollout": lambda: session.head(KEY, "rollout", 0, 0),
-        "layers, answer included": anew(lambda: session.guesses(KEY, TEXT)),
-        "layers": lambda: session.guesses(KEY, TEXT),
-        "step": lambda: session.step(KEY, {"text": TEXT}),
+        "attention: every head": anew(lambda: next(iter(services.attention.look(KEY, TEXT)))),
+        "attention: with its answer": anew(lambda: exhaust(services.attention.look(KEY, TEXT))),
+        "attention: one head": lambda: services.attention.head(KEY, "head", shape.num_hidden_layers // 2, 0),
+        "attention: rollout": lambda: services.attention.head(KEY, "rollout", 0, 0),
+        "layers, answer included": anew(lambda: services.layers.guess(KEY, TEXT)),
+        "layers": lambda: services.layers.guess(KEY, TEXT),
+        "step": lambda: services.step.trace(KEY, {"text": TEXT}),
         **{f"attribution: {method}": explain(method) for method in METHODS},
-        "attribution: test": lambda: session.put_to_the_test(KEY),
-        "intervene: begin": lambda: exhaust(session.intervene(KEY, "begin", {"text": TEXT})),
-        "intervene: one head off": lambda: session_last(session, "change", {"off": [[0, 0]]}),
-        "intervene: worth of each": lambda: session_last(session, "worth", {}),
-        "intervene: patch": lambda: session_last(session, "patch", {"other": TEXT.replace("red", "green")}),
+        "attribution: test": lambda: services.attribution.put_to_the_test(KEY),
+        "intervene: begin": lambda: services.intervene.begin(KEY, TEXT),
+        "intervene: one head off": lambda: services.intervene.change(KEY, [[0, 0]]),
+        "intervene: worth of each": lambda: exhaust(services.intervene.worth(KEY)),
+        "intervene: patch": lambda: exhaust(services.intervene.patch(KEY, TEXT.replace("red", "green"))),
     }
-
-
-def session_last(session: Session, action: str, sent: dict[str, Any]) -> dict[str, Any]:
-    *_, done = session.intervene(KEY, action, sent)
-    return done
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
@@ -97,15 +91,17 @@ def main() -> None:
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     torch.set_num_threads(int(sys.argv[3]) if len(sys.argv) > 3 else 2)
     opened = open_for_use(folder)
-    session = Session(opened)
+    services = Services(opened)
     print(f"{folder.name}: {opened.note}\n{machine('cpu')}, {torch.get_num_threads()} thread(s), measured")
-    exhaust(session.look(KEY, TEXT))  # the heads' roles, once for each model, and all that is slow the first time
-    for name, work in views(session).items():
+    exhaust(
+        services.attention.look(KEY, TEXT)
+    )  # the heads' roles, once for each model, and all that is slow the first time
+    for name, work in views(services).items():
         taken = [timed(work) for _ in range(rounds)]
         clock, processor = (statistics.median(column) for column in zip(*taken, strict=True))
         target = f"  (target {TARGETS[name]} s)" if name in TARGETS else ""
         print(f"  {name:34} {clock:7.2f} s  {processor:7.2f} s of processor{target}", flush=True)
-    clock, processor = timed(lambda: print("   ", session_last(session, "few", {})["state"]))
+    clock, processor = timed(lambda: print("   ", list(services.intervene.few(KEY))[-1]["state"]))
     print(f"  {'intervene: fewest heads, once':34} {clock:7.2f} s  {processor:7.2f} s of processor")
 
 

@@ -1,6 +1,6 @@
 """Take the README's pictures: `python -m tests.browser.screenshot chat docs/chat.png`.
 
-The first word says what is shown: chat, beside, attention, step, layers, attribution, intervene, responsibility,
+The first word says what is shown: chat, side_by_side, attention, step, layers, attribution, intervene, responsibility,
 compare, train; or costs, years and scores, which are later parts of the Compare tab. A third word gives another look:
 light, dark, phone, german or german-phone.
 """
@@ -42,13 +42,13 @@ def chat(page: Page) -> None:
     page.get_by_role("dialog").wait_for()
 
 
-def beside(page: Page) -> None:
+def side_by_side(page: Page) -> None:
     """One question to two models, blind, after the vote."""
-    if not page.locator("#beside-switch").is_visible():  # on a phone
+    if not page.locator("#side-by-side-switch").is_visible():  # on a phone
         page.locator(".lab-settings summary").click()
-    page.locator("#beside-switch").check()
-    page.locator("#beside-model").select_option("storybooks")
-    page.locator("#beside-blind").check()
+    page.locator("#side-by-side-switch").check()
+    page.locator("#side-by-side-model").select_option("storybooks")
+    page.locator("#side-by-side-blind").check()
     for name, value in (("max_tokens", 60), ("seed", 3)):
         page.locator(f"#knob-{name}").fill(str(value))
     page.locator(".lab-settings").evaluate(
@@ -130,9 +130,9 @@ def train(page: Page) -> None:
 
 # What each does before the picture is taken; it may give the part of the page that is to be seen.
 SHOWN: dict[str, Callable[[Page], Locator | None]] = {
-    "chat": chat, "beside": beside, "attention": attention, "step": step, "layers": layers, "attribution": attribution,
-    "intervene": intervene, "responsibility": responsibility, "compare": compare, "costs": costs, "years": years,
-    "scores": scores, "train": train,
+    "chat": chat, "side_by_side": side_by_side, "attention": attention, "step": step, "layers": layers,
+    "attribution": attribution, "intervene": intervene, "responsibility": responsibility, "compare": compare,
+    "costs": costs, "years": years, "scores": scores, "train": train,
 }  # fmt: skip
 IN_COMPARE = ("compare", "costs", "years", "scores")
 
@@ -159,7 +159,7 @@ def take(checkpoint: Path, what: str, picture: Path, look: str) -> None:
         page = browser.new_context(**LOOKS[look]).new_page()
         page.goto(address)
         page.locator("textarea").wait_for()
-        tab = "compare" if what in IN_COMPARE else "chat" if what == "beside" else what
+        tab = "compare" if what in IN_COMPARE else "chat" if what == "side_by_side" else what
         if tab != "chat":
             _open_tab(page, all_words()["de" if look.startswith("german") else "en"][f"{tab}.title"])
             if tab not in ("compare", "train"):  # which read no text

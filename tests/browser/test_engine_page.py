@@ -155,9 +155,9 @@ def test_stop_ends_it_there_as_well(there: Page, server: Loopback) -> None:
 
 
 def compare(page: Page, second: str, *, blind: bool = False) -> None:
-    page.get_by_role("switch", name=EN["beside.switch"]).check()
-    page.get_by_label(EN["beside.model"], exact=True).select_option(second)
-    page.get_by_label(EN["beside.blind"]).set_checked(blind)
+    page.get_by_role("switch", name=EN["side_by_side.switch"]).check()
+    page.get_by_label(EN["side_by_side.model"], exact=True).select_option(second)
+    page.get_by_label(EN["side_by_side.blind"]).set_checked(blind)
 
 
 def test_stop_stops_both_of_two(there: Page, server: Loopback) -> None:
@@ -185,7 +185,7 @@ def test_one_beside_one_that_is_here(there: Page, server: Loopback) -> None:
     expect(first.locator(".lab-stats")).to_contain_text("(measured as they arrived here)")
     expect(second.locator(".lab-stats")).to_contain_text("(measured on this machine)")
     expect(first.get_by_role("button", name=EN["chat.energy_unknown"])).to_be_visible()
-    expect(there.locator(".lab-beside-note")).to_have_text(EN["beside.elsewhere_note"])
+    expect(there.locator(".lab-side-by-side-note")).to_have_text(EN["side_by_side.elsewhere_note"])
     first.locator(".lab-token").nth(4).click()
     expect(there.get_by_role("dialog").locator(".lab-why")).to_contain_text(f"As {server.where} tells it")
 
@@ -196,7 +196,7 @@ def test_blind_says_where_it_ran_after_the_vote(there: Page, server: Loopback) -
     both = there.locator(".lab-turns-both")
     for telling in (server.where, "tiny", "tokens", EN["chat.state_broken"]):
         expect(both).not_to_contain_text(telling)
-    there.get_by_role("button", name=EN["beside.vote_tie"]).click()
+    there.get_by_role("button", name=EN["side_by_side.vote_tie"]).click()
     expect(both).to_contain_text(EN["chat.state_broken"])
     expect(both).to_contain_text(f"small @ {server.where}")
     expect(both).to_contain_text(EN["problem.engine_cut"].replace("{where}", server.where))

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.chat.tab import BASE_EXAMPLES, CONVERSING_EXAMPLES
+from app.chat.examples import BASE_EXAMPLES, CONVERSING_EXAMPLES
 from app.common.strings import all_words
 from litellama.checkpoint import save_checkpoint
 from tests.browser.app_server import running_app

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from app.chat.responders import LocalResponder
 from app.common.settings import read_settings
 from app.intervene.service import answer_with
-from app.session import Session
+from app.server.services import Services
 from litellama.__main__ import main
 from litellama.chat import Message, choose_format, prompt_ids, reply, stop_ids
 from litellama.chat.format import ChatFormat, Separator
@@ -334,17 +334,17 @@ def test_chat_and_views_show_the_model_the_same_prompt(opened: Opened) -> None:
     read = read_chat(opened.model, opened.tokenizer, asked, max_new_tokens=5, chat_format=opened.chat_format)
     assert list(read.ids[: read.answer_start]) == prompt
     assert read.text.startswith("[INST] Where is the kite? [/INST]")
-    session = Session(opened)
-    shown = session.read("page", "Where is the kite?")
+    services = Services(opened)
+    shown = services.attribution.read("page", "Where is the kite?")
     texts = [opened.tokenizer.token_text(id) for id in prompt]
     assert texts == shown["tokens"][: shown["answer_start"]]
-    *_, looked = session.look("page", "Where is the kite?")
+    *_, looked = services.attention.look("page", "Where is the kite?")
     assert texts == looked["tokens"][: len(texts)]
     sent = {"temperature": 0, "top_p": 1, "top_k": 0, "max_tokens": 5, "seed": 3}
-    *_, last = session.ask("page", "Where is the kite?", read_settings(sent))
+    *_, last = services.chat.ask("page", "Where is the kite?", read_settings(sent))
     said = reply(opened.model, opened.tokenizer, asked, Sampling(0), 5, 3, chat_format=opened.chat_format)
     assert [text for text, _ in last.to_json()["tokens"]] == [piece.text for piece in said if piece.step]
-    rows = session.alternatives("page", 0, 0)["rows"]
+    rows = services.chat.alternatives("page", 0, 0)["rows"]
     assert all(row["ends"] == (row["text"] == "</s>") for row in rows)
 
 

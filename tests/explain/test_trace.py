@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from app.common.strings import Problem
-from app.session import Session
+from app.server.services import Services
 from litellama.checkpoint import open_checkpoint
 from litellama.config import ModelConfig
 from litellama.explain.trace import STAGES, trace_step, vectors
@@ -99,30 +99,30 @@ def test_each_station_names_a_line_that_is_there() -> None:
 
 
 def test_the_tab_walks_from_place_to_place(tiny_checkpoint: Path) -> None:
-    session = Session(open_checkpoint(tiny_checkpoint))
-    first = session.step("a", {"text": QUESTION})
+    services = Services(open_checkpoint(tiny_checkpoint))
+    first = services.step.trace("a", {"text": QUESTION})
     assert first["place"] >= first["answer_start"] - 1
     assert [guess["came"] for guess in first["guesses"]].count(True) == 1
     assert json.loads(json.dumps(first)) == first
     for temperature, column in zip(first["temperatures"], range(9), strict=False):
-        logits = session.opened("a").model(torch.tensor([_ids(session)])).logits[0, first["place"]]
+        logits = services.page_models.opened("a").model(torch.tensor([_ids(services)])).logits[0, first["place"]]
         expected = Sampling(temperature=temperature, top_p=1).probabilities(logits)
         for guess in first["guesses"]:
             assert guess["shares"][column] == pytest.approx(float(expected[guess["id"]]), abs=1e-4)
-    other = session.step("a", {"place": 2, "layer": 1, "head": 3})
+    other = services.step.trace("a", {"place": 2, "layer": 1, "head": 3})
     assert (other["place"], other["layer"], other["head"], other["group"]) == (2, 1, 3, 1)
     assert len(other["numbers"]["scores"]) == 3
     assert len(other["values"]) == 3
-    last = session.step("a", {"place": len(first["tokens"]) - 1})
+    last = services.step.trace("a", {"place": len(first["tokens"]) - 1})
     assert not any(guess["came"] for guess in last["guesses"]), "nothing came after the last token"
-    session.leave("a")
+    services.lifecycle.forget("a")
     with pytest.raises(Problem, match="No text has been read"):
-        session.step("a", {"place": 2})
+        services.step.trace("a", {"place": 2})
 
 
 def test_bad_requests_are_sentences(tiny_checkpoint: Path) -> None:
-    session = Session(open_checkpoint(tiny_checkpoint))
-    session.step("a", {"text": QUESTION})
+    services = Services(open_checkpoint(tiny_checkpoint))
+    services.step.trace("a", {"text": QUESTION})
     for sent in (
         {"place": "1"},
         {"place": True},
@@ -133,10 +133,10 @@ def test_bad_requests_are_sentences(tiny_checkpoint: Path) -> None:
         {"layer": None},
     ):
         with pytest.raises(Problem, match="does not understand"):
-            session.step("a", sent)
+            services.step.trace("a", sent)
     with pytest.raises(Problem, match="The message is empty"):
-        session.step("a", {"text": " "})
+        services.step.trace("a", {"text": " "})
 
 
-def _ids(session: Session) -> list[int]:
-    return list(session._texts.get("a/step").reading.ids)
+def _ids(services: Services) -> list[int]:
+    return list(services.step._readings.get("a").ids)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from app.attention.service import roles_json
 from app.common.settings import Settings
-from app.session import Session
+from app.server.services import Services
 from litellama.chat import Message, reply
 from litellama.checkpoint.load import Opened
 from litellama.checkpoint.precision import open_for_use
@@ -405,44 +405,51 @@ def the_machine(opened: Opened) -> Any:
 
 @path
 def page_chat(opened: Opened) -> Any:
-    session = Session(opened)
-    updates = list(session.ask("a", QUESTION, Settings(0.7, 0.95, 5, 8, 1)))
-    return [asdict(step) for step in session.conversation("a").turns[0].steps] if updates else []
+    services = Services(opened)
+    updates = list(services.chat.ask("a", QUESTION, Settings(0.7, 0.95, 5, 8, 1)))
+    return [asdict(step) for step in services.chat.conversation("a").turns[0].steps] if updates else []
 
 
 @path
 def page_attention(opened: Opened) -> Any:
-    session = Session(opened)
-    shown = last(session.look("a", QUESTION))
-    pictures = [session.head("a", view, 1, 0) for view in ("head", "layer", "rollout")]
+    services = Services(opened)
+    shown = last(services.attention.look("a", QUESTION))
+    pictures = [services.attention.head("a", view, 1, 0) for view in ("head", "layer", "rollout")]
     return shown["roles"], shown["here"], [picture["before"] for picture in pictures]
 
 
 @path
 def page_attribution(opened: Opened) -> Any:
-    session = Session(opened)
-    told = session.read("a", QUESTION)
+    services = Services(opened)
+    told = services.attribution.read("a", QUESTION)
     start = told["answer_start"]
     found = last(
-        session.explain("a", {"method": "ablation", "unit": "word", "start": start, "end": start + 1, "instead": None})
+        services.attribution.explain(
+            "a", {"method": "ablation", "unit": "word", "start": start, "end": start + 1, "instead": None}
+        )
     )
-    compared = last(session.compare("a"))
-    return told["others"], found["scores"], session.put_to_the_test("a"), [row["top"] for row in compared["rows"]]
+    compared = last(services.attribution.compare("a"))
+    return (
+        told["others"],
+        found["scores"],
+        services.attribution.put_to_the_test("a"),
+        [row["top"] for row in compared["rows"]],
+    )
 
 
 @path
 def page_layers_and_step(opened: Opened) -> Any:
-    session = Session(opened)
-    return session.guesses("a", QUESTION)["settled"], len(session.step("a", {"text": QUESTION}))
+    services = Services(opened)
+    return services.layers.guess("a", QUESTION)["settled"], len(services.step.trace("a", {"text": QUESTION}))
 
 
 @path
 def page_interventions(opened: Opened) -> Any:
-    session = Session(opened)
-    begun = last(session.intervene("a", "begin", {"text": QUESTION}))
-    changed = last(session.intervene("a", "change", {"off": [[0, 0]]}))
-    worth = last(session.intervene("a", "worth", {}))
-    with closing(session.intervene("a", "few", {})) as few:
+    services = Services(opened)
+    begun = services.intervene.begin("a", QUESTION)
+    changed = services.intervene.change("a", [[0, 0]])
+    worth = last(services.intervene.worth("a"))
+    with closing(services.intervene.few("a")) as few:
         return begun["before"], changed["before"], worth["effects"], next(few)["off"]
 
 

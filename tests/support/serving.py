@@ -19,7 +19,7 @@ from app.__main__ import open_socket
 from app.classroom.classroom import Classroom
 from app.classroom.gate import COOKIE
 from app.server.app import create_app
-from app.session import Session
+from app.server.services import Services
 from tests.browser.app_server import Page
 
 SETTINGS = {"temperature": 0.7, "top_p": 0.95, "top_k": 0, "max_tokens": 20, "seed": 1}
@@ -36,39 +36,41 @@ PASSWORDS = ("red-kite", "blue-hat")
 class Served:
     """An app that answers at `address`, for one person or for a class."""
 
-    session: Session
+    services: Services
     address: str
     guests: ExitStack
-    room: Classroom | None
 
     def page(self, name: str = "Mia") -> Page:
         """A page of its own browser; of a class, a pupil's."""
         client = self.guests.enter_context(httpx.Client(base_url=self.address, timeout=60))
-        if self.room is not None:
+        if self.services.classroom is not None:
             entered = client.post("enter", data={"name": name, "password": PASSWORDS[0]})
             assert entered.status_code == 303
         return Page(client)
 
     def questions(self, page: Page) -> list[str]:
         """What the server remembers that a page asked."""
-        return [turn.question for turn in self.session.conversation(self.key(page)).turns]
+        return [turn.question for turn in self.services.chat.conversation(self.key(page)).turns]
 
     def key(self, page: Page) -> str:
         """Under what name the server knows a page."""
         return f"{page.client.cookies.get(COOKIE, '')}{page.session}"
 
 
+def class_if(wanted: bool) -> Classroom | None:
+    return Classroom(*PASSWORDS) if wanted else None
+
+
 @contextmanager
-def served(session: Session, *, classroom: bool = False) -> Iterator[Served]:
-    room = Classroom(*PASSWORDS) if classroom else None
-    config = uvicorn.Config(create_app(session, room=room), log_level="critical", timeout_graceful_shutdown=1)
+def served(services: Services) -> Iterator[Served]:
+    config = uvicorn.Config(create_app(services), log_level="critical", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     with open_socket("127.0.0.1", 0) as listener, ExitStack() as guests:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
-            yield Served(session, address, guests, room)
+            yield Served(services, address, guests)
         finally:
             guests.close()
             server.should_exit = True

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from app.attribution import service as attributions
 from app.common.strings import Problem
-from app.session import Session
+from app.server.services import Services
 from litellama.checkpoint import checkpoints_folder, open_checkpoint
 from litellama.explain.attribution import METHODS, attribute, finished
 from litellama.explain.scoring import Target
@@ -20,8 +19,8 @@ QUESTION = "Tom found a red kite. Where is the kite?"
 
 
 @pytest.fixture
-def session(tiny_checkpoint: Path) -> Session:
-    return Session(open_checkpoint(tiny_checkpoint))
+def services(tiny_checkpoint: Path) -> Services:
+    return Services(open_checkpoint(tiny_checkpoint))
 
 
 def request(read: dict[str, Any], **changes: object) -> dict[str, Any]:
@@ -29,79 +28,79 @@ def request(read: dict[str, Any], **changes: object) -> dict[str, Any]:
     return {"method": "ablation", "unit": "word", "start": start, "end": end, "instead": None} | changes
 
 
-def test_the_page_is_told_what_was_found(session: Session) -> None:
-    read = session.read("a", QUESTION)
-    news = list(session.explain("a", request(read)))
+def test_the_page_is_told_what_was_found(services: Services) -> None:
+    read = services.attribution.read("a", QUESTION)
+    news = list(services.attribution.explain("a", request(read)))
     assert news[0]["state"] == "running"
     done = news[-1]
     assert done["state"] == "done"
-    opened = session.opened("a")
-    reading = session._texts.get("a").reading
+    opened = services.page_models.opened("a")
+    reading = services.attribution._text("a").reading
     expected = finished(attribute(opened.model, reading, Target(reading.answer_start, len(reading.ids)), "ablation"))
     assert done["units"] == [list(unit) for unit in expected.units]
     torch.testing.assert_close(torch.tensor(done["scores"]), expected.scores, atol=1e-4, rtol=0)
 
 
-def test_the_likeliest_others_are_named(session: Session) -> None:
-    read = session.read("a", QUESTION)
+def test_the_likeliest_others_are_named(services: Services) -> None:
+    read = services.attribution.read("a", QUESTION)
     assert len(read["others"]) == len(read["tokens"]) - read["answer_start"]
-    reading = session._texts.get("a").reading
+    reading = services.attribution._text("a").reading
     for place, others in zip(reading.answer, read["others"], strict=True):
         assert reading.ids[place] not in [id for id, _, _ in others]
         shares = [share for _, _, share in others]
         assert shares == sorted(shares, reverse=True)
     id, _, _ = read["others"][0][0]
     start = read["answer_start"]
-    (*_, done) = session.explain("a", request(read, start=start, end=start + 1, instead=id))
+    (*_, done) = services.attribution.explain("a", request(read, start=start, end=start + 1, instead=id))
     assert done["score"] >= 0, "greedy decoding chose it, so it is at least as likely as any other"
 
 
-def test_the_test_blanks_out_what_was_found(session: Session) -> None:
-    read = session.read("a", QUESTION)
+def test_the_test_blanks_out_what_was_found(services: Services) -> None:
+    read = services.attribution.read("a", QUESTION)
     with pytest.raises(Problem, match="No text has been read"):
-        session.put_to_the_test("a")
-    list(session.explain("a", request(read)))
-    curves = session.put_to_the_test("a")
+        services.attribution.put_to_the_test("a")
+    list(services.attribution.explain("a", request(read)))
+    curves = services.attribution.put_to_the_test("a")
     for order in ("top", "random"):
         blanked, shown = curves["blanked"][order], curves["shown"][order]
         assert blanked[0] == shown[-1] == 1, "nothing blanked and all shown are the text itself"
         assert blanked[-1] == pytest.approx(shown[0], abs=1e-4), "all blanked and nothing shown are the blank text"
 
 
-def test_all_methods_are_compared(session: Session) -> None:
-    read = session.read("a", QUESTION)
-    list(session.explain("a", request(read)))
-    *progress, done = session.compare("a")
+def test_all_methods_are_compared(services: Services) -> None:
+    read = services.attribution.read("a", QUESTION)
+    list(services.attribution.explain("a", request(read)))
+    *progress, done = services.attribution.compare("a")
     assert [news["done"] for news in progress] == list(range(len(METHODS)))
     rows = {row["method"]: row for row in done["rows"]}
     assert list(rows) == list(METHODS)
     assert rows["ablation"]["alike"] == 1, "a method agrees with itself"
     assert all(-1 <= row["alike"] <= 1 and len(row["top"]) == 3 for row in rows.values())
-    work = session.compare("a")
+    work = services.attribution.compare("a")
     next(work)
-    session.cancel_explaining("a")
+    services.attribution.cancel("a")
     assert [news["state"] for news in work][-1] == "stopped"
 
 
-def test_an_explanation_can_be_cancelled(session: Session) -> None:
-    read = session.read("a", QUESTION)
-    work = session.explain("a", request(read, method="shapley sampling"))
+def test_an_explanation_can_be_cancelled(services: Services) -> None:
+    read = services.attribution.read("a", QUESTION)
+    work = services.attribution.explain("a", request(read, method="shapley sampling"))
     assert next(work)["state"] == "running"
-    session.cancel_explaining("a")
+    services.attribution.cancel("a")
     assert [news["state"] for news in work] == ["stopped"]
-    *_, done = session.explain("a", request(read))
+    *_, done = services.attribution.explain("a", request(read))
     assert done["state"] == "done", "the next one is not stopped by an old wish"
-    work = session.explain("a", request(read, method="shapley sampling"))
+    work = services.attribution.explain("a", request(read, method="shapley sampling"))
     next(work)
-    session.leave("a")
+    services.lifecycle.forget("a")
     assert [news["state"] for news in work] == ["stopped"], "a closed page wants no answer"
-    session.cancel_explaining("nobody")
+    services.attribution.cancel("nobody")
 
 
-def test_bad_requests_are_sentences(session: Session) -> None:
+def test_bad_requests_are_sentences(services: Services) -> None:
     with pytest.raises(Problem, match="No text has been read"):
-        next(session.explain("a", {}))
-    read = session.read("a", QUESTION)
+        next(services.attribution.explain("a", {}))
+    read = services.attribution.read("a", QUESTION)
     start, end = read["answer_start"], len(read["tokens"])
     for change in (
         {"method": "magic"}, {"method": None}, {"unit": "page"}, {"start": 0}, {"start": end}, {"end": end + 1},
@@ -109,20 +108,20 @@ def test_bad_requests_are_sentences(session: Session) -> None:
         {"start": start + 1, "end": start + 1},
     ):  # fmt: skip
         with pytest.raises(Problem, match="does not understand"):
-            next(session.explain("a", request(read, **change)))
+            next(services.attribution.explain("a", request(read, **change)))
     with pytest.raises(Problem, match="longer than the model can read"):
-        session.read("a", "the tree " * 400)
+        services.attribution.read("a", "the tree " * 400)
     with pytest.raises(Problem, match="empty"):
-        session.read("a", " ")
+        services.attribution.read("a", " ")
 
 
-def test_many_texts_are_not_kept_for_ever(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attributions, "MOST_TEXTS", 2)
+def test_many_texts_are_not_stored_for_ever(services: Services) -> None:
+    services.attribution._texts.most = 2
     for key in "abc":
-        session.read(key, QUESTION)
+        services.attribution.read(key, QUESTION)
     with pytest.raises(Problem):
-        session.put_to_the_test("a")
-    assert session._texts.get("c").reading.tokens
+        services.attribution.put_to_the_test("a")
+    assert services.attribution._text("c").reading.tokens
 
 
 def test_every_method_has_its_words() -> None:

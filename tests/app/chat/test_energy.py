@@ -1,4 +1,4 @@
-"""What the chat says a reply took: the session's bills, and the record of LLaMA 2 7B they are held against."""
+"""What the chat says a reply took: the bills of replies, and the record of LLaMA 2 7B they are held against."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from app.chat import energy as weighing
-from app.chat.energy import METHODS as WORDS
-from app.chat.energy import Bill, Scale, energy_json, large_record
+from app.chat.energy import ReplyCost, ReplyMeter
+from app.common import energy as energy_module
+from app.common.energy import METHODS as WORDS
+from app.common.energy import energy_json, large_record
 from app.common.settings import read_settings
 from app.common.strings import all_words
-from app.session import Session
+from app.server.services import Services
 from litellama.checkpoint import open_checkpoint
 from litellama.footprint import sensors
 from litellama.footprint.measurements import OWN, save_record
@@ -31,27 +32,27 @@ SETTINGS = {"temperature": 0.7, "top_p": 0.95, "top_k": 0, "max_tokens": 20, "se
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a folder of its own, without what was measured on this machine, or shipped."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(weighing, "shipped_records", list)
+    monkeypatch.setattr(energy_module, "shipped_records", list)
 
 
 @pytest.fixture
-def session(tiny_checkpoint: Path) -> Session:
+def services(tiny_checkpoint: Path) -> Services:
     save_record(RECORD)
-    return Session(open_checkpoint(tiny_checkpoint))
+    return Services(open_checkpoint(tiny_checkpoint))
 
 
 def ask(
-    session: Session, key: str = "a", action: str = "ask", text: str | None = "Where is the kite?"
+    services: Services, key: str = "a", action: str = "ask", text: str | None = "Where is the kite?"
 ) -> Iterator[Any]:
-    return getattr(session, action)(key, text, read_settings(SETTINGS))
+    return getattr(services.chat, action)(key, text, read_settings(SETTINGS))
 
 
 def last(updates: Iterator[Any]) -> dict[str, Any]:
     return [update.to_json() for update in updates][-1]
 
 
-def test_a_reply_comes_with_its_energy_and_that_of_a_large_model(session: Session) -> None:
-    updates = [update.to_json() for update in ask(session)]
+def test_a_reply_comes_with_its_energy_and_that_of_a_large_model(services: Services) -> None:
+    updates = [update.to_json() for update in ask(services)]
     assert [one["bill"] for one in updates[:-1]] == [None] * (len(updates) - 1)
     bill = updates[-1]["bill"]
     assert bill["replies"] == 1
@@ -63,37 +64,37 @@ def test_a_reply_comes_with_its_energy_and_that_of_a_large_model(session: Sessio
     assert bill["large"]["joules"] == pytest.approx(joules)
     assert bill["large"]["kind"] == "chat.kind_estimated"
     assert bill["times"] == pytest.approx(joules / energy["joules"])
-    assert session.scale.record_json() == {
+    assert services.chat.writer.meter.record_json() == {
         "machine": "a machine", "date": "2026-11-23", "precision": "bfloat16", "context": 256,
     }  # fmt: skip
 
 
-def test_the_total_counts_every_reply_and_clear_forgets_it(session: Session) -> None:
-    first = last(ask(session))
+def test_the_total_counts_every_reply_and_clear_forgets_it(services: Services) -> None:
+    first = last(ask(services))
     assert first["total"] == first["bill"]
-    again = last(ask(session, action="redo", text=None))
+    again = last(ask(services, action="redo", text=None))
     total, bills = again["total"], (first["bill"], again["bill"])
     assert total["replies"] == 2, "the reply that was replaced took its energy all the same"
     for path in (("written",), ("read",), ("energy", "joules"), ("large", "high")):
         assert dig(total, *path) == pytest.approx(sum(dig(bill, *path) for bill in bills)), path
     assert total["energy"]["methods"] == first["bill"]["energy"]["methods"]
-    assert last(ask(session, "another page"))["total"]["replies"] == 1
-    session.forget("a")
-    assert last(ask(session))["total"]["replies"] == 1
+    assert last(ask(services, "another page"))["total"]["replies"] == 1
+    services.chat.erase("a")
+    assert last(ask(services))["total"]["replies"] == 1
 
 
-def test_a_reply_that_is_dropped_midway_leaves_the_meter(session: Session) -> None:
-    running = ask(session)
+def test_a_reply_that_is_dropped_midway_leaves_the_meter(services: Services) -> None:
+    running = ask(services)
     next(running)
-    assert len(session.scale._meter._open) == 1
+    assert len(services.chat.writer.meter._meter._open) == 1
     running.close()
-    assert session.scale._meter._open == set()
-    assert last(ask(session))["total"]["replies"] == 1
+    assert services.chat.writer.meter._meter._open == set()
+    assert last(ask(services))["total"]["replies"] == 1
 
 
-def test_a_meter_without_sensors_is_a_reason_and_no_number(session: Session) -> None:
-    session.scale = Scale(SharedMeter(lambda: ([], ("nothing can be read here",))))
-    update = last(ask(session))
+def test_a_meter_without_sensors_is_a_reason_and_no_number(services: Services) -> None:
+    services.chat.writer.meter = ReplyMeter(SharedMeter(lambda: ([], ("nothing can be read here",))))
+    update = last(ask(services))
     assert (update["bill"]["energy"], update["bill"]["times"]) == (None, None)
     assert update["bill"]["reason"] == "nothing can be read here"
     assert update["bill"]["large"] is not None
@@ -102,17 +103,17 @@ def test_a_meter_without_sensors_is_a_reason_and_no_number(session: Session) -> 
 
 def test_a_factor_only_where_all_is_known() -> None:
     one = Energy(2.0, 1.0, 3.0, "RAPL", True)
-    known = Bill(1, 10, 10, one, one.scaled(10))
+    known = ReplyCost(1, 10, 10, one, one.scaled(10))
     assert known.times == pytest.approx(10)
-    assert (known + Bill(1, 5, 5, None, one, 1, "gone")).times is None
+    assert (known + ReplyCost(1, 5, 5, None, one, 1, "gone")).times is None
     assert replace(known, energy=one.scaled(0)).times is None, "a counter that did not move yet"
-    assert (Bill() + known) == known
+    assert (ReplyCost() + known) == known
 
 
 def test_the_record_is_this_machines_else_a_shipped_one(monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = replace(RECORD, machine="another machine")
     assert large_record() is None
-    monkeypatch.setattr(weighing, "shipped_records", lambda: [replace(shipped, models={}), shipped])
+    monkeypatch.setattr(energy_module, "shipped_records", lambda: [replace(shipped, models={}), shipped])
     assert large_record() == shipped
     save_record(replace(RECORD, models={"tinytown": COSTS}))
     assert large_record() == shipped, "this machine's says nothing of LLaMA 2 7B"
@@ -128,10 +129,10 @@ def test_a_broken_record_does_not_keep_the_app_from_starting(
     if broken != "no prompt":
         OWN.write_text(broken)
     with caplog.at_level(logging.WARNING):
-        session = Session(open_checkpoint(tiny_checkpoint))
+        services = Services(open_checkpoint(tiny_checkpoint))
     assert "is left out" in caplog.text
-    update = last(ask(session))
-    assert (update["bill"]["large"], session.scale.record_json()) == (None, None)
+    update = last(ask(services))
+    assert (update["bill"]["large"], services.chat.writer.meter.record_json()) == (None, None)
 
 
 def test_every_method_has_its_words() -> None:

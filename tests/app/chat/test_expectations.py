@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.chat.tab import BASE_EXAMPLES, litellama_says
+from app.chat.examples import BASE_EXAMPLES, litellama_says
 from app.common.strings import all_words
 from app.models.registry import Model
 from litellama.checkpoint import Opened

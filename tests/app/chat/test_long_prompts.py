@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import torch
 
-import app.session as session_module
 import litellama.serving.batch
+from app.chat import reply_writer
 from app.chat.blind_test import read_pair_request
 from app.chat.conversation import ExclusiveLock
 from app.chat.responders import LocalResponder, ReplyStream
 from app.classroom.classroom import Classroom
 from app.common.settings import MOST_TOKENS_IN_CLASS, Settings, read_settings
 from app.common.strings import Problem
-from app.session import Session
+from app.server.services import Services
 from litellama.checkpoint import open_checkpoint
 from litellama.model import LiteLlama
 from tests.support.serving import PASSWORDS, QUIET, SETTINGS, asking, served, wait_until
@@ -33,15 +33,15 @@ def settings(**changes: object) -> Settings:
 
 
 @pytest.fixture
-def session(tiny_checkpoint: Path) -> Session:
-    return Session(open_checkpoint(tiny_checkpoint))
+def services(tiny_checkpoint: Path) -> Services:
+    return Services(open_checkpoint(tiny_checkpoint))
 
 
 @pytest.fixture
 def slow_reading(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Eight tokens of a prompt take a tenth of a second; gives how many were read in each pass."""
     monkeypatch.setattr(litellama.serving.batch, "READ_AT_ONCE", 8)
-    monkeypatch.setattr(session_module, "SECONDS_UNTOLD", 0.1)
+    monkeypatch.setattr(reply_writer, "SECONDS_BEFORE_PROGRESS", 0.1)
     monkeypatch.setattr("litellama.serving.engine.SECONDS_OF_SILENCE", 0.02)
     read, passes = litellama.serving.batch.read_tokens, []
 
@@ -54,14 +54,14 @@ def slow_reading(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return passes
 
 
-def stored(session: Session) -> int:
+def stored(services: Services) -> int:
     """Bytes of what the first model stores, once it is at rest."""
-    engine = session.models.first.engine
+    engine = services.models.first.engine
     wait_until(lambda: not engine._working)
     return engine.stored_bytes
 
 
-def test_the_second_turn_reads_only_what_is_new(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_turn_reads_only_what_is_new(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     passes: list[int] = []
     read = litellama.serving.batch.read_tokens
 
@@ -70,68 +70,68 @@ def test_the_second_turn_reads_only_what_is_new(session: Session, monkeypatch: p
         return read(model, ids, cache)
 
     monkeypatch.setattr(litellama.serving.batch, "read_tokens", counted)
-    first = list(session.ask("page", LONG, settings(max_tokens=10)))[-1]
-    assert first.bill is not None
-    assert first.bill.read == sum(passes), "what a reply took is for what was read for it"
+    first = list(services.chat.ask("page", LONG, settings(max_tokens=10)))[-1]
+    assert first.cost is not None
+    assert first.cost.read == sum(passes), "what a reply took is for what was read for it"
     whole = passes.copy()
     passes.clear()
-    second = list(session.ask("page", "Who has it?", settings(max_tokens=10)))[-1]
-    assert second.bill is not None
-    assert second.bill.read == sum(passes) < sum(whole) // 2
-    fresh = Session(session.models.first.opened)
-    list(fresh.ask("page", LONG, settings(max_tokens=10)))
+    second = list(services.chat.ask("page", "Who has it?", settings(max_tokens=10)))[-1]
+    assert second.cost is not None
+    assert second.cost.read == sum(passes) < sum(whole) // 2
+    fresh = Services(services.models.first.opened)
+    list(fresh.chat.ask("page", LONG, settings(max_tokens=10)))
     stored(fresh)
     fresh.models.first.engine.forget_all()
     passes.clear()
-    anew = list(fresh.ask("page", "Who has it?", settings(max_tokens=10)))[-1]
+    anew = list(fresh.chat.ask("page", "Who has it?", settings(max_tokens=10)))[-1]
     assert sum(passes) > sum(whole)
     assert [text for text, _ in anew.tokens] == [text for text, _ in second.tokens]
 
 
 @pytest.mark.parametrize("how", ["forget", "leave", "set_aside", "forget_all", "choose"])
-def test_what_is_stored_is_erased_with_the_conversation(session: Session, how: str) -> None:
+def test_what_is_stored_is_erased_with_the_conversation(services: Services, how: str) -> None:
     erase: dict[str, Callable[[], object]] = {
-        "forget": lambda: session.forget("page"), "leave": lambda: session.leave("page"),
-        "set_aside": lambda: session.set_aside("page"), "forget_all": session.forget_all,
-        "choose": lambda: session.choose("page", "another"),
+        "forget": lambda: services.chat.erase("page"), "leave": lambda: services.lifecycle.forget("page"),
+        "set_aside": lambda: services.lifecycle.close("page"), "forget_all": services.lifecycle.clear,
+        "choose": lambda: services.page_models.choose("page", "another"),
     }  # fmt: skip
-    list(session.ask("page", LONG, settings()))
-    assert stored(session) > 0
+    list(services.chat.ask("page", LONG, settings()))
+    assert stored(services) > 0
     erase[how]()
-    assert stored(session) == 0
+    assert stored(services) == 0
 
 
-def test_what_is_stored_of_two_side_by_side_is_erased_with_them(session: Session) -> None:
-    name = session.models.first.name
-    wish = read_pair_request(name, SENT, {"model": name, "temperature": 0, "blind": False, "in_turn": False})
-    for erase in (session.beside.clear, session.beside.leave):
-        list(session.beside.ask("page", LONG, wish))
-        assert stored(session) > 0
+def test_what_is_stored_of_two_side_by_side_is_erased_with_them(services: Services) -> None:
+    name = services.models.first.name
+    pair = read_pair_request(name, SENT, {"model": name, "temperature": 0, "blind": False, "in_turn": False})
+    for erase in (services.chat.side_by_side.erase, services.chat.side_by_side.forget):
+        list(services.chat.side_by_side.ask("page", LONG, pair))
+        assert stored(services) > 0
         erase("page")
-        assert stored(session) == 0
+        assert stored(services) == 0
 
 
-def test_a_conversation_erased_while_it_is_written_leaves_nothing(session: Session) -> None:
-    running = session.ask("page", LONG, settings(max_tokens=60))
+def test_a_conversation_erased_while_it_is_written_leaves_nothing(services: Services) -> None:
+    running = services.chat.ask("page", LONG, settings(max_tokens=60))
     next(running)
-    session.forget("page")
+    services.chat.erase("page")
     list(running)
-    assert stored(session) == 0
+    assert stored(services) == 0
 
 
-def test_a_model_that_makes_room_for_another_stores_no_more(tiny_checkpoint: Path, session: Session) -> None:
-    model = session.models.first
+def test_a_model_that_makes_room_for_another_stores_no_more(tiny_checkpoint: Path, services: Services) -> None:
+    model = services.models.first
     before = model.bytes
-    list(session.ask("page", LONG, settings()))
-    assert model.bytes == before + stored(session) > before
+    list(services.chat.ask("page", LONG, settings()))
+    assert model.bytes == before + stored(services) > before
     model.drop()
     assert model.bytes == before
-    list(session.ask("page", "And now?", settings()))
-    assert stored(session) == 0
+    list(services.chat.ask("page", "And now?", settings()))
+    assert stored(services) == 0
 
 
-def test_a_long_prompt_shows_how_far_it_is(session: Session, slow_reading: list[int]) -> None:
-    told = [update.to_json() for update in session.ask("page", LONG, settings(max_tokens=3))]
+def test_a_long_prompt_shows_how_far_it_is(services: Services, slow_reading: list[int]) -> None:
+    told = [update.to_json() for update in services.chat.ask("page", LONG, settings(max_tokens=3))]
     shown = [update["progress"] for update in told if update["progress"]]
     assert len(shown) > 2
     reads = [one["read"] for one in shown]
@@ -142,50 +142,50 @@ def test_a_long_prompt_shows_how_far_it_is(session: Session, slow_reading: list[
     assert told[-1]["count"] > 0
 
 
-def test_stop_is_heard_during_a_long_prompt(session: Session, slow_reading: list[int]) -> None:
-    running = session.ask("page", LONG, settings())
+def test_stop_is_heard_during_a_long_prompt(services: Services, slow_reading: list[int]) -> None:
+    running = services.chat.ask("page", LONG, settings())
     assert next(running).progress is not None
-    session.stop("page")
+    services.chat.stop("page")
     start = time.monotonic()
     update = list(running)[-1]
     assert time.monotonic() - start < 1
     assert (update.state, update.tokens) == ("stopped", [])
-    assert update.bill is not None
-    wait_until(lambda: not session.models.first.engine._working)
-    assert update.bill.read <= sum(slow_reading) < 50, "of more than fifty"
+    assert update.cost is not None
+    wait_until(lambda: not services.models.first.engine._working)
+    assert update.cost.read <= sum(slow_reading) < 50, "of more than fifty"
 
 
-def test_stop_is_heard_while_waiting_for_a_slot(session: Session, slow_reading: list[int]) -> None:
-    session.models.first.engine.slots = 1
-    first = session.ask("first", LONG, settings(max_tokens=60))
+def test_stop_is_heard_while_waiting_for_a_slot(services: Services, slow_reading: list[int]) -> None:
+    services.models.first.engine.slots = 1
+    first = services.chat.ask("first", LONG, settings(max_tokens=60))
     next(first)
-    second = session.ask("second", LONG, settings())
+    second = services.chat.ask("second", LONG, settings())
     update = next(second)
     assert update.progress is not None
     assert update.progress.waiting
-    session.stop("second")
+    services.chat.stop("second")
     assert [update.state for update in second] == ["stopped"]
     first.close()  # type: ignore[attr-defined]
 
 
-def test_a_message_stopped_before_its_turn_is_never_begun(session: Session) -> None:
-    list(session.ask("page", "first", settings(), "1"))
-    session.stop("page", "2")
-    for action in (session.ask, session.redo):
+def test_a_message_stopped_before_its_turn_is_never_begun(services: Services) -> None:
+    list(services.chat.ask("page", "first", settings(), "1"))
+    services.chat.stop("page", "2")
+    for action in (services.chat.ask, services.chat.redo):
         with pytest.raises(Problem, match="stopped before its turn"):
             list(action("page", "second", settings(), "2"))
-    assert [turn.question for turn in session.conversation("page").turns] == ["first"]
-    assert list(session.ask("page", "third", settings(), "3"))
+    assert [turn.question for turn in services.chat.conversation("page").turns] == ["first"]
+    assert list(services.chat.ask("page", "third", settings(), "3"))
 
 
-def test_a_reply_may_take_its_time_but_not_in_a_class(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_module, "SECONDS_IN_CLASS", 0.0)
-    assert list(session.ask("page", "hello", settings()))[-1].state in ("done", "length")
-    session.room = Classroom(*PASSWORDS)
-    assert list(session.ask("page", "hello", settings()))[-1].state == "time"
+def test_a_reply_may_take_its_time_but_not_in_a_class(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reply_writer, "SECONDS_IN_CLASS", 0.0)
+    assert list(services.chat.ask("page", "hello", settings()))[-1].state in ("done", "length")
+    services = Services(services.models.first.opened, classroom=Classroom(*PASSWORDS))
+    assert list(services.chat.ask("page", "hello", settings()))[-1].state == "time"
 
 
-def test_in_a_class_a_reply_has_fewer_tokens(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_class_a_reply_has_fewer_tokens(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     reply = LocalResponder.reply
 
@@ -194,9 +194,9 @@ def test_in_a_class_a_reply_has_fewer_tokens(session: Session, monkeypatch: pyte
         return reply(self, messages, settings)
 
     monkeypatch.setattr(LocalResponder, "reply", noted)
-    list(session.ask("page", "hello", settings(max_tokens=2000)))
-    session.room = Classroom(*PASSWORDS)
-    list(session.ask("page", "hello", settings(max_tokens=2000)))
+    list(services.chat.ask("page", "hello", settings(max_tokens=2000)))
+    services = Services(services.models.first.opened, classroom=Classroom(*PASSWORDS))
+    list(services.chat.ask("page", "hello", settings(max_tokens=2000)))
     assert asked == [2000, MOST_TOKENS_IN_CLASS]
 
 
@@ -226,8 +226,8 @@ def _no_worker_is_left() -> Iterator[None]:
 class TestOverHttp:
     pytestmark = QUIET
 
-    def test_progress_and_stop(self, session: Session, slow_reading: list[int]) -> None:
-        with served(session) as lab:
+    def test_progress_and_stop(self, services: Services, slow_reading: list[int]) -> None:
+        with served(services) as lab:
             page = lab.page()
             event = page.join("ask", asking(LONG, max_tokens=60) | {"request": "7"}).json()["event_id"]
             updates = page.listen(event)
@@ -238,11 +238,11 @@ class TestOverHttp:
             assert (last["state"], last["count"]) == ("stopped", 0)
             assert page.call("ask", asking("Hello?") | {"request": "8"})["state"] in ("done", "length")
 
-    def test_a_message_stopped_in_the_line_is_not_begun(self, session: Session) -> None:
-        with served(session) as lab:
+    def test_a_message_stopped_in_the_line_is_not_begun(self, services: Services) -> None:
+        with served(services) as lab:
             page = lab.page()
             page.call("ask", asking("Hello?") | {"request": "1"})
-            session.stop(lab.key(page), "2")
+            services.chat.stop(lab.key(page), "2")
             told = page.call("ask", asking("And now?") | {"request": "2"})
             assert told["problem"]["key"] == "problem.not_begun"
             assert lab.questions(page) == ["Hello?"]

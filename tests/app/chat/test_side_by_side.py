@@ -19,15 +19,16 @@ import httpx
 import pytest
 import torch
 
-from app.chat import side_by_side as beside_module
+from app.chat import side_by_side as side_by_side_module
 from app.chat.blind_test import VOTES, PairRequest, read_pair_request
-from app.chat.conversation import Update, Voice
+from app.chat.conversation import Conversation, Update
+from app.chat.reply_writer import ReplyWriter
 from app.chat.side_by_side import SideBySide
 from app.common.settings import Settings, read_settings
 from app.common.strings import Problem
 from app.models import registry as models_module
 from app.models.engines import RemoteEngine
-from app.session import Session
+from app.server.services import Services
 from litellama.chat import stop_ids
 from litellama.checkpoint import open_checkpoint, save_checkpoint
 from litellama.tokenizer import Tokenizer
@@ -54,16 +55,16 @@ def shelf(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer) -> Pat
 
 
 @pytest.fixture
-def session(shelf: Path) -> Session:
-    return Session(open_checkpoint(shelf / "alpha"), shelf)
+def services(shelf: Path) -> Services:
+    return Services(open_checkpoint(shelf / "alpha"), shelf)
 
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beside_module, "SECONDS_BETWEEN_UPDATES", 0.0)
+    monkeypatch.setattr(side_by_side_module, "SECONDS_BETWEEN_UPDATES", 0.0)
 
 
-def wish(
+def pair_of(
     first: str = "alpha", second: str = "beta", *, blind: bool = False, in_turn: bool = False,
     heat: float = 0, **settings: object,
 ) -> PairRequest:  # fmt: skip
@@ -71,8 +72,8 @@ def wish(
     return read_pair_request(first, SENT | settings, sent)
 
 
-def ask(session: Session, wished: PairRequest, question: str = QUESTIONS[0]) -> dict[str, Any]:
-    return list(session.beside.ask("page", question, wished))[-1]
+def ask(services: Services, pair: PairRequest, question: str = QUESTIONS[0]) -> dict[str, Any]:
+    return list(services.chat.side_by_side.ask("page", question, pair))[-1]
 
 
 def texts(update: dict[str, Any]) -> list[str]:
@@ -89,18 +90,18 @@ def titles(update: dict[str, Any]) -> list[str]:
     return [name["title"] for name in update["turns"][-1]["names"]]
 
 
-def alone(session: Session, name: str, *questions: str) -> list[str]:
+def alone(services: Services, name: str, *questions: str) -> list[str]:
     """What a model says to them, one after the other, to a page that has no other."""
     key = f"alone with {name}"
-    session.choose(key, name)
-    session.forget(key)
-    told = [list(session.ask(key, question, read_settings(SENT)))[-1] for question in questions]
+    services.page_models.choose(key, name)
+    services.chat.erase(key)
+    told = [list(services.chat.ask(key, question, read_settings(SENT)))[-1] for question in questions]
     return ["".join(text for text, _ in update.tokens) for update in told]
 
 
 @pytest.fixture
 def dice(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """`dice(1)` lets the server show a blind pair the other way round, `dice(0)` as it was wished."""
+    """`dice(1)` lets the server show a blind pair the other way round, `dice(0)` as it was pair."""
 
     def throw(side: int) -> None:
         monkeypatch.setattr(secrets, "randbelow", lambda below: side)
@@ -112,11 +113,11 @@ def dice(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 @pytest.mark.parametrize("in_turn", [False, True])
-def test_each_answers_as_it_does_alone(session: Session, in_turn: bool) -> None:
-    expected = {name: alone(session, name, *QUESTIONS) for name in LAYERS}
+def test_each_answers_as_it_does_alone(services: Services, in_turn: bool) -> None:
+    expected = {name: alone(services, name, *QUESTIONS) for name in LAYERS}
     assert expected["alpha"] != expected["beta"]
     for number, question in enumerate(QUESTIONS):
-        update = ask(session, wish(in_turn=in_turn), question)
+        update = ask(services, pair_of(in_turn=in_turn), question)
         assert update["over"]
         assert not update["hidden"]
         assert titles(update) == ["Alpha", "Beta"]
@@ -129,118 +130,120 @@ def test_each_answers_as_it_does_alone(session: Session, in_turn: bool) -> None:
             assert side["total"]["replies"] == number + 1
 
 
-def test_what_comes_meanwhile(session: Session) -> None:
-    updates = list(session.beside.ask("page", QUESTIONS[0], wish()))
+def test_what_comes_meanwhile(services: Services) -> None:
+    updates = list(services.chat.side_by_side.ask("page", QUESTIONS[0], pair_of()))
     assert [update["over"] for update in updates] == [False] * (len(updates) - 1) + [True]
     assert len(updates) > 1, "the first words come at once"
     assert len({json.dumps(update) for update in updates}) == len(updates), "Gradio sends only what changed"
 
 
-def test_five_updates_a_second(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_five_updates_a_second(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock that goes on only while somebody waits."""
     now, said = [100.0], Talkers()
 
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    monkeypatch.setattr(beside_module, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
-    monkeypatch.setattr(beside_module, "SECONDS_BETWEEN_UPDATES", 0.2)
-    running = SideBySide(session.models, said.answer).ask("page", "Hello", wish())
+    monkeypatch.setattr(side_by_side_module, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    monkeypatch.setattr(side_by_side_module, "SECONDS_BETWEEN_UPDATES", 0.2)
+    running = answered_by(services, said.answer).ask("page", "Hello", pair_of())
     told = [(next(running), now[0])[1] for _ in range(6)]
     running.close()  # type: ignore[attr-defined]
     assert told == pytest.approx([100.0, 100.2, 100.4, 100.6, 100.8, 101.0])
 
 
-def test_the_same_model_at_two_temperatures(session: Session) -> None:
-    update = ask(session, wish("beta", "beta", heat=1.5))
+def test_the_same_model_at_two_temperatures(services: Services) -> None:
+    update = ask(services, pair_of("beta", "beta", heat=1.5))
     assert update["turns"][0]["names"] == [
         {"title": "Beta", "temperature": 0.0}, {"title": "Beta", "temperature": 1.5},
     ]  # fmt: skip
     cold, hot = texts(update)
-    assert cold == alone(session, "beta", QUESTIONS[0])[0] != hot
-    session.beside.clear("page")
-    assert len(set(texts(ask(session, wish("beta", "beta", temperature=1, heat=1))))) == 1, "the same seed goes to both"
+    assert cold == alone(services, "beta", QUESTIONS[0])[0] != hot
+    services.chat.side_by_side.erase("page")
+    assert len(set(texts(ask(services, pair_of("beta", "beta", temperature=1, heat=1))))) == 1, (
+        "the same seed goes to both"
+    )
 
 
 def test_namesakes_are_told_apart(shelf: Path, tmp_path: Path) -> None:
     for name in LAYERS:
         opened = open_checkpoint(shelf / name)
         save_checkpoint(tmp_path / name, opened.model, opened.tokenizer, card={"name": "Same"})
-    session = Session(open_checkpoint(tmp_path / "alpha"), tmp_path)
-    assert titles(ask(session, wish())) == ["Same (alpha)", "Same (beta)"]
+    services = Services(open_checkpoint(tmp_path / "alpha"), tmp_path)
+    assert titles(ask(services, pair_of())) == ["Same (alpha)", "Same (beta)"]
 
 
-def test_redo_and_edit(session: Session) -> None:
-    expected = {name: alone(session, name, *QUESTIONS) for name in LAYERS}
-    ask(session, wish(), QUESTIONS[0])
-    ask(session, wish(temperature=1.5), "Something else")
-    again = list(session.beside.redo("page", QUESTIONS[1], wish()))[-1]
+def test_redo_and_edit(services: Services) -> None:
+    expected = {name: alone(services, name, *QUESTIONS) for name in LAYERS}
+    ask(services, pair_of(), QUESTIONS[0])
+    ask(services, pair_of(temperature=1.5), "Something else")
+    again = list(services.chat.side_by_side.redo("page", QUESTIONS[1], pair_of()))[-1]
     assert texts(again) == [expected["alpha"][1], expected["beta"][1]], "what it replaced is forgotten"
-    again = list(session.beside.redo("page", None, wish()))[-1]
+    again = list(services.chat.side_by_side.redo("page", None, pair_of()))[-1]
     assert texts(again) == [expected["alpha"][1], expected["beta"][1]]
-    for voice in session.beside._comparisons["page"].pair.voices:  # type: ignore[union-attr]
-        assert [turn.question for turn in voice.conversation.turns] == list(QUESTIONS)
+    for conversation in services.chat.side_by_side._comparison("page").pair.conversations:  # type: ignore[union-attr]
+        assert [turn.question for turn in conversation.turns] == list(QUESTIONS)
 
 
-def test_what_cannot_be_redone(session: Session) -> None:
+def test_what_cannot_be_redone(services: Services) -> None:
     with pytest.raises(Problem, match="no message"):
-        next(session.beside.redo("page", None, wish()))
-    ask(session, wish())
+        next(services.chat.side_by_side.redo("page", None, pair_of()))
+    ask(services, pair_of())
     with pytest.raises(Problem, match="no message"):
-        next(session.beside.redo("page", None, wish("beta", "alpha")))  # another comparison than that
-    session.beside.clear("page")
+        next(services.chat.side_by_side.redo("page", None, pair_of("beta", "alpha")))  # another comparison than that
+    services.chat.side_by_side.erase("page")
     with pytest.raises(Problem, match="no message"):
-        next(session.beside.redo("page", None, wish()))
+        next(services.chat.side_by_side.redo("page", None, pair_of()))
 
 
-def test_another_wish_begins_a_new_round(session: Session) -> None:
-    rounds = [ask(session, wished)["round"] for wished in (wish(), wish(), wish(in_turn=True), wish(heat=1))]
+def test_another_pair_begins_a_new_round(services: Services) -> None:
+    rounds = [ask(services, pair)["round"] for pair in (pair_of(), pair_of(), pair_of(in_turn=True), pair_of(heat=1))]
     assert len(set(rounds)) == 1, "these go on"
-    assert ask(session, wish(second="alpha"))["round"] != rounds[0]
-    number = ask(session, wish())["round"]
-    assert ask(session, wish(blind=True))["round"] != number
-    session.beside.clear("page")
-    update = ask(session, wish())
+    assert ask(services, pair_of(second="alpha"))["round"] != rounds[0]
+    number = ask(services, pair_of())["round"]
+    assert ask(services, pair_of(blind=True))["round"] != number
+    services.chat.side_by_side.erase("page")
+    update = ask(services, pair_of())
     assert update["round"] > number
     assert update["turns"][0]["sides"][0]["turn"] == 0
 
 
-def test_alternatives_of_either_side(session: Session) -> None:
-    update = ask(session, wish())
+def test_alternatives_of_either_side(services: Services) -> None:
+    update = ask(services, pair_of())
     for side, name in enumerate(LAYERS):
-        voice = session.beside.voice("page", update["round"], side)
-        assert voice.model == name
+        conversation = services.chat.side_by_side.conversation("page", update["round"], side)
+        assert conversation.model.name == name
         for token, (_, probability) in enumerate(update["turns"][0]["sides"][side]["tokens"]):
-            told = session.alternatives_of(voice, 0, token)
+            told = services.chat.writer.alternatives(conversation, 0, token)
             assert told["chosen"]["probability"] == pytest.approx(probability, abs=1e-4)
             assert len(told["rows"]) == 10
     for number, side in ((update["round"] + 1, 0), (None, 0), (True, 0), (update["round"], 2), (update["round"], "0"),
                          (update["round"], True), (update["round"], None), (update["round"], -1)):  # fmt: skip
         with pytest.raises(Problem):
-            session.beside.voice("page", number, side)
+            services.chat.side_by_side.conversation("page", number, side)
     with pytest.raises(Problem, match="no longer remembered"):
-        session.beside.voice("another page", update["round"], 0)
-    session.beside.clear("page")
+        services.chat.side_by_side.conversation("another page", update["round"], 0)
+    services.chat.side_by_side.erase("page")
     with pytest.raises(Problem, match="no longer remembered"):
-        session.beside.voice("page", update["round"], 0)
+        services.chat.side_by_side.conversation("page", update["round"], 0)
 
 
-def test_the_ordinary_conversation_is_another(session: Session) -> None:
-    list(session.ask("page", "Hello", read_settings(SENT)))
-    ask(session, wish())
-    assert [turn.question for turn in session.conversation("page").turns] == ["Hello"]
-    session.beside.clear("page")
-    assert len(session.conversation("page").turns) == 1
-    ask(session, wish())
-    session.forget("page")
-    assert list(session.beside.redo("page", None, wish()))
+def test_the_ordinary_conversation_is_another(services: Services) -> None:
+    list(services.chat.ask("page", "Hello", read_settings(SENT)))
+    ask(services, pair_of())
+    assert [turn.question for turn in services.chat.conversation("page").turns] == ["Hello"]
+    services.chat.side_by_side.erase("page")
+    assert len(services.chat.conversation("page").turns) == 1
+    ask(services, pair_of())
+    services.chat.erase("page")
+    assert list(services.chat.side_by_side.redo("page", None, pair_of()))
 
 
 # --- Stopping, failing -------------------------------------------------------------------------------------------
 
 
 class Talkers:
-    """In place of the models: voices that say "la" until they are stopped, and how many of them are speaking."""
+    """In place of the models: conversations that say "la" until they are stopped, and how many of them are speaking."""
 
     def __init__(self, text: str = "la") -> None:
         self.text = text
@@ -251,22 +254,27 @@ class Talkers:
         self.go_on = threading.Event()
         self.go_on.set()
 
-    def answer(self, voice: Voice, question: str, settings: Settings) -> Iterator[Update]:
-        conversation = voice.conversation
-        self.begun.append(voice.model)
-        self.temperatures.append((voice.model, settings.temperature))
+    def answer(self, conversation: Conversation, question: str, settings: Settings) -> Iterator[Update]:
+        self.begun.append(conversation.model.name)
+        self.temperatures.append((conversation.model.name, settings.temperature))
         with conversation.writing(PATIENCE):
             turn = conversation.begin(question)
             for count in range(1, self.last):
                 said: list[tuple[str, float]] = [(self.text, 0.5)] * count
                 state = "stopped" if conversation.stop.is_set() else "done" if count == self.last - 1 else "running"
                 if state != "running":
-                    self.ended.append(voice.model)
-                yield Update(turn.number, state, said, 0, settings.seed, float(len(voice.model)))
+                    self.ended.append(conversation.model.name)
+                yield Update(turn.number, state, said, 0, settings.seed, float(len(conversation.model.name)))
                 if state != "running":
                     return
                 assert self.go_on.wait(PATIENCE)
                 conversation.stop.wait(0.001)
+
+
+def answered_by(services: Services, answer: Callable[..., Iterator[Update]]) -> SideBySide:
+    writer = ReplyWriter(services.page_models, services.chat.writer.meter)
+    writer.answer = answer  # type: ignore[method-assign]
+    return SideBySide(writer)
 
 
 @pytest.fixture
@@ -275,60 +283,60 @@ def talkers() -> Talkers:
 
 
 @pytest.fixture
-def endless(session: Session, talkers: Talkers) -> SideBySide:
-    return SideBySide(session.models, talkers.answer)
+def endless(services: Services, talkers: Talkers) -> SideBySide:
+    return answered_by(services, talkers.answer)
 
 
-def begin(beside: SideBySide, wished: PairRequest) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
+def begin(both: SideBySide, pair: PairRequest) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
     """Until both, or with one after the other the first, have said something."""
-    running = beside.ask("page", QUESTIONS[0], wished)
+    running = both.ask("page", QUESTIONS[0], pair)
     given_up = time.monotonic() + PATIENCE
     for update in running:
         if time.monotonic() > given_up:
             break
-        if [side is not None for side in update["turns"][0]["sides"]] == [True, not wished.in_turn]:
+        if [side is not None for side in update["turns"][0]["sides"]] == [True, not pair.in_turn]:
             return running, update
     raise AssertionError("that never came")
 
 
 def test_stop_stops_both(endless: SideBySide) -> None:
-    running, _ = begin(endless, wish())
+    running, _ = begin(endless, pair_of())
     endless.stop("page")
     update = list(running)[-1]
     assert states(update) == ["stopped", "stopped"]
 
 
-def test_stop_is_heard_while_the_models_are_opened(session: Session, talkers: Talkers) -> None:
+def test_stop_is_heard_while_the_models_are_opened(services: Services, talkers: Talkers) -> None:
     """Then no conversation is being written yet that could hear it."""
     opening, opened = threading.Barrier(3), threading.Event()
 
-    def answer(voice: Voice, question: str, settings: Settings) -> Iterator[Update]:
+    def answer(conversation: Conversation, question: str, settings: Settings) -> Iterator[Update]:
         opening.wait(PATIENCE)
         assert opened.wait(PATIENCE)
-        yield from talkers.answer(voice, question, settings)
+        yield from talkers.answer(conversation, question, settings)
 
-    beside = SideBySide(session.models, answer)
+    both = answered_by(services, answer)
     told: list[dict[str, Any]] = []
-    asking = threading.Thread(target=lambda: told.extend(beside.ask("page", "Hello", wish())), daemon=True)
+    asking = threading.Thread(target=lambda: told.extend(both.ask("page", "Hello", pair_of())), daemon=True)
     asking.start()
     opening.wait(PATIENCE)
-    beside.stop("page")
+    both.stop("page")
     opened.set()
     asking.join(PATIENCE)
     assert states(told[-1]) == ["stopped", "stopped"]
 
 
 def test_a_page_that_is_left_stops_both(endless: SideBySide, talkers: Talkers) -> None:
-    running, _ = begin(endless, wish())
+    running, _ = begin(endless, pair_of())
     running.close()  # type: ignore[attr-defined]
     _wait_for(lambda: sorted(talkers.ended) == ["alpha", "beta"])
-    again, _ = begin(endless, wish())
-    endless.leave("page")
+    again, _ = begin(endless, pair_of())
+    endless.forget("page")
     _wait_for(lambda: len(talkers.ended) == 4)
     assert all(update["round"] == 1 for update in again)
-    third, update = begin(endless, wish())
+    third, update = begin(endless, pair_of())
     assert update["round"] == 1, "nothing is known of it any more"
-    endless.clear("page")
+    endless.erase("page")
     assert states(list(third)[-1]) == ["stopped", "stopped"]
 
 
@@ -342,8 +350,8 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 
 
 def test_one_after_the_other(endless: SideBySide, talkers: Talkers) -> None:
-    running, update = begin(endless, wish(in_turn=True))
-    assert update["turns"][0]["note"] == "beside.in_turn_note"
+    running, update = begin(endless, pair_of(in_turn=True))
+    assert update["turns"][0]["note"] == "side_by_side.in_turn_note"
     assert talkers.begun == ["alpha"]
     assert update["turns"][0]["sides"][1] is None
     endless.stop("page")
@@ -351,21 +359,21 @@ def test_one_after_the_other(endless: SideBySide, talkers: Talkers) -> None:
     assert talkers.begun == ["alpha"], "the other one never began"
     assert (last[0]["state"], last[1]["problem"]["key"]) == ("stopped", "problem.not_begun")
     talkers.last = 5
-    assert states(list(endless.redo("page", None, wish(in_turn=True)))[-1]) == ["done", "done"]
+    assert states(list(endless.redo("page", None, pair_of(in_turn=True)))[-1]) == ["done", "done"]
     assert talkers.begun[1:] == ["alpha", "beta"]
     assert talkers.ended[1:] == ["alpha", "beta"]
 
 
 def test_one_pair_at_a_time(endless: SideBySide) -> None:
-    running, update = begin(endless, wish())
+    running, update = begin(endless, pair_of())
     with pytest.raises(Problem, match="still being written"):
-        next(endless.ask("page", "me too", wish()))
+        next(endless.ask("page", "me too", pair_of()))
     with pytest.raises(Problem, match="still being written"):
-        next(endless.redo("page", None, wish()))
-    other = endless.ask("another page", "I may", wish())
+        next(endless.redo("page", None, pair_of()))
+    other = endless.ask("another page", "I may", pair_of())
     next(other)
     other.close()  # type: ignore[attr-defined]
-    newer, later = begin(endless, wish(second="alpha"))  # another comparison ends the one before
+    newer, later = begin(endless, pair_of(second="alpha"))  # another comparison ends the one before
     assert later["round"] == update["round"] + 1
     assert states(list(running)[-1]) == ["stopped", "stopped"]
     newer.close()  # type: ignore[attr-defined]
@@ -373,9 +381,9 @@ def test_one_pair_at_a_time(endless: SideBySide) -> None:
 
 def test_a_silent_model_is_waited_for(endless: SideBySide, talkers: Talkers, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page takes the server for lost when nothing comes."""
-    monkeypatch.setattr(beside_module, "SECONDS_OF_SILENCE", 0.01)
+    monkeypatch.setattr(side_by_side_module, "SECONDS_OF_SILENCE", 0.01)
     talkers.go_on.clear()
-    running, _ = begin(endless, wish())
+    running, _ = begin(endless, pair_of())
     silent = [next(running) for _ in range(4)]
     assert len({update["beat"] for update in silent}) == 4
     assert len({json.dumps(update["turns"]) for update in silent[1:]}) == 1
@@ -383,49 +391,49 @@ def test_a_silent_model_is_waited_for(endless: SideBySide, talkers: Talkers, mon
     running.close()  # type: ignore[attr-defined]
 
 
-def test_one_model_that_is_not_there(session: Session) -> None:
-    expected = alone(session, "alpha", *QUESTIONS)
+def test_one_model_that_is_not_there(services: Services) -> None:
+    expected = alone(services, "alpha", *QUESTIONS)
     for number, question in enumerate(QUESTIONS):
-        sides = ask(session, wish(second="nobody" * 50), question)["turns"][0]["sides"]
+        sides = ask(services, pair_of(second="nobody" * 50), question)["turns"][0]["sides"]
         assert "".join(text for text, _ in sides[0]["tokens"]) == expected[number]
         assert sides[1]["problem"]["key"] == "problem.no_model"
-    again = list(session.beside.redo("page", None, wish(second="nobody" * 50)))[-1]["turns"][0]["sides"]
+    again = list(services.chat.side_by_side.redo("page", None, pair_of(second="nobody" * 50)))[-1]["turns"][0]["sides"]
     assert "".join(text for text, _ in again[0]["tokens"]) == expected[1], "only the last turn was dropped"
 
 
-def test_one_model_there_is_no_room_for(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_model_there_is_no_room_for(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models_module, "free_memory", lambda device: 1000)
-    sides = ask(session, wish())["turns"][0]["sides"]
+    sides = ask(services, pair_of())["turns"][0]["sides"]
     assert sides[0]["state"] == "length"
     assert sides[1]["problem"]["key"] == "problem.model_too_large"
     monkeypatch.undo()
-    assert states(ask(session, wish())) == ["length", "length"]
+    assert states(ask(services, pair_of())) == ["length", "length"]
 
 
-def test_one_model_that_fails(session: Session, caplog: pytest.LogCaptureFixture) -> None:
-    weight = session.models.open("beta").opened.model.lm_head.weight
+def test_one_model_that_fails(services: Services, caplog: pytest.LogCaptureFixture) -> None:
+    weight = services.models.open("beta").opened.model.lm_head.weight
     kept = weight.data.clone()
     weight.data.fill_(math.nan)
-    sides = ask(session, wish())["turns"][0]["sides"]
+    sides = ask(services, pair_of())["turns"][0]["sides"]
     assert sides[0]["state"] == "length"
     assert sides[1]["problem"]["key"] == "problem.unexpected"
     weight.data.copy_(kept)
-    assert states(list(session.beside.redo("page", None, wish()))[-1]) == ["length", "length"]
+    assert states(list(services.chat.side_by_side.redo("page", None, pair_of()))[-1]) == ["length", "length"]
 
 
-def test_both_fail_each_by_itself(session: Session) -> None:
-    sides = ask(session, wish("nobody", "nothing"))["turns"][0]["sides"]
+def test_both_fail_each_by_itself(services: Services) -> None:
+    sides = ask(services, pair_of("nobody", "nothing"))["turns"][0]["sides"]
     assert [side["problem"]["values"]["name"] for side in sides] == ["nobody", "nothing"]
-    sides = ask(session, wish(), "long " * 700)["turns"][0]["sides"]
+    sides = ask(services, pair_of(), "long " * 700)["turns"][0]["sides"]
     assert {side["problem"]["key"] for side in sides} == {"problem.does_not_fit"}
 
 
-def test_a_fault_of_the_lab_is_a_sentence_too(session: Session, caplog: pytest.LogCaptureFixture) -> None:
-    def answer(voice: Voice, question: str, settings: Settings) -> Iterator[Update]:
+def test_a_fault_of_the_lab_is_a_sentence_too(services: Services, caplog: pytest.LogCaptureFixture) -> None:
+    def answer(conversation: Conversation, question: str, settings: Settings) -> Iterator[Update]:
         raise RuntimeError("a secret of the server's")
         yield
 
-    update = list(SideBySide(session.models, answer).ask("page", "Hello", wish()))[-1]
+    update = list(answered_by(services, answer).ask("page", "Hello", pair_of()))[-1]
     assert "secret" not in json.dumps(update)
     assert {side["problem"]["key"] for side in update["turns"][0]["sides"]} == {"problem.unexpected"}
 
@@ -437,34 +445,34 @@ KITE = (word(" A", -0.1), word(" kite", -0.2), finish(prompt_tokens=9, completio
 
 
 @contextmanager
-def with_one_elsewhere(shelf: Path, *pieces: bytes) -> Iterator[tuple[Session, str]]:
-    """A session, and the name of the model that says `pieces` on another server."""
+def with_one_elsewhere(shelf: Path, *pieces: bytes) -> Iterator[tuple[Services, str]]:
+    """Services, and the name of the model that says `pieces` on another server."""
     with loopback(speaking(*pieces)) as server:
-        session = Session(open_checkpoint(shelf / "alpha"), shelf, engines=[RemoteEngine(server.address)])
-        (there,) = session.models.elsewhere()
-        yield session, there.name
+        services = Services(open_checkpoint(shelf / "alpha"), shelf, engines=[RemoteEngine(server.address)])
+        (there,) = services.models.elsewhere()
+        yield services, there.name
 
 
 @pytest.mark.parametrize("in_turn", [False, True])
 @pytest.mark.parametrize("there", [0, 1])
 def test_one_of_them_runs_elsewhere(shelf: Path, there: int, in_turn: bool) -> None:
-    with with_one_elsewhere(shelf, *KITE) as (session, name):
+    with with_one_elsewhere(shelf, *KITE) as (services, name):
         where, here = name.split("/")[0], 1 - there
         pair = (name, "alpha") if there == 0 else ("alpha", name)
-        update = ask(session, wish(*pair, in_turn=in_turn))
+        update = ask(services, pair_of(*pair, in_turn=in_turn))
         assert texts(update)[there] == "A kite"
-        assert texts(update)[here] == alone(session, "alpha", QUESTIONS[0])[0]
+        assert texts(update)[here] == alone(services, "alpha", QUESTIONS[0])[0]
         assert titles(update)[there] == f"small @ {where}"
         assert titles(update)[here] == "Alpha"
-        assert update["turns"][0]["note"] == "beside.elsewhere_note", "they did not share this computer"
+        assert update["turns"][0]["note"] == "side_by_side.elsewhere_note", "they did not share this computer"
         sides = update["turns"][0]["sides"]
         assert (sides[there]["stats"], sides[here]["stats"]) == ("chat.stats_engine", "chat.stats")
         assert sides[there]["bill"]["reason"] == "@chat.energy_elsewhere"
         assert sides[there]["bill"]["energy"] is None
         assert sides[here]["bill"]["reason"] != "@chat.energy_elsewhere"
         for side, engine in ((there, where), (here, None)):
-            voice = session.beside.voice("page", update["round"], side)
-            assert session.alternatives_of(voice, 0, 0).get("engine") == engine
+            conversation = services.chat.side_by_side.conversation("page", update["round"], side)
+            assert services.chat.writer.alternatives(conversation, 0, 0).get("engine") == engine
 
 
 @pytest.mark.parametrize("pieces", [KITE, (word(" A", -0.1), word(" kite", -0.2))])
@@ -474,36 +482,36 @@ def test_blind_does_not_tell_which_runs_elsewhere(
 ) -> None:
     """Also where the other server broke off, which is said with its name only after the vote."""
     dice(side)
-    with with_one_elsewhere(shelf, *pieces) as (session, name):
-        updates = list(session.beside.ask("page", QUESTIONS[0], wish("alpha", name, blind=True)))
+    with with_one_elsewhere(shelf, *pieces) as (services, name):
+        updates = list(services.chat.side_by_side.ask("page", QUESTIONS[0], pair_of("alpha", name, blind=True)))
         there = 1 - side
         told = json.dumps(updates)
         for telling in (name, name.split("/")[0], "small", "engine", "elsewhere", "stats", "remarks", "broken"):
             assert telling not in told
         assert texts(updates[-1])[there] == "A kite"
         assert updates[-1]["turns"][0]["sides"][there]["cut"] == (pieces is not KITE)
-        after = session.beside.vote("page", updates[-1]["round"], "a")
+        after = services.chat.side_by_side.vote("page", updates[-1]["round"], "a")
         assert titles(after)[there] == f"small @ {name.split('/')[0]}"
         assert states(after)[there] == ("done" if pieces is KITE else "broken")
 
 
 def test_two_models_here_do_not_wait_for_a_server_that_is_elsewhere(shelf: Path) -> None:
-    with with_one_elsewhere(shelf, *KITE) as (session, _):
-        server = session.models.engines[0]
+    with with_one_elsewhere(shelf, *KITE) as (services, _):
+        server = services.models.engines[0]
         server.refresh = lambda: pytest.fail("it was asked")  # type: ignore[method-assign]
-        assert ask(session, wish())["turns"][0]["note"] == "beside.at_once_note"
+        assert ask(services, pair_of())["turns"][0]["note"] == "side_by_side.at_once_note"
 
 
 # --- Blind -------------------------------------------------------------------------------------------------------
 
 
-def test_a_blind_page_is_told_two_texts_and_nothing_else(session: Session, dice: Callable[[int], None]) -> None:
-    expected = {name: alone(session, name, *QUESTIONS) for name in LAYERS}
+def test_a_blind_page_is_told_two_texts_and_nothing_else(services: Services, dice: Callable[[int], None]) -> None:
+    expected = {name: alone(services, name, *QUESTIONS) for name in LAYERS}
     for side, order in ((0, ["alpha", "beta"]), (1, ["beta", "alpha"])):
-        session.beside.clear("page")
+        services.chat.side_by_side.erase("page")
         dice(side)
         for number, question in enumerate(QUESTIONS):
-            *before, last = session.beside.ask("page", question, wish(blind=True))
+            *before, last = services.chat.side_by_side.ask("page", question, pair_of(blind=True))
             for update in (*before, last):
                 assert update.keys() == {"round", "hidden", "over", "turns", "beat"}
                 assert update["hidden"]
@@ -514,7 +522,7 @@ def test_a_blind_page_is_told_two_texts_and_nothing_else(session: Session, dice:
 @pytest.mark.parametrize("in_turn", [False, True])
 @pytest.mark.parametrize("slow", [None, "alpha", "beta"])
 def test_what_a_blind_page_is_told_is_the_same_either_way(
-    session: Session, dice: Callable[[int], None], in_turn: bool, slow: str | None
+    services: Services, dice: Callable[[int], None], in_turn: bool, slow: str | None
 ) -> None:
     """Where both say the same, nothing tells who is who: not the order, not who is quicker, not how it is cut up."""
     told = []
@@ -522,36 +530,38 @@ def test_what_a_blind_page_is_told_is_the_same_either_way(
         talkers = Talkers()
         talkers.last = 6
 
-        def answer(voice: Voice, question: str, settings: Settings, talkers: Talkers = talkers) -> Iterator[Update]:
-            for update in talkers.answer(voice, question, settings):
-                if voice.model == slow:
+        def answer(
+            conversation: Conversation, question: str, settings: Settings, talkers: Talkers = talkers
+        ) -> Iterator[Update]:
+            for update in talkers.answer(conversation, question, settings):
+                if conversation.model.name == slow:
                     threading.Event().wait(0.02)
                     yield replace(update, tokens=[("l", 0.3), ("a", 0.9)] * len(update.tokens), seconds=99.0)
                 else:
                     yield update
 
         dice(side)
-        updates = list(SideBySide(session.models, answer).ask("page", "Hello", wish(blind=True, in_turn=in_turn)))
+        updates = list(answered_by(services, answer).ask("page", "Hello", pair_of(blind=True, in_turn=in_turn)))
         told.append({json.dumps({key: update[key] for key in update if key != "beat"}) for update in updates})
     assert told[0] == told[1]
 
 
-def test_the_dice_are_thrown_for_each_round(session: Session) -> None:
+def test_the_dice_are_thrown_for_each_round(services: Services) -> None:
     shown = Counter()
     for _ in range(40):
-        session.beside.clear("page")
-        update = ask(session, wish(blind=True, max_tokens=1))
-        shown[titles(session.beside.vote("page", update["round"], "tie"))[0]] += 1
+        services.chat.side_by_side.erase("page")
+        update = ask(services, pair_of(blind=True, max_tokens=1))
+        shown[titles(services.chat.side_by_side.vote("page", update["round"], "tie"))[0]] += 1
     assert set(shown) == {"Alpha", "Beta"}, "that all fall on one side happens once in 2**39 times"
 
 
-def test_before_the_vote_no_token_is_explained(session: Session) -> None:
-    update = ask(session, wish(blind=True))
+def test_before_the_vote_no_token_is_explained(services: Services) -> None:
+    update = ask(services, pair_of(blind=True))
     for side in (0, 1, "x"):
         with pytest.raises(Problem, match="after the vote"):
-            session.beside.voice("page", update["round"], side)
-    session.beside.vote("page", update["round"], "a")
-    assert session.beside.voice("page", update["round"], 0).model in LAYERS
+            services.chat.side_by_side.conversation("page", update["round"], side)
+    services.chat.side_by_side.vote("page", update["round"], "a")
+    assert services.chat.side_by_side.conversation("page", update["round"], 0).model.name in LAYERS
 
 
 def test_before_the_vote_the_temperatures_stay(
@@ -559,9 +569,9 @@ def test_before_the_vote_the_temperatures_stay(
 ) -> None:
     talkers.last = 3
     dice(1)
-    ask_ = lambda heat: list(endless.ask("page", "Hello", wish(blind=True, heat=heat, temperature=0.5)))[-1]  # noqa: E731
+    ask_ = lambda heat: list(endless.ask("page", "Hello", pair_of(blind=True, heat=heat, temperature=0.5)))[-1]  # noqa: E731
     number = ask_(1.0)["round"]
-    list(endless.redo("page", None, wish(blind=True, heat=2.0, temperature=0)))
+    list(endless.redo("page", None, pair_of(blind=True, heat=2.0, temperature=0)))
     assert ask_(2.0)["round"] == number
     assert set(talkers.temperatures) == {("alpha", 0.5), ("beta", 1.0)}
     revealed = endless.vote("page", number, "a")
@@ -572,12 +582,12 @@ def test_before_the_vote_the_temperatures_stay(
     assert ("beta", 2.0) in talkers.temperatures, "afterwards they may be turned"
 
 
-def test_the_vote_reveals_all(session: Session, dice: Callable[[int], None]) -> None:
+def test_the_vote_reveals_all(services: Services, dice: Callable[[int], None]) -> None:
     dice(1)
-    expected = {name: alone(session, name, *QUESTIONS) for name in LAYERS}
+    expected = {name: alone(services, name, *QUESTIONS) for name in LAYERS}
     for question in QUESTIONS:
-        update = ask(session, wish(blind=True), question)
-    revealed = session.beside.vote("page", update["round"], "b")
+        update = ask(services, pair_of(blind=True), question)
+    revealed = services.chat.side_by_side.vote("page", update["round"], "b")
     assert not revealed["hidden"]
     assert revealed["vote"] == "b"
     for number, turn in enumerate(revealed["turns"]):
@@ -588,36 +598,40 @@ def test_the_vote_reveals_all(session: Session, dice: Callable[[int], None]) -> 
     assert revealed["tally"]["wins"] == [
         {"title": "Beta", "temperature": None, "count": 0}, {"title": "Alpha", "temperature": None, "count": 1},
     ]  # fmt: skip
-    later = ask(session, wish(blind=True), "And then?")
+    later = ask(services, pair_of(blind=True), "And then?")
     assert later["round"] == update["round"]
     assert titles(later) == ["Beta", "Alpha"], "from now on it is told who speaks"
 
 
-def test_the_tally(session: Session, dice: Callable[[int], None]) -> None:
+def test_the_tally(services: Services, dice: Callable[[int], None]) -> None:
     cast = [(0, "a"), (1, "a"), (1, "b"), (0, "tie"), (1, "bad"), (0, "bad"), (0, "a")]
     for side, vote in cast:
         dice(side)
-        session.beside.clear("page")
-        tally = session.beside.vote("page", ask(session, wish(blind=True, max_tokens=1))["round"], vote)["tally"]
+        services.chat.side_by_side.erase("page")
+        tally = services.chat.side_by_side.vote(
+            "page", ask(services, pair_of(blind=True, max_tokens=1))["round"], vote
+        )["tally"]
     assert {one["title"]: one["count"] for one in tally["wins"]} == {"Alpha": 3, "Beta": 1}
     assert (tally["tie"], tally["bad"]) == (1, 2)
-    session.leave("page")
-    tally = session.beside.vote("page", ask(session, wish(blind=True, max_tokens=1))["round"], "tie")["tally"]
+    services.lifecycle.forget("page")
+    tally = services.chat.side_by_side.vote("page", ask(services, pair_of(blind=True, max_tokens=1))["round"], "tie")[
+        "tally"
+    ]
     assert (sum(one["count"] for one in tally["wins"]), tally["tie"], tally["bad"]) == (0, 1, 0)
 
 
-def test_a_vote_counts_once(session: Session) -> None:
-    number = ask(session, wish(blind=True))["round"]
-    session.beside.vote("page", number, "a")
+def test_a_vote_counts_once(services: Services) -> None:
+    number = ask(services, pair_of(blind=True))["round"]
+    services.chat.side_by_side.vote("page", number, "a")
     with pytest.raises(Problem, match="nothing to vote on"):
-        session.beside.vote("page", number, "a")
-    ask(session, wish(blind=True))
+        services.chat.side_by_side.vote("page", number, "a")
+    ask(services, pair_of(blind=True))
     with pytest.raises(Problem, match="nothing to vote on"):
-        session.beside.vote("page", number, "a")
+        services.chat.side_by_side.vote("page", number, "a")
 
 
 def test_no_vote_while_they_write(endless: SideBySide, talkers: Talkers) -> None:
-    running = endless.ask("page", "Hello", wish(blind=True))
+    running = endless.ask("page", "Hello", pair_of(blind=True))
     number = next(running)["round"]
     with pytest.raises(Problem, match="still being written"):
         endless.vote("page", number, "a")
@@ -626,42 +640,42 @@ def test_no_vote_while_they_write(endless: SideBySide, talkers: Talkers) -> None
         endless.vote("page", number, "a")  # no answer was ever shown
     talkers.last = 3
     _wait_for(lambda: len(talkers.ended) == 2)
-    list(endless.redo("page", None, wish(blind=True)))
+    list(endless.redo("page", None, pair_of(blind=True)))
     assert not endless.vote("page", number, "a")["hidden"]
 
 
 @pytest.mark.parametrize("vote", ["c", "A", "", None, 0, True, ["a"], {"a": 1}, "none"])
-def test_votes_of_any_shape(session: Session, vote: object) -> None:
-    number = ask(session, wish(blind=True))["round"]
+def test_votes_of_any_shape(services: Services, vote: object) -> None:
+    number = ask(services, pair_of(blind=True))["round"]
     with pytest.raises(Problem, match="nothing to vote on"):
-        session.beside.vote("page", number, vote)
+        services.chat.side_by_side.vote("page", number, vote)
     for wrong in (number + 1, None, str(number), True, float(number)):
         with pytest.raises(Problem, match="nothing to vote on"):
-            session.beside.vote("page", wrong, "a")
+            services.chat.side_by_side.vote("page", wrong, "a")
     with pytest.raises(Problem, match="nothing to vote on"):
-        session.beside.vote("another page", number, "a")
+        services.chat.side_by_side.vote("another page", number, "a")
 
 
-def test_no_vote_where_nothing_is_hidden(session: Session) -> None:
-    number = ask(session, wish())["round"]
+def test_no_vote_where_nothing_is_hidden(services: Services) -> None:
+    number = ask(services, pair_of())["round"]
     with pytest.raises(Problem, match="nothing to vote on"):
-        session.beside.vote("page", number, VOTES[0])
+        services.chat.side_by_side.vote("page", number, VOTES[0])
 
 
-def test_no_vote_on_a_side_that_failed(session: Session) -> None:
-    ask(session, wish(blind=True))
-    update = ask(session, wish(blind=True), "long " * 700)
+def test_no_vote_on_a_side_that_failed(services: Services) -> None:
+    ask(services, pair_of(blind=True))
+    update = ask(services, pair_of(blind=True), "long " * 700)
     assert not update["hidden"], "a reason would tell which model it is; so there is no vote, and all is told"
     assert len(update["turns"]) == 2
     assert states(update) == ["problem", "problem"]
     assert sorted(titles(update)) == ["Alpha", "Beta"]
     with pytest.raises(Problem, match="nothing to vote on"):
-        session.beside.vote("page", update["round"], "a")
-    assert session.beside._comparisons["page"].tally_json() == {"wins": [], "tie": 0, "bad": 0}
+        services.chat.side_by_side.vote("page", update["round"], "a")
+    assert services.chat.side_by_side._comparison("page").tally_json() == {"wins": [], "tie": 0, "bad": 0}
 
 
 def test_what_is_stopped_may_be_voted_on(endless: SideBySide) -> None:
-    running = endless.ask("page", "Hello", wish(blind=True))
+    running = endless.ask("page", "Hello", pair_of(blind=True))
     _wait_for(lambda: next(running)["beat"] > 2)
     endless.stop("page")
     update = list(running)[-1]
@@ -694,28 +708,28 @@ def test_a_wish_is_read() -> None:
     GOOD | {"temperature": "0"}, GOOD | {"temperature": None}, GOOD | {"temperature": True},
     GOOD | {"repetition_penalty": "1"},
 ])  # fmt: skip
-def test_wishes_of_any_shape(bad: object) -> None:
+def test_requests_of_any_shape(bad: object) -> None:
     with pytest.raises(Problem):
         read_pair_request("alpha", SENT, bad)
 
 
-def test_pages_make_room(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beside_module, "MOST_PAGES", 3)
-    ask(session, wish())
+def test_pages_make_room(services: Services) -> None:
+    services.chat.side_by_side._comparisons.most = 3
+    ask(services, pair_of())
     for number in range(3):
-        session.beside.stop(f"page {number}")
-    assert "page" not in session.beside._comparisons
-    assert len(session.beside._comparisons) == 3
+        services.chat.side_by_side.stop(f"page {number}")
+    assert "page" not in dict(services.chat.side_by_side._comparisons.items())
+    assert len(services.chat.side_by_side._comparisons.items()) == 3
 
 
-def test_who_changes_the_first_model_begins_anew(session: Session) -> None:
-    session.choose("page", "alpha")
-    ask(session, wish())
-    session.choose("page", "beta")
-    assert "page" not in session.beside._comparisons
+def test_who_changes_the_first_model_begins_anew(services: Services) -> None:
+    services.page_models.choose("page", "alpha")
+    ask(services, pair_of())
+    services.page_models.choose("page", "beta")
+    assert "page" not in dict(services.chat.side_by_side._comparisons.items())
 
 
-# --- Over the wire -----------------------------------------------------------------------------------------------
+# --- Over HTTP ---------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -741,7 +755,7 @@ def raw(page: Page, name: str, sent: object) -> str:
 
 def test_a_comparison_over_the_wire(client: httpx.Client) -> None:
     page = Page(client)
-    sent = {"request": "1", "text": QUESTIONS[0], "settings": SENT, "beside": GOOD | {"temperature": 0}}
+    sent = {"request": "1", "text": QUESTIONS[0], "settings": SENT, "side_by_side": GOOD | {"temperature": 0}}
     updates = page.stream("ask_both", sent)
     assert updates[-1]["request"] == "1"
     assert titles(updates[-1]) == ["Alpha", "Beta"]
@@ -760,7 +774,7 @@ def test_a_comparison_over_the_wire(client: httpx.Client) -> None:
 def test_nothing_that_a_blind_page_hears_names_a_model(client: httpx.Client) -> None:
     page = Page(client)
     sent = {"request": "1", "text": QUESTIONS[0], "settings": SENT,
-            "beside": {"model": "beta", "temperature": 0, "blind": True, "in_turn": False}}  # fmt: skip
+            "side_by_side": {"model": "beta", "temperature": 0, "blind": True, "in_turn": False}}  # fmt: skip
     heard = raw(page, "ask_both", sent) + raw(page, "redo_both", sent | {"text": None})
     for side in (0, 1):
         heard += raw(page, "pick", {"turn": 0, "token": 0, "side": side, "round": 1, "nonce": 1})
@@ -780,11 +794,11 @@ def test_nothing_that_a_blind_page_hears_names_a_model(client: httpx.Client) -> 
     ("sent", "key"),
     [
         ({"text": "hi", "settings": SENT}, "problem.request"),
-        ({"text": "hi", "settings": SENT, "beside": GOOD | {"blind": 3}}, "problem.request"),
-        ({"text": "hi", "settings": SENT, "beside": GOOD | {"temperature": math.nan}}, "problem.setting"),
-        ({"text": "hi", "settings": {}, "beside": GOOD}, "problem.setting"),
-        ({"text": "x" * 5000, "settings": SENT, "beside": GOOD}, "problem.too_long"),
-        ({"text": "hi", "model": ["x"], "settings": SENT, "beside": GOOD}, "problem.request"),
+        ({"text": "hi", "settings": SENT, "side_by_side": GOOD | {"blind": 3}}, "problem.request"),
+        ({"text": "hi", "settings": SENT, "side_by_side": GOOD | {"temperature": math.nan}}, "problem.setting"),
+        ({"text": "hi", "settings": {}, "side_by_side": GOOD}, "problem.setting"),
+        ({"text": "x" * 5000, "settings": SENT, "side_by_side": GOOD}, "problem.too_long"),
+        ({"text": "hi", "model": ["x"], "settings": SENT, "side_by_side": GOOD}, "problem.request"),
         ("nonsense", "problem.request"),
         (None, "problem.request"),
     ],

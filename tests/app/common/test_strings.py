@@ -40,7 +40,7 @@ def test_every_word_is_used_and_every_used_word_is_there() -> None:
     assert used - keys - files == set()
     made = re.compile(  # put together in code
         r"chat\.(temperature|top_p|top_k|repetition_penalty|max_tokens|seed|tint)(_why)?|chat\.state_\w+"
-        r"|beside\.((switch|model|temperature|blind|in_turn)(_why)?|voted?_\w+)"
+        r"|side_by_side\.((switch|model|temperature|blind|in_turn)(_why)?|voted?_\w+)"
         r"|attention\.(role_\w+|view_\w+_why|layer|head)|attribution\.(method_\w+|unit_\w+|column_\w+|curves_\w+)"
         r"|compare\.(precision_\w+|column_[\w-]+|kind_\w+|part_\w+|count_\w+|same_\d"
         r"|how_(gpu_hours|operations|core_hours))"

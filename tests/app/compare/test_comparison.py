@@ -9,7 +9,7 @@ import pytest
 
 from app.common.strings import Problem, all_words
 from app.compare import service as comparison
-from app.compare.service import BY_DEVICE, FIRST, LIMITS, MODELS, PRECISIONS, choices, every_fact, weigh
+from app.compare.service import BY_DEVICE, FIRST, LIMITS, MODELS, PRECISIONS, choices, compare, every_fact
 from litellama.config import preset
 from litellama.footprint.arithmetic import decode_bound, decode_flops, weight_bytes
 from litellama.footprint.bench import Cost
@@ -45,7 +45,7 @@ def everything() -> list[dict[str, Any]]:
     ]  # fmt: skip
     asked += [{"basis": key} for key in choices()["bases"]]
     asked += [{"country": country, "pue": pue} for country in grids() for pue in ("none", "Meta fleet")]
-    return [weigh(FIRST | one, CARD) for one in asked]
+    return [compare(FIRST | one, CARD) for one in asked]
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +106,7 @@ def test_the_sentences_say_how_the_numbers_came_about() -> None:
 
 
 def test_the_highest_speed_is_the_bound() -> None:
-    found = weigh(FIRST | {"device": "NVIDIA H100", "batch": 64, "context": 512})
+    found = compare(FIRST | {"device": "NVIDIA H100", "batch": 64, "context": 512})
     by_name = {model["key"]: model for model in found["models"]}
     seven, chip = preset("llama2-7b"), device("NVIDIA H100")
     bound = decode_bound(seven, chip, "float16", 512, 64)
@@ -117,13 +117,13 @@ def test_the_highest_speed_is_the_bound() -> None:
         assert small["value"] == pytest.approx(chip.flops / decode_flops(preset("litellama-460m"), 512))
     assert by_name["llama2-70b"]["speed"]["value"] is None
     assert by_name["tinytown"]["context"] == 512
-    assert weigh(FIRST)["models"][0]["whole_context"] is False
+    assert compare(FIRST)["models"][0]["whole_context"] is False
     assert by_name["llama2-13b"]["weights"]["value"] == weight_bytes(preset("llama2-13b"), "float16")
 
 
 def test_a_reply_costs_what_the_record_or_the_device_says(a_record: Record) -> None:
     by_record = {
-        one["key"]: one for one in weigh(FIRST | {"basis": HERE, "prompt": 64, "answer": 10})["costs"]["models"]
+        one["key"]: one for one in compare(FIRST | {"basis": HERE, "prompt": 64, "answer": 10})["costs"]["models"]
     }
     expected = text_energy(a_record, "llama2-7b", 64, 10)
     assert expected is not None
@@ -136,7 +136,7 @@ def test_a_reply_costs_what_the_record_or_the_device_says(a_record: Record) -> N
     assert seven["reply"]["checked"] == 0.03
 
     asked = {"device": "NVIDIA H100", "batch": 8, "prompt": 64, "answer": 10, "basis": BY_DEVICE}
-    by_device = {one["key"]: one for one in weigh(FIRST | asked)["costs"]["models"]}
+    by_device = {one["key"]: one for one in compare(FIRST | asked)["costs"]["models"]}
     other = device_energy(preset("llama2-7b"), device("NVIDIA H100"), "float16", 64, 10, 8)
     assert other is not None
     assert by_device["llama2-7b"]["reply"]["value"] == pytest.approx(other.joules)
@@ -145,7 +145,7 @@ def test_a_reply_costs_what_the_record_or_the_device_says(a_record: Record) -> N
 
 def test_a_year_and_the_training(a_record: Record) -> None:
     asked = FIRST | {"basis": HERE, "replies": 5000, "country": "France", "pue": "Meta fleet"}
-    rows = {one["key"]: one for one in weigh(asked, CARD)["costs"]["models"]}
+    rows = {one["key"]: one for one in compare(asked, CARD)["costs"]["models"]}
     seven, training = rows["llama2-7b"], training_energy("llama2-7b")
     assert training is not None
     year = 5000 * seven["reply"]["value"]
@@ -158,11 +158,11 @@ def test_a_year_and_the_training(a_record: Record) -> None:
     assert seven["break_even"]["value"] == pytest.approx(training.joules / seven["reply"]["value"])
     assert rows["tinytown"]["training"]["kind"] == "estimated"
     assert rows["tinytown"]["training"]["low"] == pytest.approx(2 * 1.5 * 3.75 * 3600)
-    assert {one["key"]: one for one in weigh(asked)["costs"]["models"]}["tinytown"]["training"] is None
+    assert {one["key"]: one for one in compare(asked)["costs"]["models"]}["tinytown"]["training"] is None
 
 
 def test_what_they_can_do_is_published() -> None:
-    found = weigh(FIRST)
+    found = compare(FIRST)
     scores = {one["key"]: one for one in found["scores"]}
     assert scores["llama2-70b"]["tasks"]["MMLU"]["value"] == 69.83
     assert found["chance"]["MMLU"]["value"] == 25
@@ -179,7 +179,7 @@ def test_every_fact_can_be_looked_up() -> None:
 
 
 def test_it_can_be_sent() -> None:
-    assert json.loads(json.dumps(weigh(FIRST))) == weigh(FIRST)
+    assert json.loads(json.dumps(compare(FIRST))) == compare(FIRST)
 
 
 @pytest.mark.parametrize(
@@ -190,4 +190,4 @@ def test_it_can_be_sent() -> None:
 )  # fmt: skip
 def test_bad_requests_are_sentences(wrong: dict[str, Any]) -> None:
     with pytest.raises(Problem, match="does not understand"):
-        weigh(FIRST | wrong)
+        compare(FIRST | wrong)

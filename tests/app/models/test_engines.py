@@ -25,7 +25,7 @@ from app.launch.options import parse_options
 from app.models import engines as engines_module
 from app.models.engines import RemoteEngine
 from app.models.openai_client import Caller, Line, read_address
-from app.session import Session
+from app.server.services import Services
 from litellama.checkpoint import open_checkpoint
 from tests.browser.app_server import Page, running_app
 from tests.support.loopback import (
@@ -51,17 +51,17 @@ KITE = (word(" A", -0.1, The=-2.5), word(" kite", -0.2), word(".", -0.3), finish
 Answer = Callable[[Request, socket.socket], None]
 
 
-def session_with(tiny: Path, server: Loopback, **more: Any) -> Session:
-    """A session whose page "a" has chosen the server's first model."""
-    session = Session(open_checkpoint(tiny), engines=[RemoteEngine(server.address, **more)])
-    offered = session.models.elsewhere()
+def services_with(tiny: Path, server: Loopback, **more: Any) -> Services:
+    """Services whose page "a" has chosen the server's first model."""
+    services = Services(open_checkpoint(tiny), engines=[RemoteEngine(server.address, **more)])
+    offered = services.models.elsewhere()
     if offered:
-        session.choose("a", offered[0].name)
-    return session
+        services.page_models.choose("a", offered[0].name)
+    return services
 
 
-def ask(session: Session, text: str | None = "What is it?", *, key: str = "a", **changes: object) -> dict[str, Any]:
-    action = session.redo if text is None else session.ask
+def ask(services: Services, text: str | None = "What is it?", *, key: str = "a", **changes: object) -> dict[str, Any]:
+    action = services.chat.redo if text is None else services.chat.ask
     return list(action(key, text, read_settings(SENT | changes)))[-1].to_json()
 
 
@@ -80,23 +80,23 @@ def ask_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_reply_with_its_probabilities(tiny_checkpoint: Path) -> None:
     with loopback(speaking(*KITE)) as server:
-        session = session_with(tiny_checkpoint, server)
-        update = ask(session)
+        services = services_with(tiny_checkpoint, server)
+        update = ask(services)
     assert update["tokens"] == [["A", 0.9048], [" kite", 0.8187], [".", 0.7408]], "without the space before the first"
     assert (update["state"], update["count"], update["stats"]) == ("done", 4, "chat.stats_engine")
-    told = session.alternatives("a", update["turn"], 0)
+    told = services.chat.alternatives("a", update["turn"], 0)
     assert told["chosen"] == {"text": " A", "ends": False, "probability": 0.904837}
     assert [(row["text"], row["chosen"]) for row in told["rows"]] == [(" A", True), ("The", False)]
     assert told["engine"] == server.where
     with pytest.raises(Problem):
-        session.alternatives("a", update["turn"], 3)
+        services.chat.alternatives("a", update["turn"], 3)
 
 
 def test_it_is_asked_for_what_the_sliders_say(tiny_checkpoint: Path) -> None:
     with loopback(speaking(*KITE)) as server:
-        session = session_with(tiny_checkpoint, server)
-        ask(session, top_k=40)
-        ask(session, "And whose?", temperature=0)
+        services = services_with(tiny_checkpoint, server)
+        ask(services, top_k=40)
+        ask(services, "And whose?", temperature=0)
     first, second = server.chats
     assert first == {
         "model": "small", "messages": [{"role": "user", "content": "What is it?"}], "stream": True,
@@ -112,29 +112,29 @@ def test_it_is_asked_for_what_the_sliders_say(tiny_checkpoint: Path) -> None:
 
 def test_what_is_not_told_is_unknown(tiny_checkpoint: Path) -> None:
     with loopback(speaking(word("Two words"), word("."), finish())) as server:
-        session = session_with(tiny_checkpoint, server)
-        update = ask(session)
+        services = services_with(tiny_checkpoint, server)
+        update = ask(services)
     assert update["tokens"] == [["Two words", None], [".", None]]
     assert (update["count"], update["stats"]) == (2, "chat.stats_pieces"), "they may be more tokens than that"
-    told = session.alternatives("a", update["turn"], 0)
+    told = services.chat.alternatives("a", update["turn"], 0)
     assert (told["chosen"]["probability"], told["rows"]) == (None, [])
 
 
 def test_work_done_elsewhere_is_not_measured_here(tiny_checkpoint: Path) -> None:
     with loopback(speaking(*KITE)) as server:
-        session = session_with(tiny_checkpoint, server)
-        update = ask(session)
+        services = services_with(tiny_checkpoint, server)
+        update = ask(services)
     bill = update["bill"]
     assert (bill["energy"], bill["large"], bill["times"]) == (None, None, None)
     assert (bill["reason"], bill["unknown"]) == ("@chat.energy_elsewhere", 1)
     assert (bill["read"], bill["written"], update["total"]["written"]) == (9, 4, 4)
-    assert session.scale._meter._open == set()
+    assert services.chat.writer.meter._meter._open == set()
 
 
 def test_its_text_is_text(tiny_checkpoint: Path) -> None:
     with loopback(speaking(word(HOSTILE, -1, **{HOSTILE: -2}), word("{{x}} ${y}"), finish())) as server:
-        session = session_with(tiny_checkpoint, server)
-        update = ask(session)
+        services = services_with(tiny_checkpoint, server)
+        update = ask(services)
     assert text(update) == HOSTILE + "{{x}} ${y}", "as it came; the page writes it as text"
 
 
@@ -156,39 +156,39 @@ def test_a_character_cut_in_two(tiny_checkpoint: Path, end: str) -> None:
         return None
 
     with loopback(answer) as server:
-        assert text(ask(session_with(tiny_checkpoint, server))) == "Grüße 😀 ラマ"
+        assert text(ask(services_with(tiny_checkpoint, server))) == "Grüße 😀 ラマ"
 
 
 def test_a_server_that_heeds_no_limit(tiny_checkpoint: Path) -> None:
     with loopback(speaking(*[word(" na", -0.5)] * 100, finish())) as server:
-        update = ask(session_with(tiny_checkpoint, server), max_tokens=7)
+        update = ask(services_with(tiny_checkpoint, server), max_tokens=7)
     assert (len(update["tokens"]), update["state"]) == (7, "length")
 
 
 def test_cut_off_where_it_was_asked_to(tiny_checkpoint: Path) -> None:
     with loopback(speaking(word("na", -0.5), finish("length", completion_tokens=2))) as server:
-        update = ask(session_with(tiny_checkpoint, server), max_tokens=2)
+        update = ask(services_with(tiny_checkpoint, server), max_tokens=2)
     assert (update["state"], update["count"]) == ("length", 2)
 
 
 def test_a_reply_without_a_word(tiny_checkpoint: Path) -> None:
     with loopback(speaking(word(""), finish())) as server:
-        update = ask(session_with(tiny_checkpoint, server))
+        update = ask(services_with(tiny_checkpoint, server))
         assert (update["tokens"], update["state"]) == ([], "done")
         assert len(server.chats) == 1, "nothing was refused"
 
 
 def test_two_pages_two_places(tiny_checkpoint: Path) -> None:
     with loopback(speaking(*KITE)) as server:
-        session = session_with(tiny_checkpoint, server)
-        here = ask(session, key="b")
-        there = ask(session)
-        assert here["tokens"] == ask(Session(open_checkpoint(tiny_checkpoint)), key="x")["tokens"]
+        services = services_with(tiny_checkpoint, server)
+        here = ask(services, key="b")
+        there = ask(services)
+        assert here["tokens"] == ask(Services(open_checkpoint(tiny_checkpoint)), key="x")["tokens"]
     assert here["bill"]["energy"] is not None
     assert text(there) == "A kite."
-    session.choose("a", None)
+    services.page_models.choose("a", None)
     with pytest.raises(Problem):
-        session.alternatives("a", there["turn"], 0)
+        services.chat.alternatives("a", there["turn"], 0)
 
 
 # --- What it would not have ------------------------------------------------------------------------------------------
@@ -217,44 +217,44 @@ def test_what_it_minds_by_name_is_left_out_and_remembered(tiny_checkpoint: Path,
         return refused("Unrecognized argument: top_logprobs", status) if "logprobs" in body else None
 
     with loopback(picky(minds, word("Yes"), finish())) as server:
-        session = session_with(tiny_checkpoint, server)
-        assert ask(session)["tokens"] == [["Yes", None]]
+        services = services_with(tiny_checkpoint, server)
+        assert ask(services)["tokens"] == [["Yes", None]]
         assert [("logprobs" in body, "top_k" in body) for body in server.chats] == [(True, True), (False, True)]
-        ask(session)
+        ask(services)
         assert len(server.chats) == 3, "it isn't asked again for what it does not have"
-        session.models.elsewhere()
-        ask(session)
+        services.models.elsewhere()
+        ask(services)
         assert len(server.chats) == 5, "unless it may be another one by now"
 
 
 def test_what_it_minds_without_a_name_is_tried(tiny_checkpoint: Path) -> None:
     with loopback(picky(lambda body: refused("Bad request") if "top_k" in body else None, *KITE)) as server:
-        session = session_with(tiny_checkpoint, server)
-        update = ask(session, top_k=3)
+        services = services_with(tiny_checkpoint, server)
+        update = ask(services, top_k=3)
         assert text(update) == "A kite."
         assert update["remarks"] == [["chat.engine_no_top_k", {"where": server.where}]], (
             "it was asked for, and not done"
         )
-        assert ask(session)["remarks"] == []
+        assert ask(services)["remarks"] == []
     assert "top_k" not in server.chats[-1]
 
 
 def test_one_that_breaks_off_before_a_word_is_asked_for_less(tiny_checkpoint: Path) -> None:
     """As llama-cpp-python's server does where it has no log-probabilities: 200, and then nothing."""
     with loopback(picky(lambda body: head() if "logprobs" in body else None, word("Yes"), finish())) as server:
-        session = session_with(tiny_checkpoint, server)
-        assert text(ask(session)) == text(ask(session)) == "Yes"
+        services = services_with(tiny_checkpoint, server)
+        assert text(ask(services)) == text(ask(services)) == "Yes"
         assert ["logprobs" in body for body in server.chats] == [True, False, False]
 
 
 def test_what_is_always_refused_is_said_in_its_words(tiny_checkpoint: Path) -> None:
     with loopback(picky(lambda body: refused(f"I don't do {HOSTILE}."))) as server:
-        session = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         with pytest.raises(Problem) as caught:
-            ask(session)
+            ask(services)
     assert (caught.value.key, caught.value.values["said"]) == ("problem.engine_refused", f"I don't do {HOSTILE}")
     assert [len(body) for body in server.chats] == [14, 12, 11, 7]
-    assert session.conversation("a").turns == []
+    assert services.chat.conversation("a").turns == []
 
 
 @pytest.mark.parametrize(
@@ -272,8 +272,8 @@ def test_the_oldest_messages_go_when_it_is_too_long(tiny_checkpoint: Path, messa
         return head() if message is None else refused(message)
 
     with loopback(picky(minds, *KITE)) as server:
-        session = session_with(tiny_checkpoint, server)
-        dropped = [ask(session, f"Question {number}?")["dropped"] for number in range(4)]
+        services = services_with(tiny_checkpoint, server)
+        dropped = [ask(services, f"Question {number}?")["dropped"] for number in range(4)]
         assert dropped == [0, 0, 2, 4]
         assert [one["content"] for one in server.chats[-1]["messages"]] == ["Question 2?", "A kite.", "Question 3?"]
         assert "logprobs" in server.chats[-1], "that it was too long is no reason to ask for less"
@@ -281,9 +281,9 @@ def test_the_oldest_messages_go_when_it_is_too_long(tiny_checkpoint: Path, messa
 
 def test_one_message_that_is_too_long_is_a_sentence(tiny_checkpoint: Path) -> None:
     with loopback(picky(lambda body: refused("maximum context length is 8 tokens"))) as server:
-        session = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         with pytest.raises(Problem, match=r"longer than the model at .* can read") as caught:
-            ask(session)
+            ask(services)
         assert (caught.value.key, len(server.chats)) == ("problem.engine_too_long", 1)
 
 
@@ -338,13 +338,13 @@ def test_a_fault_is_a_sentence(tiny_checkpoint: Path, name: str, caplog: pytest.
             fault(connection)
 
     with loopback(answer) as server:
-        session = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         with pytest.raises(Problem) as caught:
-            ask(session)
+            ask(services)
         assert (caught.value.key, caught.value.values["where"]) == (key, server.where)
-        assert session.conversation("a").turns == [], "the message goes back to who wrote it"
-        session.choose("b", None)
-        assert ask(session, key="b")["count"] > 0, "the models of this machine go on"
+        assert services.chat.conversation("a").turns == [], "the message goes back to who wrote it"
+        services.page_models.choose("b", None)
+        assert ask(services, key="b")["count"] > 0, "the models of this machine go on"
     assert [record for record in caplog.records if record.exc_info] == []
 
 
@@ -361,13 +361,13 @@ BROKEN: dict[str, tuple[str, bytes]] = {
 def test_what_was_written_before_a_fault_stays(tiny_checkpoint: Path, name: str) -> None:
     key, rest = BROKEN[name]
     with loopback(speaking(word("A", -0.1), word(" kite", -0.1), rest)) as server:
-        session = session_with(tiny_checkpoint, server)
-        update = ask(session)
+        services = services_with(tiny_checkpoint, server)
+        update = ask(services)
         assert len(server.chats) == 1
     assert (text(update), update["state"]) == ("A kite", "broken")
     assert [remark[0] for remark in update["remarks"]] == [key]
-    assert session.alternatives("a", update["turn"], 1)["chosen"]["text"] == " kite"
-    assert session.conversation("a").turns[0].reply == "A kite", "the next request holds it"
+    assert services.chat.alternatives("a", update["turn"], 1)["chosen"]["text"] == " kite"
+    assert services.chat.conversation("a").turns[0].reply == "A kite", "the next request holds it"
 
 
 def test_a_redirect_is_not_followed(tiny_checkpoint: Path) -> None:
@@ -378,9 +378,9 @@ def test_a_redirect_is_not_followed(tiny_checkpoint: Path) -> None:
             connection.sendall(models("small") if request.path.endswith("/models") else moved)
 
         with loopback(answer) as server:
-            session = session_with(tiny_checkpoint, server, key=KEY)
+            services = services_with(tiny_checkpoint, server, key=KEY)
             with pytest.raises(Problem) as caught:
-                ask(session)
+                ask(services)
         assert caught.value.key == "problem.engine_moved"
         assert other.requests == []
 
@@ -395,11 +395,11 @@ def test_silence_is_not_waited_for_without_end(tiny_checkpoint: Path, monkeypatc
         return until_closed(connection)
 
     with loopback(answer) as server:
-        session = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         with pytest.raises(Problem) as caught:
-            ask(session)
+            ask(services)
         assert caught.value.key == "problem.engine_slow"
-        update = ask(session, "And now?")
+        update = ask(services, "And now?")
         assert (text(update), update["state"]) == ("A", "broken")
         assert update["remarks"][0][0] == "problem.engine_slow"
 
@@ -419,14 +419,14 @@ def silent(*pieces: bytes) -> Answer:
 @pytest.mark.parametrize("way", ["stop", "leave", "forget", "drop"])
 def test_who_has_heard_enough_hangs_up_at_once(tiny_checkpoint: Path, pieces: tuple[bytes, ...], way: str) -> None:
     with loopback(silent(*pieces)) as server:
-        session = session_with(tiny_checkpoint, server)
-        running = session.ask("a", "What is it?", read_settings(SENT))
+        services = services_with(tiny_checkpoint, server)
+        running = services.chat.ask("a", "What is it?", read_settings(SENT))
         while len(next(running).tokens) < len(pieces):
             pass
         if way == "drop":
             running.close()
         else:
-            getattr(session, way)("a")
+            {"stop": services.chat.stop, "leave": services.lifecycle.forget, "forget": services.chat.erase}[way]("a")
             assert list(running)[-1].to_json()["state"] == "stopped"
         assert server.hung_up.acquire(timeout=10), "the server was not told"
 
@@ -434,11 +434,11 @@ def test_who_has_heard_enough_hangs_up_at_once(tiny_checkpoint: Path, pieces: tu
 def test_a_stop_before_the_server_was_reached(tiny_checkpoint: Path) -> None:
     """Nobody accepts: the connection waits in the listener's queue, and the stop must not wait with it."""
     with loopback(speaking(*KITE)) as server:
-        session = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
     with socket.create_server(("127.0.0.1", int(server.address.rsplit(":")[-1]))):
-        running = session.ask("a", "What is it?", read_settings(SENT))
+        running = services.chat.ask("a", "What is it?", read_settings(SENT))
         next(running)
-        session.stop("a")
+        services.chat.stop("a")
         assert list(running)[-1].state == "stopped"
 
 
@@ -456,19 +456,19 @@ def test_a_line_that_was_hung_up_is_not_connected() -> None:
 def test_two_minutes_are_the_most(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speakers_module.RemoteResponder, "seconds", 0.3)
     with loopback(silent(word("A", -0.1))) as server:
-        update = ask(session_with(tiny_checkpoint, server))
+        update = ask(services_with(tiny_checkpoint, server))
         assert (text(update), update["state"]) == ("A", "late")
         assert server.hung_up.acquire(timeout=10)
 
 
 def test_a_server_that_is_gone(tiny_checkpoint: Path) -> None:
     with loopback(speaking(*KITE)) as server:
-        session = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
     with pytest.raises(Problem) as caught:
-        ask(session)
+        ask(services)
     assert caught.value.key == "problem.engine_unreachable"
-    assert len(session.models.elsewhere()) == 1, "it may come back"
-    told = session.models.describe(f"{server.where}/small")
+    assert len(services.models.elsewhere()) == 1, "it may come back"
+    told = services.models.describe(f"{server.where}/small")
     assert (told["first"], told["problem"]["key"]) == (True, "problem.engine_unreachable")
 
 
@@ -478,9 +478,9 @@ def test_a_server_that_is_gone(tiny_checkpoint: Path) -> None:
 def test_its_models_stand_behind_those_of_this_machine(tiny_checkpoint: Path) -> None:
     ids = ("small", "meta-llama/Llama-2-7b-chat-hf", "/srv/models/tinytown.gguf", r"C:\models\tinytown.gguf")
     with loopback(speaking(offered=ids)) as server:
-        session = session_with(tiny_checkpoint, server)
-        rows = session.models.offered()
-        told = session.models.describe(f"{server.where}/small")
+        services = services_with(tiny_checkpoint, server)
+        rows = services.models.offered()
+        told = services.models.describe(f"{server.where}/small")
     where = server.where
     assert [row["name"] for row in rows] == ["tiny", *(f"{where}/{id}" for id in ids)]
     shown = [
@@ -492,26 +492,26 @@ def test_its_models_stand_behind_those_of_this_machine(tiny_checkpoint: Path) ->
         "engine": where, "verified": False, "tinytown": False, "trust": None, "first": False, "problem": None,
         "here": {"name": "tiny", "title": "tiny"},
     }  # fmt: skip
-    assert "engine" not in session.models.describe("tiny")
+    assert "engine" not in services.models.describe("tiny")
 
 
 def test_only_what_it_offers_is_asked_for(tiny_checkpoint: Path) -> None:
     with loopback(speaking(*KITE)) as server:
-        session = session_with(tiny_checkpoint, server)
+        services = services_with(tiny_checkpoint, server)
         for forged in ("/large", "/", "", "/../small", "/small/", "/SMALL", "x/small"):
-            session.choose("a", server.where + forged)
+            services.page_models.choose("a", server.where + forged)
             with pytest.raises(Problem) as caught:
-                ask(session)
+                ask(services)
             assert caught.value.key == "problem.no_model"
         assert server.chats == []
-        assert session.models.describe(f"{server.where}/large")["problem"]["key"] == "problem.no_model"
+        assert services.models.describe(f"{server.where}/large")["problem"]["key"] == "problem.no_model"
 
 
 def test_one_model_may_be_named(tiny_checkpoint: Path) -> None:
     with loopback(picky(lambda body: None, *KITE)) as server:
-        session = session_with(tiny_checkpoint, server, only="hidden")
+        services = services_with(tiny_checkpoint, server, only="hidden")
         assert [request.path for request in server.requests] == [], "a server without a list has it all the same"
-        assert text(ask(session)) == "A kite."
+        assert text(ask(services)) == "A kite."
         assert server.chats[0]["model"] == "hidden"
 
 
@@ -580,13 +580,13 @@ def test_it_is_asked_once_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_looks_inside_says_that_the_weights_are_elsewhere(tiny_checkpoint: Path) -> None:
     with loopback(speaking(*KITE)) as server:
-        session = session_with(tiny_checkpoint, server)
-        ask(session)
+        services = services_with(tiny_checkpoint, server)
+        ask(services)
         views: tuple[Callable[[], object], ...] = (
-            lambda: list(session.look("a", "Hello")), lambda: session.guesses("a", "Hello"),
-            lambda: session.step("a", {"text": "Hello"}), lambda: session.read("a", "Hello"),
-            lambda: list(session.intervene("a", "begin", {"text": "Hello"})), lambda: list(session.explain("a", {})),
-            lambda: session.put_to_the_test("a"), lambda: list(session.compare("a")),
+            lambda: list(services.attention.look("a", "Hello")), lambda: services.layers.guess("a", "Hello"),
+            lambda: services.step.trace("a", {"text": "Hello"}), lambda: services.attribution.read("a", "Hello"),
+            lambda: services.intervene.begin("a", "Hello"), lambda: list(services.attribution.explain("a", {})),
+            lambda: services.attribution.put_to_the_test("a"), lambda: list(services.attribution.compare("a")),
         )  # fmt: skip
         for view in views:
             with pytest.raises(
@@ -594,8 +594,8 @@ def test_what_looks_inside_says_that_the_weights_are_elsewhere(tiny_checkpoint: 
             ) as caught:
                 view()
             assert caught.value.key == "problem.engine_weights"
-        assert session.opened_here("a") is None
-        assert session.opened_here("b") is session.models.first.opened
+        assert services.page_models.opened_here("a") is None
+        assert services.page_models.opened_here("b") is services.models.first.opened
 
 
 # --- The address and the key -----------------------------------------------------------------------------------------
@@ -679,13 +679,13 @@ def test_the_key_goes_there_and_nowhere_else(
     with loopback(speaking(*KITE)) as proxy, loopback(speaking(*KITE)) as server:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.address)
-        session = session_with(tiny_checkpoint, server, key=KEY)
-        update = ask(session)
+        services = services_with(tiny_checkpoint, server, key=KEY)
+        update = ask(services)
         assert proxy.requests == []
     assert [request.headers["authorization"] for request in server.requests] == [f"Bearer {KEY}"] * 2
-    shown = (caplog.text, update, session.models.offered(), session.models.describe(f"{server.where}/small"))
+    shown = (caplog.text, update, services.models.offered(), services.models.describe(f"{server.where}/small"))
     assert KEY not in repr(shown)
-    assert KEY not in repr(session.models.engines[0].caller) + repr(session.models.elsewhere())
+    assert KEY not in repr(services.models.engines[0].caller) + repr(services.models.elsewhere())
 
 
 @pytest.mark.parametrize("key", ["two words", "line\nbreak", "schlüssel", "\x00"])
@@ -741,8 +741,8 @@ def test_a_page_can_choose_and_ask(client: httpx.Client, server: Loopback) -> No
     assert (text(update), update["state"]) == ("A kite.", "done")
     picked = page.call("pick", {"model": names[1], "turn": update["turn"], "token": 1, "nonce": 1})
     assert picked["chosen"]["text"] == " kite"
-    for name in ("look", "guess", "walk", "act", "read"):
-        told = page.call(name, {"model": names[1], "text": "Hello", "action": "begin"})
+    for name in ("look", "guess", "trace", "begin", "read"):
+        told = page.call(name, {"model": names[1], "text": "Hello"})
         assert told["problem"]["key"] == "problem.engine_weights", name
     local = page.call("ask", {"request": "2", "model": "tiny", "text": "Hello", "settings": SENT})
     assert local["count"] > 0
@@ -766,7 +766,7 @@ def test_no_page_says_which_server_is_asked(client: httpx.Client, server: Loopba
 def test_the_compare_tab_goes_on(client: httpx.Client, server: Loopback) -> None:
     from app.compare.service import FIRST
 
-    costs = Page(client).call("weigh", {**FIRST, "model": f"{server.where}/small"})["costs"]
+    costs = Page(client).call("compare_models", {**FIRST, "model": f"{server.where}/small"})["costs"]
     assert costs["models"]
 
 

@@ -17,14 +17,15 @@ import httpx
 import pytest
 import torch
 
-from app import session as session_module
+from app.attention import service as attention_service
 from app.common.settings import read_settings
 from app.common.strings import Problem
 from app.compare.service import FIRST
 from app.launch.options import parse_options
 from app.models import registry as models_module
+from app.models.page_models import MOST_PAGES
 from app.models.registry import Models
-from app.session import MOST_CONVERSATIONS, Session
+from app.server.services import Services
 from litellama.chat import stop_ids
 from litellama.checkpoint import open_checkpoint, save_checkpoint
 from litellama.config import ModelConfig, preset
@@ -75,16 +76,16 @@ def shelf(tmp_path: Path, save: Save) -> Path:
 
 
 @pytest.fixture
-def session(shelf: Path) -> Session:
-    return Session(open_checkpoint(shelf / "alpha"), shelf)
+def services(shelf: Path) -> Services:
+    return Services(open_checkpoint(shelf / "alpha"), shelf)
 
 
-def ask(session: Session, key: str, text: str = QUESTION) -> dict[str, Any]:
-    return list(session.ask(key, text, read_settings(SENT)))[-1].to_json()
+def ask(services: Services, key: str, text: str = QUESTION) -> dict[str, Any]:
+    return list(services.chat.ask(key, text, read_settings(SENT)))[-1].to_json()
 
 
-def shape(session: Session, key: str) -> tuple[int, int, int]:
-    shown = list(session.look(key, QUESTION))[-1]
+def shape(services: Services, key: str) -> tuple[int, int, int]:
+    shown = list(services.attention.look(key, QUESTION))[-1]
     return shown["layers"], shown["heads"], shown["groups"]
 
 
@@ -181,86 +182,92 @@ def test_the_first_one_stands_before_its_namesake(shelf: Path, tmp_path_factory:
 # --- Two pages, two models ---------------------------------------------------------------------------------------
 
 
-def test_two_pages_get_their_own_models_answers(session: Session, shelf: Path) -> None:
-    alone = {name: Session(open_checkpoint(shelf / name)) for name in SHAPES}
-    session.choose("two", "beta")
-    session.choose("three", "gamma")
+def test_two_pages_get_their_own_models_answers(services: Services, shelf: Path) -> None:
+    alone = {name: Services(open_checkpoint(shelf / name)) for name in SHAPES}
+    services.page_models.choose("two", "beta")
+    services.page_models.choose("three", "gamma")
     pages = {"one": "alpha", "two": "beta", "three": "gamma"}  # the first one chose nothing
     for key, name in pages.items():  # each asks before any goes on
-        assert ask(session, key)["tokens"] == ask(alone[name], "x")["tokens"]
-        list(session.look(key, QUESTION))
-        session.read(key, QUESTION)
+        assert ask(services, key)["tokens"] == ask(alone[name], "x")["tokens"]
+        list(services.attention.look(key, QUESTION))
+        services.attribution.read(key, QUESTION)
     for key, name in pages.items():
         other = alone[name]
-        again = ask(session, key, "And who has it?")
+        again = ask(services, key, "And who has it?")
         assert again["tokens"] == ask(other, "x", "And who has it?")["tokens"], "it remembers its own conversation"
-        assert session.alternatives(key, again["turn"], 0) == other.alternatives("x", again["turn"], 0)
-        assert shape(session, key) == SHAPES[name] == shape(other, "x")
-        assert session.head(key, "head", 0, 1) == other.head("x", "head", 0, 1)
-        assert session.guesses(key, QUESTION) == other.guesses("x", QUESTION)
-        assert session.step(key, {"text": QUESTION}) == other.step("x", {"text": QUESTION})
-        begun = list(session.intervene(key, "begin", {"text": QUESTION}))
-        assert begun == list(other.intervene("x", "begin", {"text": QUESTION}))
-        read = other.read("x", QUESTION)
+        assert services.chat.alternatives(key, again["turn"], 0) == other.chat.alternatives("x", again["turn"], 0)
+        assert shape(services, key) == SHAPES[name] == shape(other, "x")
+        assert services.attention.head(key, "head", 0, 1) == other.attention.head("x", "head", 0, 1)
+        assert services.layers.guess(key, QUESTION) == other.layers.guess("x", QUESTION)
+        assert services.step.trace(key, {"text": QUESTION}) == other.step.trace("x", {"text": QUESTION})
+        begun = services.intervene.begin(key, QUESTION)
+        assert begun == other.intervene.begin("x", QUESTION)
+        read = other.attribution.read("x", QUESTION)
         wanted = {"method": "ablation", "unit": "word", "start": read["answer_start"], "end": len(read["tokens"])}
-        found, expected = list(session.explain(key, wanted))[-1], list(other.explain("x", wanted))[-1]
+        found, expected = (
+            list(services.attribution.explain(key, wanted))[-1],
+            list(other.attribution.explain("x", wanted))[-1],
+        )
         assert found["scores"] == expected["scores"]
-        assert session.put_to_the_test(key) == other.put_to_the_test("x")
+        assert services.attribution.put_to_the_test(key) == other.attribution.put_to_the_test("x")
 
 
-def test_another_choice_forgets_what_the_model_before_said(session: Session) -> None:
-    turn = ask(session, "a")["turn"]
-    list(session.look("a", QUESTION))
-    session.read("a", QUESTION)
-    session.step("a", {"text": QUESTION})
-    list(session.intervene("a", "begin", {"text": QUESTION}))
+def test_another_choice_forgets_what_the_model_before_said(services: Services) -> None:
+    turn = ask(services, "a")["turn"]
+    list(services.attention.look("a", QUESTION))
+    services.attribution.read("a", QUESTION)
+    services.step.trace("a", {"text": QUESTION})
+    services.intervene.begin("a", QUESTION)
     for same in (None, "alpha"):  # the first one, unsaid and by its name
-        session.choose("a", same)
-        assert session.alternatives("a", turn, 0)
-        assert session.head("a", "head", 0, 0)
-    session.choose("a", "beta")
+        services.page_models.choose("a", same)
+        assert services.chat.alternatives("a", turn, 0)
+        assert services.attention.head("a", "head", 0, 0)
+    services.page_models.choose("a", "beta")
     everything: tuple[Callable[[], object], ...] = (
-        lambda: session.alternatives("a", turn, 0), lambda: session.head("a", "head", 0, 0),
-        lambda: session.put_to_the_test("a"), lambda: session.step("a", {}),
-        lambda: list(session.intervene("a", "worth", {})), lambda: list(session.redo("a", None, read_settings(SENT))),
+        lambda: services.chat.alternatives("a", turn, 0), lambda: services.attention.head("a", "head", 0, 0),
+        lambda: services.attribution.put_to_the_test("a"), lambda: services.step.trace("a", {}),
+        lambda: list(services.intervene.worth("a")), lambda: list(services.chat.redo("a", None, read_settings(SENT))),
     )  # fmt: skip
     for forgotten in everything:
         with pytest.raises(Problem):
             forgotten()
-    assert shape(session, "a") == SHAPES["beta"]
-    session.choose("a", None)
-    assert shape(session, "a") == SHAPES["alpha"]
+    assert shape(services, "a") == SHAPES["beta"]
+    services.page_models.choose("a", None)
+    assert shape(services, "a") == SHAPES["alpha"]
 
 
-def test_a_choice_ends_the_reply_under_way(session: Session) -> None:
-    running = session.ask("a", QUESTION, read_settings(SENT | {"max_tokens": 60}))
+def test_a_choice_ends_the_reply_under_way(services: Services) -> None:
+    running = services.chat.ask("a", QUESTION, read_settings(SENT | {"max_tokens": 60}))
     next(running)
-    session.choose("a", "beta")
+    services.page_models.choose("a", "beta")
     assert list(running)[-1].to_json()["state"] == "stopped"
 
 
-def test_clearing_the_chat_keeps_the_model(session: Session) -> None:
-    session.choose("a", "beta")
-    ask(session, "a")
-    session.forget("a")
-    assert session.conversation("a").turns == []
-    assert session.opened("a") is session.models.open("beta").opened
+def test_clearing_the_chat_keeps_the_model(services: Services) -> None:
+    services.page_models.choose("a", "beta")
+    ask(services, "a")
+    services.chat.erase("a")
+    assert services.chat.conversation("a").turns == []
+    assert services.page_models.opened("a") is services.models.open("beta").opened
 
 
-def test_a_page_that_was_forgotten_comes_back_as_the_first(session: Session) -> None:
+def test_a_page_that_was_forgotten_comes_back_as_the_first(services: Services) -> None:
     """The page names its model with each request, so that it is never answered by another."""
-    session.choose("a", "beta")
-    list(session.look("a", QUESTION))
-    session.read("a", QUESTION)
-    for number in range(MOST_CONVERSATIONS):
-        session.choose(f"page {number}", "gamma")
-    for forgotten in (lambda: session.head("a", "head", 0, 0), lambda: session.put_to_the_test("a")):
+    services.page_models.choose("a", "beta")
+    list(services.attention.look("a", QUESTION))
+    services.attribution.read("a", QUESTION)
+    for number in range(MOST_PAGES):
+        services.page_models.choose(f"page {number}", "gamma")
+    for forgotten in (
+        lambda: services.attention.head("a", "head", 0, 0),
+        lambda: services.attribution.put_to_the_test("a"),
+    ):
         with pytest.raises(Problem):
             forgotten()
-    assert session.opened("a").folder.name == "alpha"
-    session.choose("a", "beta")
-    assert session.opened("a").folder.name == "beta"
-    assert len(session._pages) <= MOST_CONVERSATIONS
+    assert services.page_models.opened("a").folder.name == "alpha"
+    services.page_models.choose("a", "beta")
+    assert services.page_models.opened("a").folder.name == "beta"
+    assert len(services.page_models._chosen.items()) <= MOST_PAGES
 
 
 FORGED = ("", ".", "..", "../{shelf}/beta", "{folder}/beta", "beta/", "./beta", "beta\0", ".secret", "x" * 9999)
@@ -268,21 +275,21 @@ FORGED = ("", ".", "..", "../{shelf}/beta", "{folder}/beta", "beta/", "./beta", 
 
 @pytest.mark.parametrize("forged", FORGED)
 def test_a_forged_name_opens_nothing(
-    session: Session, shelf: Path, forged: str, monkeypatch: pytest.MonkeyPatch
+    services: Services, shelf: Path, forged: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(shelf / "beta", shelf / ".secret")
     monkeypatch.setattr(models_module, "open_for_use", lambda folder, **_: pytest.fail(f"{folder} was opened"))
-    session.choose("a", forged.format(shelf=shelf.name, folder=shelf))
+    services.page_models.choose("a", forged.format(shelf=shelf.name, folder=shelf))
     with pytest.raises(Problem, match="There is no model called") as problem:
-        ask(session, "a")
+        ask(services, "a")
     assert len(str(problem.value)) < 140
-    assert session.conversation("a").turns == []
+    assert services.chat.conversation("a").turns == []
 
 
 @pytest.mark.parametrize("forged", [3, True, ["beta"], {"name": "beta"}, 0.5])
-def test_a_name_is_a_text(session: Session, forged: object) -> None:
+def test_a_name_is_a_text(services: Services, forged: object) -> None:
     with pytest.raises(Problem, match="does not understand"):
-        session.choose("a", forged)
+        services.page_models.choose("a", forged)
 
 
 # --- Opened once, held while there is room -------------------------------------------------------------------------
@@ -304,16 +311,16 @@ class Opening:
         return open_checkpoint(folder)
 
 
-def test_pages_that_ask_at_once_open_it_once(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_that_ask_at_once_open_it_once(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     opening = Opening(monkeypatch)
     opening.go.clear()
     got: list[Any] = []
-    threads = [threading.Thread(target=lambda: got.append(session.models.open("beta"))) for _ in range(6)]
+    threads = [threading.Thread(target=lambda: got.append(services.models.open("beta"))) for _ in range(6)]
     for thread in threads:
         thread.start()
     assert opening.begun.wait(20)
-    assert ask(session, "another page")["count"] > 0, "it need not wait for what others open"
-    assert session.models.open("alpha") is session.models.first
+    assert ask(services, "another page")["count"] > 0, "it need not wait for what others open"
+    assert services.models.open("alpha") is services.models.first
     assert got == []
     opening.go.set()
     for thread in threads:
@@ -348,16 +355,16 @@ def test_the_least_recently_used_make_room(shelf: Path, save: Save, monkeypatch:
     assert models.open("alpha") is models.first
 
 
-def test_a_model_that_does_not_fit_is_refused(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    needed = next(one for one in session.models.listed() if one.name == "beta").parameters * 4
+def test_a_model_that_does_not_fit_is_refused(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = next(one for one in services.models.listed() if one.name == "beta").parameters * 4
     monkeypatch.setattr(models_module, "free_memory", lambda device: needed)
-    session.choose("a", "beta")
+    services.page_models.choose("a", "beta")
     with pytest.raises(Problem, match=r"“Beta” would take 0\.0 GB of the 0\.0 GB of memory that are free"):
-        ask(session, "a")
-    assert session.models.describe("beta")["problem"]["key"] == "problem.model_too_large"
-    assert ask(session, "b")["count"] > 0, "the first one is there already"
+        ask(services, "a")
+    assert services.models.describe("beta")["problem"]["key"] == "problem.model_too_large"
+    assert ask(services, "b")["count"] > 0, "the first one is there already"
     monkeypatch.setattr(models_module, "free_memory", lambda device: 2 * needed)
-    assert ask(session, "a")["count"] > 0
+    assert ask(services, "a")["count"] > 0
 
 
 def test_free_memory_is_this_machines() -> None:
@@ -367,38 +374,38 @@ def test_free_memory_is_this_machines() -> None:
 # --- What happens on disk ------------------------------------------------------------------------------------------
 
 
-def test_a_replaced_folder_is_opened_anew(session: Session, shelf: Path, save: Save) -> None:
-    session.choose("old", "beta")
-    turn = ask(session, "old")["turn"]
-    before = session.opened("old")
-    assert session.models.open("beta").opened is before
+def test_a_replaced_folder_is_opened_anew(services: Services, shelf: Path, save: Save) -> None:
+    services.page_models.choose("old", "beta")
+    turn = ask(services, "old")["turn"]
+    before = services.page_models.opened("old")
+    assert services.models.open("beta").opened is before
     save("beta", "gamma", seed=4, card={"name": "New"})
-    assert session.models.describe("beta")["title"] == "New"
-    session.choose("new", "beta")
-    assert shape(session, "new") == SHAPES["gamma"]
-    assert session.opened("new") is not before
-    for use in (lambda: ask(session, "old"), lambda: session.alternatives("old", turn, 0)):
+    assert services.models.describe("beta")["title"] == "New"
+    services.page_models.choose("new", "beta")
+    assert shape(services, "new") == SHAPES["gamma"]
+    assert services.page_models.opened("new") is not before
+    for use in (lambda: ask(services, "old"), lambda: services.chat.alternatives("old", turn, 0)):
         with pytest.raises(Problem, match="“New” was replaced meanwhile; please reload"):
             use()
-    assert ask(session, "new")["tokens"] == ask(Session(open_checkpoint(shelf / "beta")), "x")["tokens"]
+    assert ask(services, "new")["tokens"] == ask(Services(open_checkpoint(shelf / "beta")), "x")["tokens"]
 
 
-def test_the_first_one_can_be_replaced_as_well(session: Session, save: Save) -> None:
-    ask(session, "old")
+def test_the_first_one_can_be_replaced_as_well(services: Services, save: Save) -> None:
+    ask(services, "old")
     save("alpha", "beta", seed=4)
-    assert shape(session, "new") == SHAPES["beta"]
-    assert session.models.first.opened.config.num_hidden_layers == SHAPES["beta"][0]
-    assert session.models.open() is session.models.open("alpha") is session.models.first
+    assert shape(services, "new") == SHAPES["beta"]
+    assert services.models.first.opened.config.num_hidden_layers == SHAPES["beta"][0]
+    assert services.models.open() is services.models.open("alpha") is services.models.first
     with pytest.raises(Problem, match="replaced meanwhile"):
-        ask(session, "old")
+        ask(services, "old")
 
 
-def test_the_same_files_saved_again_are_the_same_model(session: Session, save: Save) -> None:
-    session.choose("a", "beta")
-    turn, before = ask(session, "a")["turn"], session.opened("a")
+def test_the_same_files_saved_again_are_the_same_model(services: Services, save: Save) -> None:
+    services.page_models.choose("a", "beta")
+    turn, before = ask(services, "a")["turn"], services.page_models.opened("a")
     save("beta", "beta")
-    assert session.opened("a") is before
-    assert session.alternatives("a", turn, 0)
+    assert services.page_models.opened("a") is before
+    assert services.chat.alternatives("a", turn, 0)
 
 
 def test_a_foreign_folder_is_watched_by_its_files(shelf: Path, save: Save) -> None:
@@ -411,46 +418,46 @@ def test_a_foreign_folder_is_watched_by_its_files(shelf: Path, save: Save) -> No
     assert models.open("beta").opened.config.num_hidden_layers == SHAPES["gamma"][0]
 
 
-def test_who_has_a_model_keeps_it_when_its_folder_is_gone(session: Session, shelf: Path) -> None:
+def test_who_has_a_model_keeps_it_when_its_folder_is_gone(services: Services, shelf: Path) -> None:
     for key, name in (("a", "beta"), ("b", "alpha")):
-        session.choose(key, name)
-        ask(session, key)
+        services.page_models.choose(key, name)
+        ask(services, key)
         shutil.rmtree(shelf / name)
-        assert ask(session, key, "And now?")["count"] > 0
-    session.choose("c", "gamma")
+        assert ask(services, key, "And now?")["count"] > 0
+    services.page_models.choose("c", "gamma")
     shutil.rmtree(shelf / "gamma")
     with pytest.raises(Problem, match="no model called “gamma”"):
-        ask(session, "c")
+        ask(services, "c")
 
 
-def test_a_damaged_model_is_a_sentence(session: Session, shelf: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_model_is_a_sentence(services: Services, shelf: Path, caplog: pytest.LogCaptureFixture) -> None:
     weights = bytearray((shelf / "beta" / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (shelf / "beta" / "model.safetensors").write_bytes(weights)
-    assert "beta" in names(session.models), "this cannot be seen without reading it all"
-    session.choose("a", "beta")
+    assert "beta" in names(services.models), "this cannot be seen without reading it all"
+    services.page_models.choose("a", "beta")
     with pytest.raises(Problem, match="“Beta” could not be opened"):
-        ask(session, "a")
+        ask(services, "a")
     assert "SHA-256" in caplog.text
-    told = session.models.describe("beta")
+    told = services.models.describe("beta")
     assert (told["name"], told["problem"]["key"]) == ("alpha", "problem.model_broken")
-    session.choose("a", "gamma")
-    assert ask(session, "a")["count"] > 0
+    services.page_models.choose("a", "gamma")
+    assert ask(services, "a")["count"] > 0
 
 
-def test_roles_are_each_models_own(session: Session, save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_roles_are_each_models_own(services: Services, save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[int] = []
-    measure = session_module.head_roles
+    measure = attention_service.head_roles
 
     def counting(model: Any, tokenizer: Tokenizer) -> Any:
         measured.append(model.config.num_hidden_layers)
         return measure(model, tokenizer)
 
-    monkeypatch.setattr(session_module, "head_roles", counting)
+    monkeypatch.setattr(attention_service, "head_roles", counting)
 
     def roles(key: str, name: str) -> list[Any]:
-        session.choose(key, name)
-        return list(session.look(key, QUESTION))[-1]["roles"]
+        services.page_models.choose(key, name)
+        return list(services.attention.look(key, QUESTION))[-1]["roles"]
 
     for key, name in (("a", "alpha"), ("b", "beta"), ("c", "alpha"), ("d", "beta")):
         layers, heads, _ = SHAPES[name]
@@ -460,9 +467,9 @@ def test_roles_are_each_models_own(session: Session, save: Save, monkeypatch: py
     save("beta", "gamma", seed=3)
     assert [len(row) for row in roles("e", "beta")] == [8]
     for key in "bd":
-        session.leave(key)
+        services.lifecycle.forget(key)
     gc.collect()
-    assert len(session._roles) == 2, "the old one's are gone with it"
+    assert len(services.attention._roles) == 2, "the old one's are gone with it"
 
 
 # --- Over the wire -------------------------------------------------------------------------------------------------
@@ -513,18 +520,20 @@ def test_every_request_names_its_model(client: httpx.Client) -> None:
         closer = {"model": name, "view": "head", "layer": layers - 1, "head": heads - 1}
         assert page.call("closer", closer)["layer"] == layers - 1
         assert len(page.call("guess", sent)["rows"]) == layers + 1
-        assert page.call("walk", sent)["heads"] == heads
-        assert page.call("act", sent | {"action": "begin"})["heads"] == heads
+        assert page.call("trace", sent)["heads"] == heads
+        assert page.call("begin", sent)["heads"] == heads
         read = page.call("read", sent)
         wanted = {"method": "ablation", "unit": "word", "start": read["answer_start"], "end": len(read["tokens"])}
         assert page.call("explain", {"model": name} | wanted)["state"] == "done"
         assert page.call("test", {"model": name})["blanked"]
 
 
-@pytest.mark.parametrize("event", "ask redo look closer guess walk act read explain compare test weigh".split())
+@pytest.mark.parametrize(
+    "event", "ask redo look closer guess trace begin read explain compare test compare_models".split()
+)
 @pytest.mark.parametrize("forged", ["../beta", ["beta"]])
 def test_no_request_is_answered_by_another_model(client: httpx.Client, event: str, forged: object) -> None:
-    sent = {"model": forged, "text": QUESTION, "settings": SENT, "action": "begin", **FIRST}
+    sent = {"model": forged, "text": QUESTION, "settings": SENT, **FIRST}
     expected = "problem.no_model" if isinstance(forged, str) else "problem.request"
     page = Page(client)
     answer = page.call(event, sent)
@@ -537,7 +546,7 @@ def test_the_embedded_models_row_is_the_pages(client: httpx.Client) -> None:
     page = Page(client)
 
     def training(name: str | None) -> float | None:
-        costs = page.call("weigh", {**FIRST, "model": name})["costs"]
+        costs = page.call("compare_models", {**FIRST, "model": name})["costs"]
         (row,) = (one for one in costs["models"] if one["key"] == "tinytown")
         return row["training"] and row["training"]["value"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.common.strings import Problem, all_words
 from app.responsibility.service import LIMITS, MOST_READ, read_probe, ready_probes
-from app.session import Session
+from app.server.services import Services
 from litellama.checkpoint import checkpoints_folder, open_checkpoint
 from litellama.evaluation.paired_prompts import compare_pairs
 from litellama.evaluation.probes import Template, tinytown_probes
@@ -22,17 +22,21 @@ TYPED: dict[str, Any] = {
 
 
 @pytest.fixture
-def session(tiny_checkpoint: Path) -> Session:
-    return Session(open_checkpoint(tiny_checkpoint))
+def services(tiny_checkpoint: Path) -> Services:
+    return Services(open_checkpoint(tiny_checkpoint))
 
 
 @pytest.fixture(scope="module")
-def tinytown() -> Session:
-    return Session(open_checkpoint(checkpoints_folder() / "tinytown"))
+def tinytown() -> Services:
+    return Services(open_checkpoint(checkpoints_folder() / "tinytown"))
 
 
-def last(session: Session, action: object, **sent: object) -> dict[str, Any]:
-    return list(session.measure("a", action, sent))[-1]
+def compared(services: Services, sent: dict[str, Any]) -> dict[str, Any]:
+    return list(services.responsibility.compare("a", sent))[-1]
+
+
+def calibrated(services: Services, text: object = None) -> dict[str, Any]:
+    return list(services.responsibility.calibrate("a", text))[-1]
 
 
 def test_what_is_typed_is_the_probe() -> None:
@@ -100,9 +104,9 @@ def test_the_ready_probes_pass_the_form_as_they_are() -> None:
     assert set(LIMITS) == {"sentences", "words", "continuations"}
 
 
-def test_the_page_is_told_what_the_library_measures(session: Session) -> None:
-    told = last(session, "compare", **TYPED)
-    opened = session.opened("a")
+def test_the_page_is_told_what_the_library_measures(services: Services) -> None:
+    told = compared(services, TYPED)
+    opened = services.page_models.opened("a")
     *_, result = compare_pairs(opened.model, opened.tokenizer, read_probe(TYPED), chat_format=opened.chat_format)
     assert not isinstance(result, int)
     assert told["groups"] == ["boys", "girls"]
@@ -115,40 +119,38 @@ def test_the_page_is_told_what_the_library_measures(session: Session) -> None:
     assert told["means"][1][0][0] == result.means["girls"]["a red kite"].value
 
 
-def test_a_measurement_can_be_ended_and_another_replaces_it(session: Session) -> None:
+def test_a_measurement_can_be_ended_and_another_replaces_it(services: Services) -> None:
     many = TYPED | {"groups": [["a", [f"Tom{number}" for number in range(40)]], ["b", ["Mia"]]]}
-    for end in (session.end_measuring, session.leave):
-        work = session.measure("a", "compare", many)
+    for end in (services.responsibility.cancel, services.lifecycle.forget):
+        work = services.responsibility.compare("a", many)
         assert next(work)["state"] == "running"
         end("a")
         assert [news["state"] for news in work] == ["stopped"]
-    work = session.measure("a", "compare", many)
+    work = services.responsibility.compare("a", many)
     assert next(work)["state"] == "running"
-    assert last(session, "compare", **TYPED)["state"] == "done"
+    assert compared(services, TYPED)["state"] == "done"
     assert [news["state"] for news in work] == ["stopped"]
-    session.end_measuring("nobody")
+    services.responsibility.cancel("nobody")
 
 
-def test_a_long_sentence_does_not_fit(session: Session) -> None:
+def test_a_long_sentence_does_not_fit(services: Services) -> None:
     with pytest.raises(Problem, match="longer than the model can read"):
-        last(session, "compare", **(TYPED | {"sentences": ["x y z " * 32 + "{who}"]}))
+        compared(services, TYPED | {"sentences": ["x y z " * 32 + "{who}"]})
 
 
-def test_certainty_on_ones_own_text(session: Session) -> None:
-    told = last(session, "calibrate", text="Tom went to the park. He found a red kite.")
+def test_certainty_on_ones_own_text(services: Services) -> None:
+    told = calibrated(services, text="Tom went to the park. He found a red kite.")
     assert told["state"] == "done"
     assert 0 <= told["reliability"]["error"] <= 1
     assert "invented" not in told
     for text, said in (("", "is empty"), (7, "does not understand"), ("x" * 5000, "characters")):
         with pytest.raises(Problem, match=said):
-            last(session, "calibrate", text=text)
-    with pytest.raises(Problem, match="does not understand"):
-        last(session, "explode")
+            calibrated(services, text=text)
 
 
 @pytest.mark.slow
-def test_tinytowns_questions(tinytown: Session) -> None:
-    told = last(tinytown, "calibrate")
+def test_tinytowns_questions(tinytown: Services) -> None:
+    told = calibrated(tinytown)
     assert told["reliability"]["right"]["value"] > 0.9
     assert told["invented"]["value"] < 0.2
     mistakes = told["surest_mistakes"]
@@ -156,14 +158,14 @@ def test_tinytowns_questions(tinytown: Session) -> None:
     assert [sure for *_, sure in mistakes] == sorted((sure for *_, sure in mistakes), reverse=True)
 
 
-def test_questions_can_be_cancelled(tinytown: Session) -> None:
-    work = tinytown.measure("a", "calibrate", {})
+def test_questions_can_be_cancelled(tinytown: Services) -> None:
+    work = tinytown.responsibility.calibrate("a", None)
     assert next(work)["state"] == "running"
-    tinytown.end_measuring("a")
+    tinytown.responsibility.cancel("a")
     assert [news["state"] for news in work] == ["stopped"]
 
 
 def test_who_never_learned_conversations_is_not_asked() -> None:
-    session = Session(open_checkpoint(checkpoints_folder() / "storybooks"))
+    services = Services(open_checkpoint(checkpoints_folder() / "storybooks"))
     with pytest.raises(Problem, match="Only models that learned"):
-        last(session, "calibrate")
+        calibrated(services)

@@ -1,4 +1,4 @@
-"""The app without a browser: its doors, what it refuses, and the session behind the page."""
+"""The app without a browser: its doors, what it refuses, and what the chat does behind the page."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ from torch import Tensor
 from app import __main__ as app_main
 from app.__main__ import main, open_socket
 from app.chat.responders import LocalResponder, ReplyStream
+from app.common.questions import read_message
 from app.common.settings import read_settings
 from app.common.strings import Problem
 from app.launch.options import first_checkpoints, parse_options
-from app.session import MOST_CONVERSATIONS, Session, read_message
+from app.models.page_models import MOST_PAGES
+from app.server.services import Services
 from litellama.checkpoint import open_checkpoint
 from litellama.decoding import Decoding
 from tests.browser.app_server import Page, running_app
@@ -34,12 +36,12 @@ from tests.support.serving import wait_until
 SETTINGS = {"temperature": 0.7, "top_p": 0.95, "top_k": 0, "max_tokens": 20, "seed": 1}
 
 
-# --- The session, in this process ------------------------------------------------------------------------------------
+# --- The chat, in this process ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def session(tiny_checkpoint: Path) -> Session:
-    return Session(open_checkpoint(tiny_checkpoint))
+def services(tiny_checkpoint: Path) -> Services:
+    return Services(open_checkpoint(tiny_checkpoint))
 
 
 def settings(**changes: object) -> Any:
@@ -54,53 +56,53 @@ def text(update: dict[str, Any]) -> str:
     return "".join(piece for piece, _ in update["tokens"])
 
 
-def test_same_seed_same_reply(session: Session) -> None:
-    first = last(session.ask("a", "Where is the kite?", settings()))
-    again = last(session.redo("a", None, settings()))
-    other = last(session.redo("a", None, settings(seed=2)))
+def test_same_seed_same_reply(services: Services) -> None:
+    first = last(services.chat.ask("a", "Where is the kite?", settings()))
+    again = last(services.chat.redo("a", None, settings()))
+    other = last(services.chat.redo("a", None, settings(seed=2)))
     assert first["tokens"] == again["tokens"] != other["tokens"]
     assert first["count"] == len(first["tokens"]) > 0
 
 
-def test_editing_replaces_the_last_message(session: Session) -> None:
-    list(session.ask("a", "first", settings()))
-    list(session.ask("a", "second", settings()))
-    list(session.redo("a", "third", settings()))
-    questions = [message.content for message in session.conversation("a").messages() if message.role == "user"]
+def test_editing_replaces_the_last_message(services: Services) -> None:
+    list(services.chat.ask("a", "first", settings()))
+    list(services.chat.ask("a", "second", settings()))
+    list(services.chat.redo("a", "third", settings()))
+    questions = [message.content for message in services.chat.conversation("a").messages() if message.role == "user"]
     assert questions[-1] == "third"
     assert "second" not in questions
 
 
-def test_nothing_is_lost_by_an_edit_that_does_not_fit(session: Session) -> None:
-    list(session.ask("a", "first", settings()))
+def test_nothing_is_lost_by_an_edit_that_does_not_fit(services: Services) -> None:
+    list(services.chat.ask("a", "first", settings()))
     with pytest.raises(Problem, match="longer than the model can read"):
-        list(session.redo("a", "long " * 700, settings()))
-    assert session.conversation("a").turns[-1].question == "first"
+        list(services.chat.redo("a", "long " * 700, settings()))
+    assert services.chat.conversation("a").turns[-1].question == "first"
 
 
-def test_one_reply_at_a_time(session: Session) -> None:
-    running = session.ask("a", "hello", settings(max_tokens=60))
+def test_one_reply_at_a_time(services: Services) -> None:
+    running = services.chat.ask("a", "hello", settings(max_tokens=60))
     next(running)
     with pytest.raises(Problem, match="still being written"):
-        next(session.ask("a", "me too", settings()))
-    next(session.ask("b", "another page may", settings()))
+        next(services.chat.ask("a", "me too", settings()))
+    next(services.chat.ask("b", "another page may", settings()))
     running.close()  # as when the tab is closed
-    list(session.ask("a", "now it is my turn", settings()))
+    list(services.chat.ask("a", "now it is my turn", settings()))
 
 
-def test_stop_ends_with_the_next_token(session: Session) -> None:
-    running = session.ask("a", "hello", settings(temperature=0, max_tokens=60))
+def test_stop_ends_with_the_next_token(services: Services) -> None:
+    running = services.chat.ask("a", "hello", settings(temperature=0, max_tokens=60))
     next(running)
-    session.stop("a")
+    services.chat.stop("a")
     update = next(running).to_json()
     assert (update["state"], update["count"]) == ("stopped", 2)
 
 
-def test_pages_that_write_at_once_share_each_step(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_that_write_at_once_share_each_step(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """And each reply is what it is alone."""
-    alone = [last(session.ask(page, f"{page}, where is the kite?", settings()))["tokens"] for page in "abc"]
+    alone = [last(services.chat.ask(page, f"{page}, where is the kite?", settings()))["tokens"] for page in "abc"]
     widths: list[int] = []
-    go_on, step, engine = threading.Event(), Decoding.step, session.models.first.engine
+    go_on, step, engine = threading.Event(), Decoding.step, services.models.first.engine
 
     def counted(self: Decoding, ids: list[int]) -> Tensor:
         assert go_on.wait(20)
@@ -109,7 +111,7 @@ def test_pages_that_write_at_once_share_each_step(session: Session, monkeypatch:
 
     monkeypatch.setattr(Decoding, "step", counted)
     with ThreadPoolExecutor() as pool:
-        replies = [pool.submit(lambda page: last(session.redo(page, None, settings())), page) for page in "abc"]
+        replies = [pool.submit(lambda page: last(services.chat.redo(page, None, settings())), page) for page in "abc"]
         wait_until(lambda: len(engine._waiting) == 2)  # the third is in its first step
         go_on.set()
         assert [reply.result(20)["tokens"] for reply in replies] == alone
@@ -118,7 +120,7 @@ def test_pages_that_write_at_once_share_each_step(session: Session, monkeypatch:
 
 @pytest.mark.parametrize("how", ["closed", "stopped"])
 @pytest.mark.fault(17)
-def test_who_no_longer_listens_leaves_the_batch(session: Session, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+def test_who_no_longer_listens_leaves_the_batch(services: Services, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     """Whatever else still holds what it listened to."""
     steps: list[int] = []
     held: list[ReplyStream] = []
@@ -135,13 +137,13 @@ def test_who_no_longer_listens_leaves_the_batch(session: Session, monkeypatch: p
 
     monkeypatch.setattr(Decoding, "step", slowly)
     monkeypatch.setattr(LocalResponder, "reply", kept)
-    engine = session.models.first.engine
-    running = session.ask("a", "hello", settings(temperature=0, max_tokens=60))
+    engine = services.models.first.engine
+    running = services.chat.ask("a", "hello", settings(temperature=0, max_tokens=60))
     next(running)
     if how == "closed":
         running.close()  # type: ignore[attr-defined]
     else:
-        session.stop("a")
+        services.chat.stop("a")
         go_on.release()
         assert [update.state for update in running] == ["stopped"]
     go_on.release(100)
@@ -151,14 +153,14 @@ def test_who_no_longer_listens_leaves_the_batch(session: Session, monkeypatch: p
 
 @pytest.mark.fault(18)
 def test_wall_clock(tiny_checkpoint: Path) -> None:
-    session = Session(open_checkpoint(tiny_checkpoint), seconds_per_reply=0)
-    assert last(session.ask("a", "hello", settings()))["state"] == "time"
+    services = Services(open_checkpoint(tiny_checkpoint), seconds_per_reply=0)
+    assert last(services.chat.ask("a", "hello", settings()))["state"] == "time"
 
 
-def test_alternatives(session: Session) -> None:
-    update = last(session.ask("a", "hello", settings(temperature=0)))
+def test_alternatives(services: Services) -> None:
+    update = last(services.chat.ask("a", "hello", settings(temperature=0)))
     for token in range(update["count"]):
-        rows = session.alternatives("a", update["turn"], token)["rows"]
+        rows = services.chat.alternatives("a", update["turn"], token)["rows"]
         shares = [row["probability"] for row in rows]
         assert len(rows) == 10
         assert shares == sorted(shares, reverse=True)
@@ -167,31 +169,31 @@ def test_alternatives(session: Session) -> None:
 
 
 @pytest.mark.fault(21)
-def test_pages_do_not_see_each_other(session: Session) -> None:
-    update = last(session.ask("a", "my secret", settings()))
+def test_pages_do_not_see_each_other(services: Services) -> None:
+    update = last(services.chat.ask("a", "my secret", settings()))
     with pytest.raises(Problem, match="no longer remembered"):
-        session.alternatives("b", update["turn"], 0)
+        services.chat.alternatives("b", update["turn"], 0)
     for forged in (-1, 10**6, 0.5, "0", None, True):
         with pytest.raises(Problem):
-            session.alternatives("a", update["turn"], forged)
+            services.chat.alternatives("a", update["turn"], forged)
 
 
-def test_old_conversations_make_room(session: Session) -> None:
-    list(session.ask("first", "hello", settings()))
-    for number in range(MOST_CONVERSATIONS):
-        session.conversation(f"page {number}")
-    assert session.conversation("first").turns == []
+def test_old_conversations_make_room(services: Services) -> None:
+    list(services.chat.ask("first", "hello", settings()))
+    for number in range(MOST_PAGES):
+        services.chat.conversation(f"page {number}")
+    assert services.chat.conversation("first").turns == []
 
 
 @pytest.mark.fault(22)
-def test_a_failing_model_is_a_sentence_for_its_user(session: Session, caplog: pytest.LogCaptureFixture) -> None:
-    weight = session.opened("a").model.lm_head.weight
+def test_a_failing_model_is_a_sentence_for_its_user(services: Services, caplog: pytest.LogCaptureFixture) -> None:
+    weight = services.page_models.opened("a").model.lm_head.weight
     kept = weight.data.clone()
     weight.data.fill_(math.nan)
     with pytest.raises(Problem, match=r"went wrong|please try again"):
-        list(session.ask("a", "hello", settings()))
+        list(services.chat.ask("a", "hello", settings()))
     weight.data.copy_(kept)
-    assert list(session.ask("a", "hello", settings()))
+    assert list(services.chat.ask("a", "hello", settings()))
 
 
 @pytest.mark.parametrize("name", ["temperature", "top_p", "top_k", "max_tokens", "seed"])
@@ -311,8 +313,8 @@ def test_page_and_headers(client: httpx.Client) -> None:
         "/gradio_api/upload", "/gradio_api/proxy=http://example.org/", "/gradio_api/run/ask", "/gradio_api/api/ask",
         "/gradio_api/call/ask", "/gradio_api/info", "/gradio_api/file=/etc/passwd", "/gradio_api/component_server",
         "/gradio_api/runs", "/gradio_api/stream/x", "/gradio_api/openapi.json", "/monitoring", "/docs", "/openapi.json",
-        "/login", "/gradio_api/deep_link", "/views/../../session.py", "/views/%2e%2e/session.py", "/views/__init__.py",
-        "/gradio_api/mcp/sse",
+        "/login", "/gradio_api/deep_link", "/views/../server/app.py", "/views/%2e%2e/server/app.py",
+        "/views/__init__.py", "/gradio_api/mcp/sse",
     ],
 )  # fmt: skip
 @pytest.mark.fault(12)
@@ -356,9 +358,9 @@ def test_no_figure_is_prepared_for(tiny_checkpoint: Path) -> None:
 import sys
 from pathlib import Path
 from app.server.app import create_app
-from app.session import Session
+from app.server.services import Services
 from litellama.checkpoint import open_checkpoint
-create_app(Session(open_checkpoint(Path(sys.argv[1]))))
+create_app(Services(open_checkpoint(Path(sys.argv[1]))))
 import gradio.route_utils
 with gradio.route_utils.utils.MatplotlibBackendMananger():
     pass

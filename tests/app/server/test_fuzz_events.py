@@ -23,14 +23,13 @@ from tests.support.arbitrary import NASTY, anything, examples, nearly, nested, w
 from tests.support.served import Served, served
 
 SETTINGS = {"temperature": 0.7, "top_p": 0.95, "top_k": 0, "max_tokens": 4, "seed": 1}
-BESIDE = {"model": "tiny", "blind": True, "in_turn": False, "temperature": 0.3}
+SIDE_BY_SIDE = {"model": "tiny", "blind": True, "in_turn": False, "temperature": 0.3}
 ASK = {"request": "1", "model": None, "text": "Where is the kite?", "settings": SETTINGS}
-BOTH = ASK | {"model": "tiny", "beside": BESIDE}
+BOTH = ASK | {"model": "tiny", "side_by_side": SIDE_BY_SIDE}
 READ = {"request": "1", "model": None, "text": "Tom has a red kite. Where is it?"}
 LOOK = READ | {"start": None}
-BEGIN = READ | {"action": "begin"}
 PROBE = {
-    "request": "1", "model": None, "action": "compare", "sentences": ["{who} has a kite | The kite is"],
+    "request": "1", "model": None, "sentences": ["{who} has a kite | The kite is"],
     "groups": [["girls", ["Mia", "Anna"]], ["boys", ["Tom"]]], "continuations": ["red", "blue"],
 }  # fmt: skip
 
@@ -43,13 +42,13 @@ class Sent:
     before: tuple[tuple[str, dict[str, Any]], ...] = ()
 
 
-EXPLAINED = (("read", READ), ("explain", {"request": "2", "action": "explain", "method": "ablation", "unit": "token"}))
+EXPLAINED = (("read", READ), ("explain", {"request": "2", "method": "ablation", "unit": "token"}))
 
 # One request at least of each event. A new event is to be added here: a test below finds it.
 RIGHT: dict[str, tuple[Sent, ...]] = {
     "ask": (Sent(ASK),),
     "redo": (Sent(ASK, (("ask", ASK),)), Sent(ASK | {"text": None}, (("ask", ASK),))),
-    "ask_both": (Sent(BOTH), Sent(BOTH | {"beside": BESIDE | {"blind": False, "in_turn": True}})),
+    "ask_both": (Sent(BOTH), Sent(BOTH | {"side_by_side": SIDE_BY_SIDE | {"blind": False, "in_turn": True}})),
     "redo_both": (Sent(BOTH, (("ask_both", BOTH),)),),
     "stop": (Sent({"request": "1"}),),
     "clear": (Sent({"request": "1", "both": True}, (("ask", ASK),)),),
@@ -59,31 +58,30 @@ RIGHT: dict[str, tuple[Sent, ...]] = {
         Sent({"turn": 0, "token": 0, "nonce": 1, "side": None, "round": None, "model": None}, (("ask", ASK),)),
         Sent(
             {"turn": 0, "token": 0, "nonce": 1, "side": 0, "round": 1, "model": None},
-            (("ask_both", BOTH | {"beside": BESIDE | {"blind": False}}),),
+            (("ask_both", BOTH | {"side_by_side": SIDE_BY_SIDE | {"blind": False}}),),
         ),
     ),
     "look": (Sent(LOOK), Sent(LOOK | {"start": 0}, (("look", LOOK),))),
     "closer": (Sent({"request": "1", "view": "head", "layer": 0, "head": 0, "model": None}, (("look", LOOK),)),),
-    "walk": (Sent(READ), Sent({"request": "1", "place": 3, "layer": 1, "head": 2, "model": None}, (("walk", READ),))),
+    "trace": (Sent(READ), Sent({"request": "1", "place": 3, "layer": 1, "head": 2, "model": None}, (("trace", READ),))),
     "guess": (Sent(READ),),
     "read": (Sent(READ),),
     "explain": (
         Sent({"request": "1", "method": "ablation", "unit": "word", "start": -1, "end": 0, "instead": None}, EXPLAINED),
     ),
-    "compare": (Sent({"request": "1", "action": "compare", "model": None}, EXPLAINED),),
-    "test": (Sent({"request": "1", "action": "test", "model": None}, EXPLAINED),),
+    "compare": (Sent({"request": "1", "model": None}, EXPLAINED),),
+    "test": (Sent({"request": "1", "model": None}, EXPLAINED),),
     "cancel": (Sent({"request": "1"}, EXPLAINED),),
-    "act": (
-        Sent(BEGIN),
-        Sent({"request": "1", "action": "change", "off": [[0, 1], [1, 2]], "strength": 0.5}, (("act", BEGIN),)),
-        Sent({"request": "1", "action": "worth"}, (("act", BEGIN),)),
-        Sent({"request": "1", "action": "patch", "other": "Tom has a red kite. Where is it!"}, (("act", BEGIN),)),
-        Sent({"request": "1", "action": "few"}, (("act", BEGIN),)),
-    ),
+    "begin": (Sent(READ),),
+    "change_heads": (Sent({"request": "1", "off": [[0, 1], [1, 2]], "strength": 0.5}, (("begin", READ),)),),
+    "worth": (Sent({"request": "1"}, (("begin", READ),)),),
+    "patch": (Sent({"request": "1", "other": "Tom has a red kite. Where is it!"}, (("begin", READ),)),),
+    "few": (Sent({"request": "1"}, (("begin", READ),)),),
     "halt": (Sent({"request": "1"}),),
-    "measure": (Sent(PROBE), Sent({"request": "1", "action": "calibrate", "text": "Tom has a kite. " * 9})),
+    "compare_groups": (Sent(PROBE),),
+    "calibrate": (Sent({"request": "1", "text": "Tom has a kite. " * 9}),),
     "enough": (Sent({"request": "1"}),),
-    "weigh": (Sent({"request": "1", "model": None, **FIRST}),),
+    "compare_models": (Sent({"request": "1", "model": None, **FIRST}),),
     "language": (Sent({"language": "de"}),),
     "nudge": (Sent({}),),
     "leave": (Sent({}, (("ask", ASK),)),),

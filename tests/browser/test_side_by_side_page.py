@@ -26,11 +26,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def compare(page: Page, second: str = "storybooks", **knobs: float) -> None:
-    page.get_by_role("switch", name=EN["beside.switch"]).check()
-    page.get_by_label(EN["beside.model"]).select_option(second)
+    page.get_by_role("switch", name=EN["side_by_side.switch"]).check()
+    page.get_by_label(EN["side_by_side.model"]).select_option(second)
     for name, value in ({"max_tokens": 20, "temperature": 0, "seed": 5} | knobs).items():
         page.locator(f"#knob-{name}").fill(str(value))
-    page.get_by_label(EN["beside.temperature"]).fill("0")
+    page.get_by_label(EN["side_by_side.temperature"]).fill("0")
 
 
 def ask(page: Page, text: str = QUESTION) -> None:
@@ -84,14 +84,14 @@ def test_two_answers_with_their_figures(page: Page) -> None:
     })""")
     assert corners[0]["top"] == corners[1]["top"]
     assert corners[0]["right"] < corners[1]["left"]
-    expect(page.locator(".lab-beside-note")).to_have_text(EN["beside.at_once_note"])
+    expect(page.locator(".lab-side-by-side-note")).to_have_text(EN["side_by_side.at_once_note"])
     spoken = page.locator(".lab-spoken").inner_text()
     assert spoken.startswith(("tinytown: ", "storybooks: "))
 
-    page.get_by_label(EN["beside.in_turn"]).check()
+    page.get_by_label(EN["side_by_side.in_turn"]).check()
     ask(page, "What is a llama?")
-    expect(page.locator(".lab-beside-note").last).to_have_text(EN["beside.in_turn_note"])
-    expect(page.locator(".lab-beside-note").first).to_have_text(EN["beside.at_once_note"])
+    expect(page.locator(".lab-side-by-side-note").last).to_have_text(EN["side_by_side.in_turn_note"])
+    expect(page.locator(".lab-side-by-side-note").first).to_have_text(EN["side_by_side.at_once_note"])
 
 
 def test_tokens_of_either_side(page: Page) -> None:
@@ -133,7 +133,7 @@ def test_redo_edit_and_clear_are_for_both(page: Page) -> None:
     expect(page.get_by_role("heading", name=EN["chat.welcome"])).to_be_visible()
     ask(page)
     assert answers(page) == first
-    page.get_by_label(EN["beside.model"]).select_option("coffee")
+    page.get_by_label(EN["side_by_side.model"]).select_option("coffee")
     expect(page.locator(".lab-turns-both .lab-turn")).to_have_count(0)
     ask(page)
     assert names(page) == ["tinytown", "coffee"]
@@ -142,7 +142,7 @@ def test_redo_edit_and_clear_are_for_both(page: Page) -> None:
 
 def test_a_message_that_cannot_be_used_comes_back(page: Page) -> None:
     compare(page)
-    page.get_by_label(EN["beside.blind"]).check()
+    page.get_by_label(EN["side_by_side.blind"]).check()
     box = page.get_by_role("textbox")
     box.fill("a" * 4001)
     page.keyboard.press("Enter")
@@ -155,14 +155,14 @@ def test_a_message_that_cannot_be_used_comes_back(page: Page) -> None:
     box.fill("a" * 4001)
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("4,001")
-    page.get_by_role("button", name=EN["beside.vote_tie"]).click()
-    expect(page.locator(".lab-verdict")).to_contain_text(EN["beside.voted_tie"])
+    page.get_by_role("button", name=EN["side_by_side.vote_tie"]).click()
+    expect(page.locator(".lab-verdict")).to_contain_text(EN["side_by_side.voted_tie"])
 
 
 def test_one_side_that_fails(page: Page) -> None:
     compare(page)
     page.evaluate("""() => {
-        const choice = document.querySelector('#beside-model');
+        const choice = document.querySelector('#side-by-side-model');
         choice.add(new Option('gone', '<img src=x onerror="window.pwned=1">'));
         choice.value = choice.lastElementChild.value;
     }""")
@@ -172,36 +172,38 @@ def test_one_side_that_fails(page: Page) -> None:
     expect(side(page, 1).locator(".lab-failed")).to_contain_text("There is no model called “<img")
     expect(side(page, 1).locator(".lab-waiting")).to_be_hidden()
     assert page.evaluate("window.pwned") is None
-    page.get_by_label(EN["beside.blind"]).check()
+    page.get_by_label(EN["side_by_side.blind"]).check()
     ask(page)
-    expect(page.locator(".lab-verdict")).to_have_text(EN["beside.no_vote"])
-    page.get_by_role("button", name=EN["beside.new_round"]).click()
+    expect(page.locator(".lab-verdict")).to_have_text(EN["side_by_side.no_vote"])
+    page.get_by_role("button", name=EN["side_by_side.new_round"]).click()
     expect(page.locator(".lab-turns-both .lab-turn")).to_have_count(0)
 
 
 def test_the_same_model_at_two_temperatures(page: Page) -> None:
     compare(page, second="tinytown")
-    page.get_by_label(EN["beside.temperature"]).fill("1.5")
+    page.get_by_label(EN["side_by_side.temperature"]).fill("1.5")
     ask(page, "Tell me a story about a lost kite.")
     assert names(page) == ["tinytown, temperature 0", "tinytown, temperature 1.5"]
     assert len(set(answers(page))) == 2
     page.get_by_role("button", name=EN["chat.defaults"]).click()
-    assert page.get_by_label(EN["beside.temperature"]).input_value() == "0.7"
+    assert page.get_by_label(EN["side_by_side.temperature"]).input_value() == "0.7"
 
 
 def test_blind_until_the_vote(page: Page) -> None:
     compare(page)
-    page.get_by_label(EN["beside.blind"]).check()
+    page.get_by_label(EN["side_by_side.blind"]).check()
     shown = set()
     for number in range(12):
         ask(page)
-        assert names(page) == [EN["beside.side_a"], EN["beside.side_b"]]
+        assert names(page) == [EN["side_by_side.side_a"], EN["side_by_side.side_b"]]
         columns = page.locator(".lab-pair").inner_html()
         assert not re.search("tinytown|storybooks|data-token|seed|Wh|tokens/s", columns), columns
         before = answers(page)
-        page.get_by_role("group", name=EN["beside.vote"]).get_by_role("button", name=EN["beside.vote_b"]).click()
+        page.get_by_role("group", name=EN["side_by_side.vote"]).get_by_role(
+            "button", name=EN["side_by_side.vote_b"]
+        ).click()
         expect(page.locator(".lab-verdict")).to_contain_text("A was ")
-        expect(page.get_by_role("button", name=EN["beside.new_round"])).to_be_focused()
+        expect(page.get_by_role("button", name=EN["side_by_side.new_round"])).to_be_focused()
         assert sorted(names(page)) == ["storybooks", "tinytown"]
         first, second = names(page)
         verdict = f"A was {first}, B was {second}. You preferred {second}."
@@ -211,7 +213,7 @@ def test_blind_until_the_vote(page: Page) -> None:
         told = names(page).index("tinytown")
         assert answers(page)[told].startswith("The ball is under the bed."), "the names are on the right columns"
         expect(side(page, 0).locator(".lab-figure").first).to_be_visible()
-        expect(page.locator(".lab-beside-note")).to_have_text(EN["beside.at_once_note"])
+        expect(page.locator(".lab-side-by-side-note")).to_have_text(EN["side_by_side.at_once_note"])
         expect(page.locator("#knob-temperature")).to_be_enabled()
         shown.add(first)
         counts = [int(count) for count in re.findall(r"\d+", page.locator(".lab-tally").inner_text())]
@@ -227,26 +229,28 @@ def test_blind_until_the_vote(page: Page) -> None:
     page.keyboard.press("Escape")
     page.reload()
     compare(page)
-    page.get_by_label(EN["beside.blind"]).check()
+    page.get_by_label(EN["side_by_side.blind"]).check()
     ask(page)
-    page.get_by_role("button", name=EN["beside.vote_bad"]).click()
+    page.get_by_role("button", name=EN["side_by_side.vote_bad"]).click()
     expect(page.locator(".lab-tally")).to_contain_text("both bad 1")
     expect(page.locator(".lab-tally")).to_contain_text("storybooks 0")
 
 
 def test_several_messages_and_then_the_vote(page: Page) -> None:
     compare(page)
-    page.get_by_label(EN["beside.blind"]).check()
+    page.get_by_label(EN["side_by_side.blind"]).check()
     ask(page)
     ask(page, "What is a llama?")
-    expect(page.locator(".lab-turns-both .lab-voice")).to_have_text([EN["beside.side_a"], EN["beside.side_b"]] * 2)
-    page.get_by_role("button", name=EN["beside.vote_a"]).click()
+    expect(page.locator(".lab-turns-both .lab-side-name")).to_have_text(
+        [EN["side_by_side.side_a"], EN["side_by_side.side_b"]] * 2
+    )
+    page.get_by_role("button", name=EN["side_by_side.vote_a"]).click()
     expect(page.locator(".lab-verdict")).to_contain_text("You preferred")
-    assert page.locator(".lab-turns-both .lab-voice").all_inner_texts() == names(page) * 2
+    assert page.locator(".lab-turns-both .lab-side-name").all_inner_texts() == names(page) * 2
     expect(page.locator(".lab-turns-both .lab-figure").first).to_be_visible()
     assert page.locator(".lab-turns-both .lab-reply").filter(has=page.locator(".lab-figure")).count() == 4
     ask(page, "Who are you?")
-    assert page.locator(".lab-turns-both .lab-voice").all_inner_texts() == names(page) * 3
+    assert page.locator(".lab-turns-both .lab-side-name").all_inner_texts() == names(page) * 3
     expect(page.locator(".lab-votes")).to_be_hidden()
 
 
@@ -278,13 +282,13 @@ def test_the_ordinary_conversation_comes_back(page: Page) -> None:
 
 def test_language_changes_every_label(page: Page) -> None:
     compare(page)
-    page.get_by_label(EN["beside.blind"]).check()
+    page.get_by_label(EN["side_by_side.blind"]).check()
     ask(page)
     page.get_by_label("Language").select_option("de")
-    expect(page.get_by_role("button", name=DE["beside.vote_tie"])).to_be_visible()
-    assert names(page) == [DE["beside.side_a"], DE["beside.side_b"]]
-    page.get_by_role("button", name=DE["beside.vote_tie"]).click()
-    expect(page.locator(".lab-verdict")).to_contain_text(DE["beside.voted_tie"])
+    expect(page.get_by_role("button", name=DE["side_by_side.vote_tie"])).to_be_visible()
+    assert names(page) == [DE["side_by_side.side_a"], DE["side_by_side.side_b"]]
+    page.get_by_role("button", name=DE["side_by_side.vote_tie"]).click()
+    expect(page.locator(".lab-verdict")).to_contain_text(DE["side_by_side.voted_tie"])
     everything = page.locator("body").inner_text()
     left = [
         text
@@ -296,7 +300,7 @@ def test_language_changes_every_label(page: Page) -> None:
 
 def test_keyboard_alone(page: Page) -> None:
     compare(page)
-    page.get_by_label(EN["beside.blind"]).focus()
+    page.get_by_label(EN["side_by_side.blind"]).focus()
     page.keyboard.press("Space")
     ask(page)
     for _ in range(20):  # from the box back to the vote
@@ -304,7 +308,7 @@ def test_keyboard_alone(page: Page) -> None:
         if page.evaluate("document.activeElement.className") == "lab-vote":
             break
     page.keyboard.press("Enter")
-    expect(page.locator(".lab-verdict")).to_contain_text(EN["beside.voted_bad"])
+    expect(page.locator(".lab-verdict")).to_contain_text(EN["side_by_side.voted_bad"])
     for _ in range(30):
         page.keyboard.press("Shift+Tab")
         if page.evaluate("document.activeElement.dataset.token"):
@@ -323,8 +327,8 @@ def test_phone_width(browser: Browser, address: str) -> None:
     page.goto(address)
     page.get_by_role("textbox", name=DE["chat.message"]).wait_for()
     page.locator(".lab-settings summary").tap()
-    page.get_by_role("switch", name=DE["beside.switch"]).check()
-    page.get_by_label(DE["beside.blind"]).check()
+    page.get_by_role("switch", name=DE["side_by_side.switch"]).check()
+    page.get_by_label(DE["side_by_side.blind"]).check()
     page.locator("#knob-max_tokens").fill("40")
     page.locator(".lab-settings summary").tap()
     ask(page, "W" * 300)
@@ -332,7 +336,7 @@ def test_phone_width(browser: Browser, address: str) -> None:
         .filter((node) => node.getClientRects().length && node.getBoundingClientRect().right > innerWidth + 1)
         .map((node) => node.className)"""
     assert page.evaluate(outside) == []
-    page.get_by_role("button", name=DE["beside.vote_a"]).tap()
+    page.get_by_role("button", name=DE["side_by_side.vote_a"]).tap()
     expect(page.locator(".lab-verdict")).not_to_be_empty()
     places = """() => [...document.querySelectorAll('.lab-pair .lab-reply')]
         .map((node) => [node.offsetLeft, node.offsetWidth, node.offsetTop, node.offsetTop + node.offsetHeight])"""

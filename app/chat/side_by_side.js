@@ -1,27 +1,27 @@
 // Two models side by side in the chat: which second model and how, two columns for each message, and the vote.
 // `changed` is called when the user wants another comparison than the one on the page, `again` for another round.
-lab.beside = ({ element, trigger, temperature, penaltyIsTurned, replies, switched, changed, again }) => {
+lab.sideBySide = ({ element, trigger, temperature, penaltyIsTurned, replies, switched, changed, again }) => {
   const find = (selector) => element.querySelector(selector);
   const ballot = find(".lab-ballot"), votes = find(".lab-votes"), verdict = find(".lab-verdict"), tally = find(".lab-tally");
-  const LETTERS = ["beside.side_a", "beside.side_b"];
+  const LETTERS = ["side_by_side.side_a", "side_by_side.side_b"];
   let round = null;
   let secret = false;  // whether a blind round is open: from its first message to the vote
 
-  // --- The wish -------------------------------------------------------------------------------------------------
+  // --- Which pair -------------------------------------------------------------------------------------------------
 
-  const check = (name, more) => lab.make("input", { type: "checkbox", id: `beside-${name}`, "aria-describedby": `beside-why-${name}`, ...more });
+  const check = (name, more) => lab.make("input", { type: "checkbox", id: `side-by-side-${name}`, "aria-describedby": `side-by-side-why-${name}`, ...more });
   const on = check("switch", { role: "switch", "aria-expanded": "false" });
-  const model = lab.make("select", { id: "beside-model", "aria-describedby": "beside-why-model" });
+  const model = lab.make("select", { id: "side-by-side-model", "aria-describedby": "side-by-side-why-model" });
   const { low, high, step, default: start } = temperature;
-  const heat = lab.make("input", { type: "range", id: "beside-temperature", min: low, max: high, step, "aria-describedby": "beside-why-temperature" });
-  const shown = lab.make("output", { for: "beside-temperature" });
+  const heat = lab.make("input", { type: "range", id: "side-by-side-temperature", min: low, max: high, step, "aria-describedby": "side-by-side-why-temperature" });
+  const shown = lab.make("output", { for: "side-by-side-temperature" });
   const blind = check("blind"), inTurn = check("in_turn");
   const knob = (name, input, ...more) => lab.make("div", { class: `lab-knob lab-knob-${name}` },
-    lab.make("label", { for: `beside-${name}`, "data-word": `beside.${name}` }), ...more, input,
-    lab.make("small", { id: `beside-why-${name}`, "data-word": `beside.${name}_why` }));
-  const more = lab.make("div", { class: "lab-beside-more", hidden: "" },
+    lab.make("label", { for: `side-by-side-${name}`, "data-word": `side_by_side.${name}` }), ...more, input,
+    lab.make("small", { id: `side-by-side-why-${name}`, "data-word": `side_by_side.${name}_why` }));
+  const more = lab.make("div", { class: "lab-side-by-side-more", hidden: "" },
     knob("model", model), knob("temperature", heat, shown), knob("blind", blind), knob("in_turn", inTurn));
-  const controls = lab.make("fieldset", { class: "lab-beside", "data-label": "beside.switch" }, knob("switch", on), more);
+  const controls = lab.make("fieldset", { class: "lab-side-by-side", "data-label": "side_by_side.switch" }, knob("switch", on), more);
 
   const showHeat = () => { shown.textContent = Number(heat.value).toLocaleString(lab.language); };
   let usual = start, penalty = null, isTurned = false;  // the second model's own temperature and penalty, once known
@@ -56,7 +56,7 @@ lab.beside = ({ element, trigger, temperature, penaltyIsTurned, replies, switche
   document.addEventListener("lab-models", listModels);
   listModels();
   reset();
-  const wish = () => ({
+  const pairRequest = () => ({
     model: model.value || lab.modelName, temperature: Number(heat.value), repetition_penalty: penaltyIsTurned() ? null : penalty,
     blind: blind.checked, in_turn: inTurn.checked,
   });
@@ -65,15 +65,15 @@ lab.beside = ({ element, trigger, temperature, penaltyIsTurned, replies, switche
 
   const columns = () => {
     const make = (side) => {
-      const reply = replies.make(lab.make("h3", { class: "lab-voice" }), lab.make("p", { class: "lab-failed" }));
+      const reply = replies.make(lab.make("h3", { class: "lab-side-name" }), lab.make("p", { class: "lab-failed" }));
       reply.dataset.side = side;
       return reply;
     };
-    return [lab.make("div", { class: "lab-pair" }, make(0), make(1)), lab.make("p", { class: "lab-beside-note" })];
+    return [lab.make("div", { class: "lab-pair" }, make(0), make(1)), lab.make("p", { class: "lab-side-by-side-note" })];
   };
 
   const call = (heading, { title, temperature }) => lab.say(heading, ...(temperature === null
-    ? ["beside.titled", { title }] : ["beside.with_temperature", { title, temperature }]));
+    ? ["side_by_side.titled", { title }] : ["side_by_side.with_temperature", { title, temperature }]));
 
   // What the server told of a round, into the last of its articles; gives what is to be said aloud of it.
   const write = (turns, update) => {
@@ -87,12 +87,12 @@ lab.beside = ({ element, trigger, temperature, penaltyIsTurned, replies, switche
     update.turns.forEach(({ names, note, sides }, index) => {
       const article = articles[index];
       article?.querySelectorAll(".lab-reply").forEach((reply, side) => {
-        const heading = reply.querySelector(".lab-voice");
+        const heading = reply.querySelector(".lab-side-name");
         if (names) call(heading, names[side]); else lab.say(heading, LETTERS[side]);
         if (sides[side] && writeSide(reply, sides[side])) aloud.push(`${heading.textContent}: ${spoken(reply)}`);
       });
       if (update.over || index < update.turns.length - 1) article?.classList.add("lab-done");
-      if (names && article?.classList.contains("lab-done")) lab.say(article.querySelector(".lab-beside-note"), note);
+      if (names && article?.classList.contains("lab-done")) lab.say(article.querySelector(".lab-side-by-side-note"), note);
     });
     secret = update.hidden;
     return aloud;
@@ -113,12 +113,12 @@ lab.beside = ({ element, trigger, temperature, penaltyIsTurned, replies, switche
     } else if (side.text !== undefined) {
       reply.dataset.plain = "yes";
       reply.querySelector(".lab-tokens").textContent = side.text;
-      const notes = [...(side.text ? [] : [["chat.nothing"]]), ...(side.cut ? [["beside.cut"]] : [])];
+      const notes = [...(side.text ? [] : [["chat.nothing"]]), ...(side.cut ? [["side_by_side.cut"]] : [])];
       reply.querySelector(".lab-stats").append(...replies.said(notes));
     } else {
       replies.write(reply, side);
       if (side.state === "running") return false;
-      replies.finish(reply, side, ["beside.seconds", { seconds: side.seconds }]);
+      replies.finish(reply, side, ["side_by_side.seconds", { seconds: side.seconds }]);
     }
     reply.classList.add("lab-done");
     return true;
@@ -127,7 +127,7 @@ lab.beside = ({ element, trigger, temperature, penaltyIsTurned, replies, switche
   // --- The vote -------------------------------------------------------------------------------------------------
 
   for (const vote of ["a", "b", "tie", "bad"]) {
-    const button = lab.make("button", { type: "button", class: "lab-vote", "data-word": `beside.vote_${vote}` });
+    const button = lab.make("button", { type: "button", class: "lab-vote", "data-word": `side_by_side.vote_${vote}` });
     button.addEventListener("click", () => {
       votes.disabled = true;
       setTimeout(() => { votes.disabled = false; }, 5000);  // whatever became of it
@@ -140,7 +140,7 @@ lab.beside = ({ element, trigger, temperature, penaltyIsTurned, replies, switche
   const ended = ({ hidden, vote, turns }) => {  // of a message, or of a vote
     votes.hidden = !hidden;
     verdict.replaceChildren();
-    if (!hidden && blind.checked && vote === undefined && turns.at(-1).sides.some((side) => side.problem)) verdict.append(...replies.said([["beside.no_vote"]]));
+    if (!hidden && blind.checked && vote === undefined && turns.at(-1).sides.some((side) => side.problem)) verdict.append(...replies.said([["side_by_side.no_vote"]]));
     find(".lab-again").hidden = hidden;
     ballot.hidden = !blind.checked;
   };
@@ -149,17 +149,17 @@ lab.beside = ({ element, trigger, temperature, penaltyIsTurned, replies, switche
     const [first, second] = update.turns.at(-1).names.map(named);
     write(turns, { ...update, over: true });
     ended(update);
-    const found = { a: ["beside.voted_better", { name: first }], b: ["beside.voted_better", { name: second }] };
-    verdict.append(...replies.said([["beside.were", { first, second }], found[update.vote] ?? [`beside.voted_${update.vote}`]]));
+    const found = { a: ["side_by_side.voted_better", { name: first }], b: ["side_by_side.voted_better", { name: second }] };
+    verdict.append(...replies.said([["side_by_side.were", { first, second }], found[update.vote] ?? [`side_by_side.voted_${update.vote}`]]));
     const { wins, tie, bad } = update.tally;
     tally.replaceChildren(...replies.said([
-      ["beside.tally"], ...wins.map((one) => ["beside.tally_wins", { name: named(one), count: one.count }]),
-      ["beside.tally_tie", { count: tie }], ["beside.tally_bad", { count: bad }],
+      ["side_by_side.tally"], ...wins.map((one) => ["side_by_side.tally_wins", { name: named(one), count: one.count }]),
+      ["side_by_side.tally_tie", { count: tie }], ["side_by_side.tally_bad", { count: bad }],
     ]));
     find(".lab-again").focus();
     return verdict.textContent;
   };
-  const named = ({ title, temperature }) => (temperature === null ? title : lab.word("beside.with_temperature", { title, temperature }));
+  const named = ({ title, temperature }) => (temperature === null ? title : lab.word("side_by_side.with_temperature", { title, temperature }));
 
   const refused = () => {  // all is as it was before
     if (round === null) secret = false; else ballot.hidden = !blind.checked;
@@ -173,5 +173,5 @@ lab.beside = ({ element, trigger, temperature, penaltyIsTurned, replies, switche
     find("#knob-temperature").disabled = kept;
   };
 
-  return { controls, reset, wish, columns, write, ended, voted, begun, refused, cleared, show, get on() { return on.checked; } };
+  return { controls, reset, pairRequest, columns, write, ended, voted, begun, refused, cleared, show, get on() { return on.checked; } };
 };
