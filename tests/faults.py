@@ -55,7 +55,7 @@ SESSION, DOORS, SETTINGS, SERVER = (
 )
 CONVERSATION, GATE, ENGINE, TABS = (
     "app/chat/conversation.py",
-    "app/classroom/gate.py",
+    "app/classroom/auth.py",
     "litellama/serving/engine.py",
     "app/common/events.py",
 )
@@ -132,7 +132,7 @@ FAULTS = (
         Guard("app/server/header.js", "const MANY_PAGES = 5;", "const MANY_PAGES = 500;"),
     )),
     Fault(21, PUPIL, "a wish to read what another wrote", "each page has its own, by cookie and session", (
-        Guard(TABS, 'return f"{member_of(request.headers)}{page or request.session_hash or \'\'}"',
+        Guard(TABS, 'return f"{class_cookie(request.headers)}{page or request.session_hash or \'\'}"',
               'return f"{page or request.session_hash or \'\'}"'),
         Guard(SESSION, "self._pages.setdefault(key, Voice(self.models.first.name))",
               'self._pages.setdefault("all", Voice(self.models.first.name)); self._pages[key] = page'),
@@ -140,7 +140,7 @@ FAULTS = (
     Fault(22, PUPIL, "a model that fails in the middle", "one sentence for one user, one line for the log", (
         Guard(SESSION, "except Exception as error:  # one user's failure: a sentence for that user",
               "except Problem as error:"),
-        Guard("app/common/errors.py", "if isinstance(error, MAY_BE_QUOTED)", "if True"),
+        Guard("app/common/errors.py", "if isinstance(error, LOGGABLE_ERRORS)", "if True"),
     )),
     Fault(23, FILE, "weights cut short, overlapping, with huge headers, or a pickle by another name", "one sentence", (
         Guard(WEIGHTS, "= _open(path)  # which checks", "= None  # which checks"),

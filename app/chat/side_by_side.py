@@ -124,7 +124,7 @@ class SideBySide:
         self, pair: Pair, question: str, wish: PairRequest, hold_on: Callable[[], None]
     ) -> Iterator[dict[str, Any]]:
         settings = pair.settings(wish)
-        away = {one.name: one.title for one in self._models.known_elsewhere()}
+        away = {one.name: one.title for one in self._models.known_remote_models()}
         elsewhere = any(voice.model in away for voice in pair.voices)
         exchange = Exchange(question, self._labels(pair, settings, away), wish.in_turn, elsewhere)
         pair.exchanges.append(exchange)
@@ -160,7 +160,7 @@ class SideBySide:
                 pair.stop()
 
     def _labels(self, pair: Pair, settings: list[Settings], away: dict[str, str]) -> tuple[Label, Label]:
-        listed = {one.name: one.title for one in self._models.listed()} | away
+        listed = {one.name: one.title for one in self._models.local_models()} | away
         names = [voice.model for voice in pair.voices]
         titles = [listed.get(name, name[:LONGEST_TITLE]) for name in names]
         if titles[0] == titles[1] and names[0] != names[1]:

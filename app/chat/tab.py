@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from app.chat.blind_test import read_pair_request
-from app.classroom.classroom import Tally
-from app.classroom.gate import member_of
+from app.classroom.auth import class_cookie
+from app.classroom.classroom import ReplyCounter
 from app.common.assets import scripts, template
 from app.common.events import answer, page_key, page_of, sent_by, stream
 from app.common.figures import source
@@ -179,9 +179,9 @@ def build(session: Session) -> None:
     view.pick(pick, outputs=alternatives, trigger_mode="multiple", api_name="pick", concurrency_limit=None, **quiet)
 
 
-def _tally(session: Session, request: gr.Request) -> AbstractContextManager[Tally]:
+def _tally(session: Session, request: gr.Request) -> AbstractContextManager[ReplyCounter]:
     """A pupil's one place for a reply, where a class uses the server. Raises `Problem`, when entered, if it's taken."""
-    return nullcontext(Tally()) if session.room is None else session.room.writing(member_of(request.headers))
+    return nullcontext(ReplyCounter()) if session.room is None else session.room.writing(class_cookie(request.headers))
 
 
 def _updates(session: Session, action: Any, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
@@ -192,7 +192,7 @@ def _updates(session: Session, action: Any, event: gr.EventData, request: gr.Req
         with _tally(session, request) as tally:
             key = page_key(session, event, request)
             for update in action(key, sent.get("text"), settings, sent.get("request")):
-                tally.wrote(len(update.tokens))
+                tally.set_tokens(len(update.tokens))
                 if update.bill is not None and update.bill.energy is not None:
                     tally.joules, tally.estimated = update.bill.energy.joules, not update.bill.energy.measured
                 yield update.to_json()

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.classroom.gate import member_of
+from app.classroom.auth import class_cookie
 from app.common.errors import as_problem
 from app.session import Session
 
@@ -26,7 +26,7 @@ def sent_by(event: gr.EventData) -> dict[str, Any]:
 def page_of(request: gr.Request, page: str | None = None) -> str:
     """Which page it was, or which other `page` of the same person. In a class the key begins with the pupil's cookie,
     so that nobody can speak for another's."""
-    return f"{member_of(request.headers)}{page or request.session_hash or ''}"
+    return f"{class_cookie(request.headers)}{page or request.session_hash or ''}"
 
 
 def answer(sent: dict[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from unittest import mock
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
+from app.classroom.auth import ROUTES, ClassroomAuth, class_cookie
 from app.classroom.classroom import MOST_PUPILS, Classroom
-from app.classroom.gate import ROUTES, Gate, member_of
 from app.common.assets import favicon, manifest, view_file, words_script
 from app.compare.service import every_fact
 from app.models.downloads import Downloads
-from app.server.file_routes import MODEL_UPLOAD, UPLOADS, add_downloads, add_trainings, add_transfers
+from app.server.file_routes import MODEL_UPLOAD, UPLOADS, add_download_route, add_file_routes, add_training_route
 from app.server.gradio_compat import KnownPages, guarded
 from app.server.request_filter import RequestFilter
 from app.session import MOST_CONVERSATIONS, Session
@@ -67,7 +67,7 @@ def create_app(
     *,
     downloads: bool = False,
     uploads: bool = True,
-    room: Classroom | None = None,
+    classroom: Classroom | None = None,
     hosts: Sequence[str] = LOOPBACK,
     secure: bool = False,
     identity: str | None = None,
@@ -78,9 +78,9 @@ def create_app(
 
     Asked at /lab.json it gives its `identity`, by which `app.launch.single_instance` knows it.
 
-    With a `room` a class uses it: a password is asked for, nothing is trained, and of uploads only models are taken,
-    from the teacher. `hosts` are the names it may be called by; with `secure` only encrypted connections keep the
-    class's cookie.
+    With a `classroom` a class uses it: a password is asked for, nothing is trained, and of uploads only models are
+    taken, from the teacher. `hosts` are the names it may be called by; with `secure` only encrypted connections keep
+    the class's cookie.
     """
     with _quick_import():
         import gradio as gr
@@ -91,46 +91,49 @@ def create_app(
 
     from app.server.page import build_page, head, theme
 
-    session.room = room
-    page = build_page(session, downloads, room is not None)
-    page.queue(max_size=MOST_WAITING_REQUESTS if room is None else 2 * MOST_PUPILS, **QUEUE)
+    session.room = classroom
+    page = build_page(session, downloads, classroom is not None)
+    page.queue(max_size=MOST_WAITING_REQUESTS if classroom is None else 2 * MOST_PUPILS, **QUEUE)
     page.state_session_capacity = MOST_CONVERSATIONS  # pages whose state is kept; Gradio's own bound is 10,000
     page._queue.push = guarded(page._queue.push)  # type: ignore[assignment, method-assign]
 
     app = FastAPI(**APIS_SHUT)
     app.get("/words.js")(words_script)
     app.get("/facts.json")(every_fact)
-    app.get("/models.json")(session.models.offered)
+    app.get("/models.json")(session.models.available)
     app.get("/engines.json")(session.models.problems)
     app.post("/model.json")(session.models.describe)  # not to be had by a mere link: it opens the model
     app.get("/lab.json")(lambda: {"lab": identity})
     app.get("/views/{name}")(view_file)
     app.get("/manifest.json")(manifest)
     app.get("/favicon.ico")(favicon)
-    kept = models_folder or session.models.folder or checkpoints_folder()
+    folder = models_folder or session.models.folder or checkpoints_folder()
     app.state.trainings = app.state.downloads = None
-    shelf = UploadStore()
+    upload_store = UploadStore()
     if uploads:
-        add_transfers(app, kept, shelf)
+        add_file_routes(app, folder, upload_store)
     if downloads:
-        app.state.downloads = add_downloads(app, Downloads(kept, local=room is None))
-    if room is None:
-        app.state.trainings = add_trainings(app, Trainings(kept, shelf, str(session.models.device)))
+        app.state.downloads = add_download_route(app, Downloads(folder, local=classroom is None))
+    if classroom is None:
+        app.state.trainings = add_training_route(app, Trainings(folder, upload_store, str(session.models.device)))
     gr.mount_gradio_app(
         app, page, path="/", theme=theme(), head=head(), **MOUNTED,
         app_kwargs={**APIS_SHUT, "exception_handlers": MISTAKES},
     )  # fmt: skip
     app.add_middleware(KnownPages, pages=page._queue.pending_messages_per_session)
-    if room is None:
+    if classroom is None:
         app.add_middleware(RequestFilter, hosts=hosts, uploads=UPLOADS)
         return app
     app.add_middleware(
-        Gate, room=room, secure=secure, line=partial(_line, page), end=session.forget_all,
-        models=lambda: [one.name for one in session.models.listed()],
+        ClassroomAuth, classroom=classroom, secure=secure, queue_positions=partial(_line, page),
+        on_end=session.forget_all,
+        models=lambda: [one.name for one in session.models.local_models()],
         teachers_only=(MODEL_UPLOAD, "/download.json") if uploads or downloads else (),
     )  # fmt: skip
-    taken = {MODEL_UPLOAD: UPLOADS[MODEL_UPLOAD]} if uploads else {}
-    app.add_middleware(RequestFilter, hosts=hosts, uploads=taken, more=ROUTES)  # the last one added is the outermost
+    open_uploads = {MODEL_UPLOAD: UPLOADS[MODEL_UPLOAD]} if uploads else {}
+    app.add_middleware(
+        RequestFilter, hosts=hosts, uploads=open_uploads, more=ROUTES
+    )  # the last one added is the outermost
     return app
 
 
@@ -140,7 +143,7 @@ def _line(page: Any) -> dict[str, list[int]]:
     for queue in list(page._queue.event_queue_per_concurrency_id.values()):
         for place, event in enumerate(list(queue.queue), 1):
             if event.request is not None:
-                found.setdefault(member_of(event.request.headers), []).append(place)
+                found.setdefault(class_cookie(event.request.headers), []).append(place)
     return found
 
 

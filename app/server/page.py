@@ -15,7 +15,7 @@ from app.common.strings import FALLBACK, all_words
 from app.compare import tab as compare
 from app.intervene import tab as intervene
 from app.layers import tab as layers
-from app.models.sources import offered
+from app.models.sources import suggested_models
 from app.responsibility import tab as responsibility
 from app.session import Session
 from app.step import tab as step
@@ -45,7 +45,7 @@ def build_page(session: Session, downloads: bool = False, classroom: bool = Fals
             apply_default_css=False,
             elem_id="lab-header",
             classroom=classroom,
-            offers=offered() if downloads else [],
+            offers=suggested_models() if downloads else [],
         )
         rooms = []
         with gr.Tabs(elem_id="lab-tabs"):

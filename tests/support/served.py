@@ -72,7 +72,7 @@ def main(checkpoint: str, models: str, mode: str) -> None:
     import torch
     import uvicorn
 
-    from app.classroom import gate
+    from app.classroom import auth
     from app.classroom.classroom import Classroom
     from app.server.app import create_app
     from app.session import Session
@@ -80,13 +80,13 @@ def main(checkpoint: str, models: str, mode: str) -> None:
     from tests.support.confined import confined
 
     torch.set_num_threads(1)
-    gate.SECONDS_FOR_A_WRONG_PASSWORD = 0.0  # many are tried
+    auth.WRONG_PASSWORD_SECONDS = 0.0  # many are tried
     session = Session(open_checkpoint(Path(checkpoint)))
-    room = Classroom(PASSWORD, TEACHER_PASSWORD) if mode == "class" else None
-    app = create_app(session, Path(models), downloads=room is None, room=room)
+    classroom = Classroom(PASSWORD, TEACHER_PASSWORD) if mode == "class" else None
+    app = create_app(session, Path(models), downloads=classroom is None, classroom=classroom)
     routes = list(every_route(app.routes))
-    if room is not None:
-        routes += [([method], path) for method, path in gate.Gate(app, room)._own]
+    if classroom is not None:
+        routes += [([method], path) for method, path in auth.ClassroomAuth(app, classroom)._routes]
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: Any = None) -> None:

@@ -16,8 +16,8 @@ import pytest
 import uvicorn
 
 from app.__main__ import open_socket
+from app.classroom.auth import COOKIE
 from app.classroom.classroom import Classroom
-from app.classroom.gate import COOKIE
 from app.server.app import create_app
 from app.session import Session
 from tests.browser.app_server import Page
@@ -39,12 +39,12 @@ class Served:
     session: Session
     address: str
     guests: ExitStack
-    room: Classroom | None
+    classroom: Classroom | None
 
     def page(self, name: str = "Mia") -> Page:
         """A page of its own browser; of a class, a pupil's."""
         client = self.guests.enter_context(httpx.Client(base_url=self.address, timeout=60))
-        if self.room is not None:
+        if self.classroom is not None:
             entered = client.post("enter", data={"name": name, "password": PASSWORDS[0]})
             assert entered.status_code == 303
         return Page(client)
@@ -61,7 +61,7 @@ class Served:
 @contextmanager
 def served(session: Session, *, classroom: bool = False) -> Iterator[Served]:
     room = Classroom(*PASSWORDS) if classroom else None
-    config = uvicorn.Config(create_app(session, room=room), log_level="critical", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(create_app(session, classroom=room), log_level="critical", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     with open_socket("127.0.0.1", 0) as listener, ExitStack() as guests:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/"

@@ -441,7 +441,7 @@ def with_one_elsewhere(shelf: Path, *pieces: bytes) -> Iterator[tuple[Session, s
     """A session, and the name of the model that says `pieces` on another server."""
     with loopback(speaking(*pieces)) as server:
         session = Session(open_checkpoint(shelf / "alpha"), shelf, engines=[RemoteEngine(server.address)])
-        (there,) = session.models.elsewhere()
+        (there,) = session.models.remote_models()
         yield session, there.name
 
 
