@@ -125,7 +125,7 @@ FAULTS = (
         Guard(CONVERSATION, "if time.monotonic() < self._busy_until:", "if self._busy_until:"),
     )),
     Fault(19, NETWORK, "more requests than the line has places", "a sentence, and the message comes back", (
-        Guard("app/common/lab.js", "for (const callback of callbacks) callback();", ""),
+        Guard("app/server/gradio_compat.js", "for (const callback of callbacks) callback();", ""),
         Guard(GATE, ">= MOST_WAITING:", ">= 10**9:"),
     )),
     Fault(20, NETWORK, "so many pages of one browser that they hold all its connections", "a warning on each", (

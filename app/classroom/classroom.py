@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.common.strings import Problem
-from app.models.openai_stream import clean
+from app.common.text import replace_surrogates
 
 MOST_PUPILS = 150
 LONGEST_NAME = 24
@@ -187,7 +187,9 @@ class Classroom:
                 raise Problem("problem.request")
             if isinstance(value, str) and len(value) > LONGEST_TEXT:
                 raise Problem("problem.too_long", length=len(value), limit=LONGEST_TEXT)
-        whole = {name: clean(value) if isinstance(value, str) else value for name, value in changes.items()}
+        whole = {
+            name: replace_surrogates(value) if isinstance(value, str) else value for name, value in changes.items()
+        }
         with self._lock:
             self.settings = TeacherSettings(**(self.settings.to_json() | whole | {"number": self.settings.number + 1}))
 

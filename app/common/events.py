@@ -20,7 +20,8 @@ MARKS = ("request", "action", "turn", "token", "nonce", "side", "round")
 
 def sent_by(event: gr.EventData) -> dict[str, Any]:
     """What the page sent along, which may be anything."""
-    return event._data if isinstance(event._data, dict) else {}
+    sent = event.sent  # under this name by `app.server.gradio_compat`
+    return sent if isinstance(sent, dict) else {}
 
 
 def page_of(request: gr.Request, page: str | None = None) -> str:

@@ -16,8 +16,9 @@ from typing import Any
 
 from app.common.errors import log_exception
 from app.common.strings import Problem
+from app.common.text import replace_surrogates
 from app.models.openai_client import Connection, EngineError, OpenAIClient
-from app.models.openai_stream import ChatDelta, ReportedError, clean, iter_sse_events, read_delta, read_json
+from app.models.openai_stream import ChatDelta, ReportedError, iter_sse_events, read_delta, read_json
 
 SECONDS_OF_SILENCE = 30.0
 SECONDS_FOR_MODELS = 5.0
@@ -101,7 +102,7 @@ class RemoteEngine:
                 for chunk in chunks:
                     body += chunk
             listed = read_json(bytes(body))["data"]
-            ids = [clean(one["id"]) for one in listed[:MOST_MODELS]]
+            ids = [replace_surrogates(one["id"]) for one in listed[:MOST_MODELS]]
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             if connection.is_closed:
                 raise EngineError("problem.engine_slow", where=self.where, seconds=round(SECONDS_FOR_MODELS)) from error

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from app.common.text import replace_surrogates
+
 LONGEST_EVENT = 2**18  # bytes; a token with ten alternatives takes about two thousand
 LONGEST_ERROR_MESSAGE = 200  # characters of a server's own words that are passed on
 MOST_ALTERNATIVES = 20
@@ -116,9 +118,9 @@ def read_delta(data: str) -> ChatDelta:
     if not text and finish_reason is not None:
         tokens = ()  # the token that ended the reply is no part of it
     if text and not tokens:
-        tokens = (TextStep(clean(text), None),)
-    finish = finish_reason and clean(str(finish_reason))[:20]
-    return ChatDelta(_parts(clean(text or ""), tokens), tokens, finish, prompt_tokens, completion_tokens)
+        tokens = (TextStep(replace_surrogates(text), None),)
+    finish = finish_reason and replace_surrogates(str(finish_reason))[:20]
+    return ChatDelta(_parts(replace_surrogates(text or ""), tokens), tokens, finish, prompt_tokens, completion_tokens)
 
 
 def error_message(body: Any) -> str:
@@ -129,13 +131,8 @@ def error_message(body: Any) -> str:
     if isinstance(found, dict):
         found = found.get("detail", "")
     said = found if isinstance(found, str) else json.dumps(found)
-    line = " ".join(clean(said).split())[:LONGEST_ERROR_MESSAGE].rstrip(". ")
+    line = " ".join(replace_surrogates(said).split())[:LONGEST_ERROR_MESSAGE].rstrip(". ")
     return "".join(character if character.isprintable() else "\ufffd" for character in line)
-
-
-def clean(text: str) -> str:
-    """Half characters become U+FFFD, since nothing can be written with them."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _tokens(logprobs: Any) -> tuple[TextStep, ...]:
@@ -158,7 +155,7 @@ def _token(one: dict[str, Any]) -> TextStep:
 
 def _text(token: dict[str, Any]) -> str:
     text = token.get("token")
-    return clean(text) if isinstance(text, str) else ""
+    return replace_surrogates(text) if isinstance(text, str) else ""
 
 
 def _probability(logprob: Any) -> float | None:

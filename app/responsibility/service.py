@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.common.strings import Problem
+from app.common.text import replace_surrogates
 from litellama.checkpoint import Opened
 from litellama.evaluation.calibration import Calibration, Reliability, examine_calibration, next_token_reliability
 from litellama.evaluation.paired_prompts import PairResult, compare_pairs
@@ -106,7 +107,7 @@ def _texts(sent: object, what: str) -> list[str]:
     if not isinstance(sent, list) or not all(isinstance(text, str) for text in sent):
         raise Problem("problem.request")
     # Half characters become U+FFFD, as everywhere.
-    whole = (text.strip().encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in sent)
+    whole = (replace_surrogates(text.strip()) for text in sent)
     texts = [text for text in whole if text]
     low, high = LIMITS[what]
     if not low <= len(texts) <= high:

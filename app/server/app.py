@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-from fastapi import FastAPI, Request
-from fastapi.responses import PlainTextResponse
+from fastapi import FastAPI
 
-from app.classroom.auth import ROUTES, ClassroomAuth, class_cookie
+from app.classroom.auth import ROUTES, ClassroomAuth
 from app.classroom.classroom import MOST_PUPILS, Classroom
 from app.common.assets import favicon, manifest, view_file, words_script
 from app.compare.service import every_fact
 from app.models.downloads import Downloads
 from app.server.file_routes import MODEL_UPLOAD, UPLOADS, add_download_route, add_file_routes, add_training_route
-from app.server.gradio_compat import KnownPages, guarded
+from app.server.gradio_compat import (
+    MISTAKES,
+    EventRoutes,
+    known_pages,
+    queue_positions,
+    quick_import,
+    skip_matplotlib,
+)
 from app.server.request_filter import RequestFilter
 from app.session import MOST_CONVERSATIONS, Session
 from app.train.service import Trainings
 from app.train.upload_store import UploadStore
 from litellama.checkpoint import checkpoints_folder
-
-log = logging.getLogger("litellama.app")
-
-
-async def _not_understood(request: Request, error: Exception) -> PlainTextResponse:
-    # Of what kind it is and no more, since an error may quote what somebody typed.
-    log.warning("a request to %r was not understood: %s", request.url.path, type(error).__name__)
-    return PlainTextResponse("The server does not understand this request.", 400)
-
 
 # How Gradio is run: each line bounds or shuts what it would leave unbounded or open.
 QUEUE: dict[str, Any] = {
@@ -55,8 +48,6 @@ MOUNTED: dict[str, Any] = {
 }
 APIS_SHUT: dict[str, Any] = {"openapi_url": None, "docs_url": None, "redoc_url": None}  # no description of routes
 
-# What forged requests make Gradio raise, such as a function number there is none of: the caller's fault, not a 500.
-MISTAKES = dict.fromkeys((KeyError, IndexError, TypeError, ValueError, RecursionError), _not_understood)
 MOST_WAITING_REQUESTS = 64  # of all pages of one person
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -82,12 +73,10 @@ def create_app(
     taken, from the teacher. `hosts` are the names it may be called by; with `secure` only encrypted connections keep
     the class's cookie.
     """
-    with _quick_import():
+    with quick_import():
         import gradio as gr
 
-    # Around each call Gradio loads matplotlib, in case the call draws with it: 0.7 s before the first answer of all,
-    # for nothing, since no tab does.
-    gr.utils.MatplotlibBackendMananger = nullcontext  # type: ignore[misc, assignment]
+    skip_matplotlib()
 
     from app.server.page import build_page, head, theme
 
@@ -95,7 +84,6 @@ def create_app(
     page = build_page(session, downloads, classroom is not None)
     page.queue(max_size=MOST_WAITING_REQUESTS if classroom is None else 2 * MOST_PUPILS, **QUEUE)
     page.state_session_capacity = MOST_CONVERSATIONS  # pages whose state is kept; Gradio's own bound is 10,000
-    page._queue.push = guarded(page._queue.push)  # type: ignore[assignment, method-assign]
 
     app = FastAPI(**APIS_SHUT)
     app.get("/words.js")(words_script)
@@ -120,12 +108,12 @@ def create_app(
         app, page, path="/", theme=theme(), head=head(), **MOUNTED,
         app_kwargs={**APIS_SHUT, "exception_handlers": MISTAKES},
     )  # fmt: skip
-    app.add_middleware(KnownPages, pages=page._queue.pending_messages_per_session)
+    app.add_middleware(EventRoutes, pages=known_pages(page))
     if classroom is None:
         app.add_middleware(RequestFilter, hosts=hosts, uploads=UPLOADS)
         return app
     app.add_middleware(
-        ClassroomAuth, classroom=classroom, secure=secure, queue_positions=partial(_line, page),
+        ClassroomAuth, classroom=classroom, secure=secure, queue_positions=partial(queue_positions, page),
         on_end=session.forget_all,
         models=lambda: [one.name for one in session.models.local_models()],
         teachers_only=(MODEL_UPLOAD, "/download.json") if uploads or downloads else (),
@@ -135,25 +123,3 @@ def create_app(
         RequestFilter, hosts=hosts, uploads=open_uploads, more=ROUTES
     )  # the last one added is the outermost
     return app
-
-
-def _line(page: Any) -> dict[str, list[int]]:
-    """For each member of a class who waits, by cookie: where each of their requests stands in Gradio's queues."""
-    found: dict[str, list[int]] = {}
-    for queue in list(page._queue.event_queue_per_concurrency_id.values()):
-        for place, event in enumerate(list(queue.queue), 1):
-            if event.request is not None:
-                found.setdefault(class_cookie(event.request.headers), []).append(place)
-    return found
-
-
-@contextmanager
-def _quick_import() -> Iterator[None]:
-    """Spare a second of start-up: while it is imported, Gradio parses the source of each of its components to rewrite
-    its type stubs. It leaves out classes whose file it cannot find, so for the moment it finds none."""
-
-    def find_none(thing: object) -> str:
-        raise OSError("not looked for while Gradio is being imported")
-
-    with mock.patch.object(inspect, "getfile", find_none):
-        yield

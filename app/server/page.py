@@ -10,7 +10,7 @@ from app.attention import tab as attention
 from app.attribution import tab as attribution
 from app.chat import tab as chat
 from app.common.assets import scripts, template, view_address
-from app.common.events import page_of
+from app.common.events import page_of, sent_by
 from app.common.strings import FALLBACK, all_words
 from app.compare import tab as compare
 from app.intervene import tab as intervene
@@ -47,17 +47,16 @@ def build_page(session: Session, downloads: bool = False, classroom: bool = Fals
             classroom=classroom,
             offers=suggested_models() if downloads else [],
         )
-        rooms = []
+        gr_tabs = []
         with gr.Tabs(elem_id="lab-tabs"):
             for tab in tabs:
-                with gr.Tab(words[FALLBACK][tab.TITLE]) as room:
+                with gr.Tab(words[FALLBACK][tab.TITLE]) as gr_tab:
                     tab.build(session)
-                rooms.append(room)
+                gr_tabs.append(gr_tab)
 
         def relabel(event: gr.EventData) -> dict[gr.Tab, Any]:
-            language = event._data.get("language") if isinstance(event._data, dict) else None
-            chosen = words.get(str(language), words[FALLBACK])
-            return {room: gr.update(label=chosen[tab.TITLE]) for room, tab in zip(rooms, tabs, strict=True)}
+            chosen = words.get(str(sent_by(event).get("language")), words[FALLBACK])
+            return {gr_tab: gr.update(label=chosen[tab.TITLE]) for gr_tab, tab in zip(gr_tabs, tabs, strict=True)}
 
         def nudge() -> None:
             """Answered, and nothing else: see `lab.line`."""
@@ -66,7 +65,7 @@ def build_page(session: Session, downloads: bool = False, classroom: bool = Fals
             session.set_aside(page_of(request))
 
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        header.language(relabel, outputs=rooms, api_name="language", **quiet)
+        header.language(relabel, outputs=gr_tabs, api_name="language", **quiet)
         header.nudge(nudge, api_name="nudge", trigger_mode="multiple", concurrency_limit=None, **quiet)
         page.unload(leave)
     return page

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.common.text import replace_surrogates
 from app.models.openai_stream import (
     LONGEST_EVENT,
     ChatDelta,
     ReportedError,
     TextStep,
-    clean,
     error_message,
     iter_sse_events,
     read_delta,
@@ -198,8 +198,8 @@ def test_alternatives_may_be_anything() -> None:
 
 
 def test_half_characters_become_whole_ones() -> None:
-    assert clean("a\ud83d") == "a�"
-    assert clean("\ud83d\ude00") == "😀"
+    assert replace_surrogates("a\ud83d") == "a�"
+    assert replace_surrogates("\ud83d\ude00") == "😀"
     found = read_delta('{"choices": [{"delta": {"content": "\\ud83d"}, "finish_reason": "\\ude00"}]}')
     found_text = "".join(found.parts) + (found.finish_reason or "")
     assert found_text.encode() == "��".encode()
