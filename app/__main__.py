@@ -61,7 +61,7 @@ def open_socket(host: str, port: int | None) -> socket.socket:
 
 
 class LabServer(uvicorn.Server):
-    """A server that says where it is as soon as it can be reached."""
+    """A server that prints its address, and shows the page, as soon as it can be reached."""
 
     def __init__(self, config: uvicorn.Config, address: str, show: Callable[[LabServer], None], message: str) -> None:
         super().__init__(config)
@@ -77,7 +77,7 @@ class LabServer(uvicorn.Server):
         self.show(self)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # An open page always has a request waiting; that it is cut off now is no news, and no reason for a traceback.
+        # An open page always has a request waiting. That it is cut off now is normal, and needs no traceback.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         if self.window is not None:
             self.window.terminate()
@@ -186,7 +186,7 @@ def open_classroom(session: Session, options: argparse.Namespace, port: int) -> 
 
 
 def serve(listener: socket.socket, options: argparse.Namespace, address: str, token: InstanceToken | None) -> None:
-    """Open the model and answer on `listener` until the process is told to stop; by its `token` others know it."""
+    """Open the model and answer on `listener` until the process is stopped; later starts know it by `token`."""
     # Imported only now: torch and Gradio take seconds, `--help` and a wrong option should not.
     from app.server.app import create_app
     from app.session import Session

@@ -31,7 +31,7 @@ ROUTES = ("/enter", "/teacher", "/teacher.json", "/room.json", "/results.csv")
 
 
 def class_cookie(headers: Headers) -> str:
-    """The class's cookie in a request's headers, "" if there is none."""
+    """The class's cookie in a request's headers; "" if there is none."""
     try:
         found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
     except CookieError:

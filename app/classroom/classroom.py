@@ -1,4 +1,4 @@
-"""A class at one server: who is in it, what each may do at once, and what the teacher decides for all.
+"""A class at one server: who is in it, what each may do at once, and what the teacher sets for all.
 
 Everything is held in memory only, and gone when the class is ended or the server stops.
 """

@@ -1,4 +1,4 @@
-"""What nobody foresaw: a sentence with a number for the user, one line with the same number for the log."""
+"""Unexpected errors: a sentence with a number for the user, and one line with the same number in the log."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from app.common.strings import Problem
 
-ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # none that is read for another
+ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # no two that look alike
 LENGTH = 5
 LONGEST_MESSAGE = 300
 OUT_OF_MEMORY_MESSAGES = ("not enough memory", "can't allocate memory", "out of memory", "can't start new thread")
 LOGGABLE_ERRORS = (OSError, RuntimeError, MemoryError)
-"""What the machine or PyTorch says. Other exceptions may quote what somebody typed, which never goes into the log."""
+"""Errors of the machine or of PyTorch. Others may quote what was typed, which never goes into the log."""
 
 log = logging.getLogger("litellama.app")
 
@@ -29,8 +29,8 @@ def as_problem(error: Exception, during: str) -> Problem:
 
 
 def log_exception(during: str, error: Exception, message: str) -> str:
-    """Log one line of an exception, with its `message`; the number stands in the user's sentence too, so that who is
-    shown that can find the line."""
+    """Log one line of an exception, with its `message`. Gives its number, which the user sees too, so that the line
+    can be found."""
     words = f": {' '.join(message.split())[:LONGEST_MESSAGE]}" if message else ""
     number = log_error(f"{during} failed: {type(error).__name__}{words} ({_location(error)})")
     log.debug("[%s] in full:", number, exc_info=error)
@@ -38,14 +38,14 @@ def log_exception(during: str, error: Exception, message: str) -> str:
 
 
 def log_error(what: str) -> str:
-    """Log one line; its number."""
+    """Log one line; gives its number."""
     number = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
     log.error("[%s] %s", number, what)
     return number
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that the memory does not suffice; PyTorch says so by a `RuntimeError`."""
+    """Whether an exception says that there is too little memory, as PyTorch does by a `RuntimeError`."""
     if isinstance(error, MemoryError):
         return True
     message = str(error).casefold()

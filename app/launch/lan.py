@@ -1,4 +1,4 @@
-"""Where other machines find this one, and what is said of it when a class begins."""
+"""This machine's addresses in its network, and what the terminal shows when a class begins."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def host_names() -> list[str]:
 
 
 def new_password() -> str:
-    """Words that can be said across a room, and a number: about 30 bits, behind a gate that tries 20 a second."""
+    """Three words, easy to say aloud, and a number: about 30 bits, and at most 20 passwords can be tried a second."""
     words = sorted({word for word in THINGS if word.isalpha()})
     return "-".join([*(secrets.choice(words) for _ in range(WORDS_OF_A_PASSWORD)), str(secrets.randbelow(90) + 10)])
 

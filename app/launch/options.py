@@ -1,4 +1,4 @@
-"""What `python -m app` can be told."""
+"""The options of `python -m app`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lab that serves on this machine already: a second start finds it, and opens it instead of another."""
+"""One instance on a machine: a second start finds the lab that is running, and opens that one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ANSWER_TIMEOUT = 10.0  # seconds; one that is just being started answers when it
 
 @dataclass(frozen=True)
 class InstanceToken:
-    """What tells a server from any other: `secret` stands in its file, `public_id` is what it answers at /lab.json."""
+    """What identifies a server: `secret` is in its file, and `public_id`, a hash of it, is its answer at /lab.json."""
 
     secret: str
 
@@ -34,7 +34,7 @@ class InstanceToken:
 
 
 def user_folder() -> Path:
-    """Where this user's programs keep what needn't last."""
+    """The user's folder for files that need not last."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -45,7 +45,7 @@ def user_folder() -> Path:
 
 
 def find_running(folder: Path) -> str | None:
-    """The address of the lab that was announced in `folder`, if it is there and is that one."""
+    """The address of the lab that was announced in `folder`, if it answers and is that one."""
     try:
         text = (folder / FILE).read_bytes()[: LARGEST_FILE + 1]
         stored: Any = json.loads(text) if len(text) <= LARGEST_FILE else None
@@ -65,7 +65,7 @@ def find_running(folder: Path) -> str | None:
 
 @contextmanager
 def announce(folder: Path, address: str) -> Iterator[InstanceToken]:
-    """Tell later starts of `address` meanwhile. A server that can't write there is only not found."""
+    """Write `address` to `folder` for later starts, until the end of the block. If that fails, they don't find it."""
     token = InstanceToken(secrets.token_urlsafe(24))
     text = json.dumps({"address": address, "secret": token.secret})
     with suppress(OSError):

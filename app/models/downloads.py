@@ -59,7 +59,7 @@ class DownloadJob:
         return self.state in ("asking", "fetching", "converting")
 
     def record(self, event: News, now: float) -> None:
-        """Take in one piece of news; the speed is that of the last seconds, of what came just then."""
+        """Record one event. `speed` is that of the last seconds only."""
         self.event = event
         if not isinstance(event, Received):
             self.measured = None
@@ -74,7 +74,7 @@ class DownloadJob:
 
 
 class Downloads:
-    """The download there is, and what a page may ask of it. Safe to be used by many threads."""
+    """The one download, and what a page may do with it. Safe for use by many threads."""
 
     def __init__(self, models: Path, local: bool = False) -> None:
         """With `local`, files and folders of this machine can be added to `models`."""
@@ -84,7 +84,7 @@ class Downloads:
         self._lock = threading.Lock()
 
     def act(self, sent: object) -> dict[str, Any]:
-        """Do what a page asks: see, ask, start, cancel or discard; gives what there is to see. Raises `Problem`."""
+        """Do a page's action: see, ask, start, cancel or discard. Gives the download's status. Raises `Problem`."""
         if not isinstance(sent, dict):
             raise Problem("problem.request")
         action = sent.get("action")
@@ -103,7 +103,7 @@ class Downloads:
             return self._status()
 
     def close(self) -> None:
-        """End the download; what came is kept. Called when the server ends."""
+        """End the download; what was received stays on disk. Called when the server ends."""
         with self._lock:
             job = self._job
         if job is not None and job.thread is not None:
@@ -119,7 +119,7 @@ class Downloads:
             self._start(job, self._fetch)
         elif action == "cancel":
             job.cancel_requested.set()
-            if job.state not in ("fetching", "converting"):  # an answer that is still to come is for nobody
+            if job.state not in ("fetching", "converting"):  # nobody waits for its answer any more
                 self._job = None
         elif job.is_busy:
             raise Problem("problem.download_busy")
@@ -164,7 +164,7 @@ class Downloads:
         return "ended"
 
     def _as_problem(self, job: DownloadJob, error: HubError) -> Problem:
-        """A `HubError` in the page's words."""
+        """A `HubError` as a sentence of the page."""
         info, source = job.info, job.source
         size, page = (info.bytes, info.page) if info else (source.bytes, f"huggingface.co/{source.key}")
         values = {"size": round(size / 1e9, 2), "free": round(free_room(source.folder) / 1e9, 2)}

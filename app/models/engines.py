@@ -1,6 +1,6 @@
 """OpenAI-compatible servers (vLLM, llama.cpp, Ollama) whose models can be chosen besides those of this machine.
 
-Which servers is said by who starts the lab, never by a page.
+The person who starts the lab names the servers; a page cannot.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from app.models.openai_stream import ChatDelta, ReportedError, iter_sse_events, 
 SECONDS_OF_SILENCE = 30.0
 SECONDS_FOR_MODELS = 5.0
 SECONDS_BETWEEN_LISTS = 5.0
-POLL_SECONDS = 0.1  # seconds, after which who listens may look up
+POLL_SECONDS = 0.1  # seconds between two answers of `ChatStream`, so that its reader can stop
 MOST_MODELS = 200
 LONGEST_NAME = 200
 PATH = re.compile(r"[\\/]")
@@ -69,27 +69,27 @@ class RemoteEngine:
         self.problem: Problem | None = None
         """Why its models could not be listed, the last time."""
         self.accepted_options: dict[str, tuple[str, ...]] = {}
-        """By model, those optional parts of a request that it took; see `speakers`."""
+        """By model, the optional fields of a request that the server accepted; see `app.chat.responders`."""
         self._only_model = only_model
         self._ids: list[str] = [] if only_model is None else [only_model]
         self._last_refresh = float("-inf")
         self._refreshing = threading.Lock()
 
     def models(self) -> list[RemoteModel]:
-        """What it offered when it was asked last."""
+        """The models it had when it was last asked."""
         return [RemoteModel(self, id) for id in self._ids]
 
     def refresh(self) -> None:
-        """Ask what it offers, unless somebody just did. That it can't be had is no error but its `problem`."""
+        """Ask which models it has, unless that was just done. If it can't be reached, `problem` says so."""
         with self._refreshing:
             if self._only_model is not None or time.monotonic() - self._last_refresh < SECONDS_BETWEEN_LISTS:
                 return
             try:
                 self._ids, self.problem = self._list(), None
-            except Problem as problem:  # those it had may be asked all the same: perhaps it is back by then
+            except Problem as problem:  # its models stay: perhaps it is back when one is used
                 self.problem = problem
                 log.warning("%s", problem)
-            self.accepted_options.clear()  # perhaps it was started anew, and otherwise
+            self.accepted_options.clear()  # perhaps it was started again with other options
             self._last_refresh = time.monotonic()
 
     def _list(self) -> list[str]:
@@ -114,13 +114,13 @@ class RemoteEngine:
         return list(dict.fromkeys(id for id in ids if id.isprintable() and 0 < len(id) <= LONGEST_NAME))
 
     def chat(self, body: dict[str, Any]) -> ChatStream:
-        """Ask for a reply; it begins at once. Who no longer wants it closes it."""
+        """Ask for a reply, which begins at once. Close it to stop it."""
         return ChatStream(self, body)
 
 
 class ChatStream:
-    """A reply on its way here. It is read by a thread of its own, so that who listens can stop at any moment, also
-    while the server is silent; closing it ends the connection, by which the server knows."""
+    """A reply that is being received. A thread of its own reads it, so that its user can stop at any moment, even while
+    the server is silent. Closing it closes the connection, so the server stops too."""
 
     def __init__(self, engine: RemoteEngine, body: dict[str, Any]) -> None:
         self._engine = engine
@@ -130,7 +130,7 @@ class ChatStream:
         threading.Thread(target=self._read, daemon=True).start()
 
     def __iter__(self) -> Iterator[ChatDelta | None]:
-        """What comes; None after a moment in which nothing did. Raises `Problem` for what can't be gone on with."""
+        """Each delta, or None when nothing came for `POLL_SECONDS`. Raises `Problem` if the reply failed."""
         while True:
             try:
                 received = self._received.get(timeout=POLL_SECONDS)
@@ -144,7 +144,7 @@ class ChatStream:
             yield received
 
     def close(self) -> None:
-        """Hang up."""
+        """Stop it."""
         self._connection.close()
 
     def _read(self) -> None:
@@ -156,7 +156,7 @@ class ChatStream:
             self._received.put(EngineError("problem.engine_refused", None, str(error), where=where))
         except Problem as problem:
             self._received.put(problem)
-        except Exception as error:  # whatever it is: or who listens would wait for ever
+        except Exception as error:  # whatever it is: otherwise the reader would wait for ever
             if not (isinstance(error, ValueError) or self._connection.is_closed):
                 log_exception(f"reading what {where} sent", error, "")
             self._received.put(EngineError("problem.engine_nonsense", where=where))

@@ -164,7 +164,7 @@ class Models:
         return [one for engine in self.engines for one in engine.models()]
 
     def available(self) -> list[dict[str, Any]]:
-        """Everything that can be chosen, as the page is told of it."""
+        """Every model that can be chosen, as JSON for the page."""
         return [*(one.to_json() for one in self.local_models()), *(one.to_json() for one in self.remote_models())]
 
     def problems(self) -> list[dict[str, Any]]:
@@ -207,7 +207,7 @@ class Models:
         return [model.engine_in_use for model in models if model.engine_in_use is not None]
 
     def describe(self, name: str | None = None) -> dict[str, Any]:
-        """What a page that wants `name` is told. If it can't be had: what the first model is, and the `problem`."""
+        """The model called `name` as JSON for the page. If it can't be opened: the first model, and the `problem`."""
         answer: dict[str, Any] = {"problem": None}
         try:
             if name is not None and (remote := self._reachable(name)) is not None:

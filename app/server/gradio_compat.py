@@ -30,6 +30,7 @@ DEEPEST = 8
 """So many lists and objects inside one another are read of what a page sends."""
 
 STREAM = "/gradio_api/queue/data"
+TOO_DEEP = "There was an error parsing the body"  # as FastAPI says it
 NOT_UNDERSTOOD = "The server does not understand this request."
 UNKNOWN_PAGE = (
     'data: {"msg":"unexpected_error","event_id":null,"message":"404: Not Found","session_not_found":true,'
@@ -82,7 +83,7 @@ def queue_positions(page: gradio.Blocks) -> dict[str, list[int]]:
 class EventRoutes:
     """ASGI middleware before Gradio's two routes for events. What a page sends with an event is made harmless, and
     reaches its listener as `event.sent` (see `sanitized`). A page that is not in `pages`, such as one from before a
-    restart of the server, is told so in Gradio's own words; Gradio would also log a traceback each time."""
+    restart of the server, gets the answer that Gradio would give; Gradio would also log a traceback each time."""
 
     def __init__(self, app: ASGIApp, pages: Container[str]) -> None:
         self.app, self.pages = app, pages
@@ -105,11 +106,11 @@ class EventRoutes:
         try:
             body = sanitized(await request.body())
         except ClientDisconnect:
-            return  # nobody is there to be told
-        except RecursionError as error:
-            await (await not_understood(request, error))(scope, receive, send)
+            return  # nobody waits for an answer
+        except RecursionError:
+            await JSONResponse({"detail": TOO_DEEP}, 400)(scope, receive, send)
             return
-        if body is None:  # such an event would run, and nobody be there to be told
+        if body is None:  # such an event would run, and nobody wait for its answer
             await JSONResponse({"detail": NOT_UNDERSTOOD}, 400)(scope, receive, send)
             return
         rest: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
