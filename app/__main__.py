@@ -26,7 +26,7 @@ from app.launch.options import (
     is_plain,
     parse_options,
 )
-from app.launch.single_instance import Mark, announced, found, own_folder
+from app.launch.single_instance import InstanceToken, announce, find_running, user_folder
 from app.launch.window import open_window
 
 if TYPE_CHECKING:
@@ -61,39 +61,39 @@ def open_socket(host: str, port: int | None) -> socket.socket:
     raise OSError(f"{where} in use or not allowed; choose another with --port")
 
 
-class Announcer(uvicorn.Server):
-    """A server that says where it is as soon as it can be reached."""
+class LabServer(uvicorn.Server):
+    """A server that prints its address, and shows the page, as soon as it can be reached."""
 
-    def __init__(self, config: uvicorn.Config, address: str, show: Callable[[Announcer], None], said: str = "") -> None:
+    def __init__(self, config: uvicorn.Config, address: str, show: Callable[[LabServer], None], message: str) -> None:
         super().__init__(config)
-        self.address, self.show, self.said = address, show, said
+        self.address, self.show, self.message = address, show, message
         self.window: subprocess.Popen[bytes] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         current_default_thread_limiter().total_tokens = THREADS
         await super().startup(sockets)
         print(f"LiteLlama Lab is at {self.address}  (Ctrl+C ends it)", flush=True)
-        if self.said:
-            print(self.said, flush=True)
+        if self.message:
+            print(self.message, flush=True)
         self.show(self)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # An open page always has a request waiting; that it is cut off now is no news, and no reason for a traceback.
+        # An open page always has a request waiting. That it is cut off now is normal, and needs no traceback.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         if self.window is not None:
             self.window.terminate()
         await super().shutdown(sockets)
 
 
-def show_nothing(server: Announcer) -> None:
+def show_nothing(server: LabServer) -> None:
     """For `--no-browser`."""
 
 
-def show_in_browser(server: Announcer) -> None:
+def show_in_browser(server: LabServer) -> None:
     webbrowser.open(server.address)
 
 
-def show_in_window(server: Announcer) -> None:
+def show_in_window(server: LabServer) -> None:
     """For `--window`: to close it ends the server."""
 
     def closed() -> None:
@@ -103,7 +103,7 @@ def show_in_window(server: Announcer) -> None:
         print("A window of its own could not be opened; opening the usual browser.", flush=True)
         show_in_browser(server)
 
-    server.window = open_window(server.address, own_folder(), closed, failed)
+    server.window = open_window(server.address, user_folder(), closed, failed)
     if server.window is None:
         failed()
 
@@ -112,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run until Ctrl+C. Returns 2, after one sentence on stderr, if the model or the port cannot be had."""
     options = parse_options(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    if is_plain(options) and (address := found(own_folder())) is not None:
+    if is_plain(options) and (address := find_running(user_folder())) is not None:
         opened = not options.no_browser and webbrowser.open(address)
         print(f"LiteLlama Lab is running already, at {address}{'; it was opened in your browser' if opened else ''}")
         return 0
@@ -121,8 +121,8 @@ def main(arguments: list[str] | None = None) -> int:
             name, port = f"[{options.host}]" if ":" in options.host else options.host, listener.getsockname()[1]
             address = f"http://{name}:{port}/"
             # From now on, so that a start in the same moment waits for this one.
-            with announced(own_folder(), address) if is_plain(options) else nullcontext() as mark:
-                serve(listener, options, address, mark)
+            with announce(user_folder(), address) if is_plain(options) else nullcontext() as token:
+                serve(listener, options, address, token)
     except KeyboardInterrupt:  # the server has ended in order, and hands it on
         pass
     except (OSError, ValueError) as error:
@@ -139,7 +139,7 @@ def open_engines(options: argparse.Namespace) -> list[RemoteEngine]:
     for number, address in enumerate(options.engine, 1):
         key = os.environ.get(KEY if number == 1 else f"{KEY}_{number}", "").strip()
         engine = RemoteEngine(address, key or None, options.engine_model)
-        if not engine.caller.is_private:
+        if not engine.client.is_private:
             log.warning(
                 "%s is asked without encryption: whoever is on the way there can read what is asked and answered%s",
                 engine.where, ", and the key" if key else "",
@@ -172,14 +172,14 @@ def open_services(options: argparse.Namespace, classroom: Classroom | None) -> S
 
     models = options.models or checkpoints_folder()
     services = Services(open_first(options), models, engines=open_engines(options), classroom=classroom)
-    services.models.elsewhere()  # asked before anybody waits for it
+    services.models.remote_models()  # asked before anybody waits for it
     return services
 
 
 def open_classroom(options: argparse.Namespace, port: int) -> tuple[FastAPI, str, str]:
     """The app for a class, the teacher's address, and what the terminal shows. Passwords are never logged."""
     from app.classroom.classroom import Classroom
-    from app.launch.lan import class_begins, host_names, lan_addresses, new_password
+    from app.launch.lan import class_instructions, host_names, lan_addresses, new_password
     from app.server.app import create_app
 
     password = os.environ.get(CLASS_PASSWORD, "").strip() or new_password()
@@ -193,29 +193,26 @@ def open_classroom(options: argparse.Namespace, port: int) -> tuple[FastAPI, str
     )  # fmt: skip
     local = f"http://{LOOPBACK[0]}:{port}/"
     addresses = [f"https://{name}/" for name in options.public_name] or [f"http://{name}:{port}/" for name in here]
-    said = class_begins(addresses or [local], password, teacher_password, bool(options.public_name))
-    return app, f"{local}teacher", said
+    message = class_instructions(addresses or [local], password, teacher_password, bool(options.public_name))
+    return app, f"{local}teacher", message
 
 
-def serve(listener: socket.socket, options: argparse.Namespace, address: str, mark: Mark | None) -> None:
-    """Open the model and answer on `listener` until the process is told to stop; by its `mark` others know it."""
+def serve(listener: socket.socket, options: argparse.Namespace, address: str, token: InstanceToken | None) -> None:
+    """Open the model and answer on `listener` until the process is stopped; later starts know it by `token`."""
     # Imported only now: torch and Gradio take seconds, `--help` and a wrong option should not.
     from app.server.app import create_app
 
     if options.classroom:
-        app, address, said = open_classroom(options, listener.getsockname()[1])
+        app, address, message = open_classroom(options, listener.getsockname()[1])
     else:
-        app, said = (
-            create_app(
-                open_services(options, None), downloads=not options.no_downloads, identity=mark.shown if mark else None
-            ),
-            "",
-        )
+        identity = token.public_id if token else None
+        app = create_app(open_services(options, None), downloads=not options.no_downloads, identity=identity)
+        message = ""
     # A second for what is being answered; an open page's heartbeat would otherwise keep the server for ever.
     config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1)
     show = show_nothing if options.no_browser else show_in_window if options.window else show_in_browser
     try:
-        Announcer(config, address, show, said).run(sockets=[listener])
+        LabServer(config, address, show, message).run(sockets=[listener])
     finally:
         if app.state.downloads is not None:
             app.state.downloads.close()

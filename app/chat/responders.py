@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from app.common.settings import Settings
 from app.common.strings import Problem
 from app.models.engines import RemoteModel
-from app.models.openai_client import Refusal
-from app.models.openai_stream import Delta, TextStep
+from app.models.openai_client import EngineError
+from app.models.openai_stream import ChatDelta, TextStep
 from litellama.chat import Message, prompt_ids, reply_to
 from litellama.checkpoint import Opened
 from litellama.generate import Generate, Progress, Step
@@ -162,7 +162,7 @@ class RemoteResponder:
                     text = text if length else text.removeprefix(" ")  # as of a model that is here
                     count, length = count + 1, length + len(text)
                     if length > LONGEST_REPLY:
-                        raise Refusal("problem.engine_too_much", where=self.where)
+                        raise EngineError("problem.engine_too_much", where=self.where)
                     yield RemotePiece(text, token)
         except Problem as problem:
             if not count:
@@ -170,10 +170,10 @@ class RemoteResponder:
             stream.state = "broken"
             stream.remarks.append((problem.key, problem.values))
 
-    def _deltas(self, stream: ReplyStream, messages: list[Message], settings: Settings) -> Iterator[Delta | None]:
+    def _deltas(self, stream: ReplyStream, messages: list[Message], settings: Settings) -> Iterator[ChatDelta | None]:
         """What the server sends. Where it refuses, it is asked with fewer options, or without the oldest messages."""
         engine, id = self.model.engine, self.model.id
-        options = engine.accepted.get(id, OPTIONS)
+        options = engine.accepted_options.get(id, OPTIONS)
         while True:
             heard = False
             try:
@@ -184,25 +184,25 @@ class RemoteResponder:
                             _note(stream, delta)
                         yield delta
                 if stream.state is None:
-                    raise Refusal("problem.engine_cut", where=self.where)
-                engine.accepted[id] = options
+                    raise EngineError("problem.engine_cut", where=self.where)
+                engine.accepted_options[id] = options
                 if settings.top_k and "extras" not in options:
                     stream.remarks.append(("chat.engine_no_top_k", {"where": self.where}))
                 return
-            except Refusal as refusal:
-                minds = refusal.key in ("problem.engine_cut", "problem.engine_refused", "problem.engine_failed")
-                if heard or not minds or refusal.status not in MAY_MIND_OPTIONS:
+            except EngineError as error:
+                minds = error.key in ("problem.engine_cut", "problem.engine_refused", "problem.engine_failed")
+                if heard or not minds or error.status not in MAY_MIND_OPTIONS:
                     raise
-                too_long = TOO_LONG.search(refusal.said) is not None
-                if options and id not in engine.accepted and not too_long:
-                    options = _fewer(options, settings, refusal.said)
-                elif len(messages) > 2 and (too_long or refusal.key == "problem.engine_cut"):
+                too_long = TOO_LONG.search(error.server_message) is not None
+                if options and id not in engine.accepted_options and not too_long:
+                    options = _fewer(options, settings, error.server_message)
+                elif len(messages) > 2 and (too_long or error.key == "problem.engine_cut"):
                     messages = messages[2:]
                     stream.dropped += 2
                 elif too_long:
-                    raise Problem("problem.engine_too_long", where=self.where) from refusal
-                elif refusal.key == "problem.engine_cut":
-                    raise Problem("problem.engine_no_word", where=self.where) from refusal
+                    raise Problem("problem.engine_too_long", where=self.where) from error
+                elif error.key == "problem.engine_cut":
+                    raise Problem("problem.engine_no_word", where=self.where) from error
                 else:
                     raise
 
@@ -233,14 +233,14 @@ def _fewer(options: Sequence[str], settings: Settings, said: str) -> tuple[str, 
     return tuple(option for option in options if option not in named)
 
 
-def _note(stream: ReplyStream, delta: Delta) -> None:
-    if delta.finish is not None:
-        stream.state = "length" if delta.finish == "length" else "done"
-    if delta.read is not None:
-        stream.read = delta.read
-    if delta.written is not None:
-        stream.written = delta.written
-    if delta.written is not None or any(token.probability is not None for token in delta.tokens):
+def _note(stream: ReplyStream, delta: ChatDelta) -> None:
+    if delta.finish_reason is not None:
+        stream.state = "length" if delta.finish_reason == "length" else "done"
+    if delta.prompt_tokens is not None:
+        stream.read = delta.prompt_tokens
+    if delta.completion_tokens is not None:
+        stream.written = delta.completion_tokens
+    if delta.completion_tokens is not None or any(token.probability is not None for token in delta.tokens):
         stream.stats = "chat.stats_engine"
 
 

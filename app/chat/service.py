@@ -12,7 +12,7 @@ from app.chat.conversation import Conversation, Update
 from app.chat.recently_closed import RecentlyClosed
 from app.chat.reply_writer import ReplyWriter
 from app.chat.side_by_side import SideBySide
-from app.classroom.classroom import Classroom, Tally
+from app.classroom.classroom import Classroom, ReplyCounter
 from app.common.page_lifecycle import PageLifecycle, PageService
 from app.common.page_store import PageStore
 from app.common.questions import read_message
@@ -100,10 +100,10 @@ class ChatService(PageService):
         chat_page.conversation = before.continued(model)
         return chat_page.conversation.to_json()
 
-    def counted(self, member: str) -> AbstractContextManager[Tally]:
+    def counted(self, member: str) -> AbstractContextManager[ReplyCounter]:
         """A pupil's one place for a reply, where a class uses the server. Raises `Problem`, when entered, if it's
         taken."""
-        return nullcontext(Tally()) if self.classroom is None else self.classroom.writing(member)
+        return nullcontext(ReplyCounter()) if self.classroom is None else self.classroom.writing(member)
 
     def forget(self, page: str) -> None:
         super().forget(page)

@@ -117,7 +117,7 @@ class SideBySide(PageService):
         self, pair: Pair, question: str, request: PairRequest, renew: Callable[[], None]
     ) -> Iterator[dict[str, Any]]:
         settings = pair.settings(request)
-        away = {one.name: one.title for one in self._models.known_elsewhere()}
+        away = {one.name: one.title for one in self._models.known_remote_models()}
         elsewhere = any(one.model.name in away for one in pair.conversations)
         exchange = Exchange(question, self._labels(pair, settings, away), request.in_turn, elsewhere)
         pair.exchanges.append(exchange)
@@ -153,7 +153,7 @@ class SideBySide(PageService):
                 pair.stop()
 
     def _labels(self, pair: Pair, settings: list[Settings], away: dict[str, str]) -> tuple[Label, Label]:
-        listed = {one.name: one.title for one in self._models.listed()} | away
+        listed = {one.name: one.title for one in self._models.local_models()} | away
         names = [conversation.model.name for conversation in pair.conversations]
         titles = [listed.get(name, name[:LONGEST_TITLE]) for name in names]
         if titles[0] == titles[1] and names[0] != names[1]:

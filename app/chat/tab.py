@@ -62,7 +62,7 @@ def build(service: ChatService, events: PageEvents) -> None:
             settings = read_settings(sent.get("settings"))
             with service.counted(events.member_of(request)) as tally:
                 for update in answer(page, sent.get("text"), settings, sent.get("request")):
-                    tally.wrote(len(update.tokens))
+                    tally.set_tokens(len(update.tokens))
                     if update.cost is not None and update.cost.energy is not None:
                         tally.joules, tally.estimated = update.cost.energy.joules, not update.cost.energy.measured
                     yield update.to_json()

@@ -3,22 +3,22 @@ lab.classroom = (element, offers) => {
   const find = (selector) => element.querySelector(selector);
   const EVERY = 2500, PATIENCE = 10_000;  // ms; a network that went away may leave a request open for minutes
   let known = null;
-  const show = (news) => {
+  const show = (state) => {
     find(".lab-class").hidden = false;
-    if (news.name) lab.say(find(".lab-class-name"), "class.you_are", { name: news.name });
+    if (state.name) lab.say(find(".lab-class-name"), "class.you_are", { name: state.name });
     else lab.say(find(".lab-class-name"), "class.you_teach");
-    if (!news.name && known === null) lab.download(element, offers);  // models come by the teacher alone
-    lab.say(find(".lab-class-place"), news.place > 0 ? "class.place" : null, { place: news.place });
-    if (news.place > 0) lab.stillWaiting?.();
-    lab.say(find(".lab-class-paused"), news.paused ? "class.paused" : null);
-    find(".lab-class-message").textContent = news.message;
-    find(".lab-class-prompt").hidden = !news.prompt;
-    find(".lab-class-prompt q").textContent = news.prompt;
+    if (!state.name && known === null) lab.download(element, offers);  // models come by the teacher alone
+    lab.say(find(".lab-class-place"), state.place > 0 ? "class.place" : null, { place: state.place });
+    if (state.place > 0) lab.stillWaiting?.();
+    lab.say(find(".lab-class-paused"), state.paused ? "class.paused" : null);
+    find(".lab-class-message").textContent = state.message;
+    find(".lab-class-prompt").hidden = !state.prompt;
+    find(".lab-class-prompt q").textContent = state.prompt;
     // The teacher's choice of a model is followed when it is made, and by who comes later and has chosen none.
-    const told = known === null ? !new URLSearchParams(location.search).has("model") : news.number !== known;
-    const other = told && news.model !== null && news.model !== lab.modelName;
-    known = news.number;
-    if (other) lab.chooseModel(news.model);
+    const told = known === null ? !new URLSearchParams(location.search).has("model") : state.number !== known;
+    const other = told && state.model !== null && state.model !== lab.modelName;
+    known = state.number;
+    if (other) lab.chooseModel(state.model);
   };
   find(".lab-class-prompt button").addEventListener("click", () => {
     const box = document.querySelector("#lab-chat .lab-composer textarea");
@@ -30,7 +30,7 @@ lab.classroom = (element, offers) => {
   const ask = async () => {
     try {
       const answer = await fetch(new URL("room.json", document.baseURI), { signal: AbortSignal.timeout(PATIENCE) });
-      if (answer.status === 401) {  // the class is over: the gate asks anew
+      if (answer.status === 401) {  // the class is over, and the password is asked for again
         lab.classIsOver = true;
         return location.reload();
       }

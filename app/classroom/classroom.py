@@ -1,4 +1,4 @@
-"""A class at one server: who is in it, what each may do at once, and what the teacher decides for all.
+"""A class at one server: who is in it, what each may do at once, and what the teacher sets for all.
 
 Everything is held in memory only, and gone when the class is ended or the server stops.
 """
@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.common.strings import Problem
-from app.models.openai_stream import clean
+from app.common.text import replace_surrogates
 
 MOST_PUPILS = 150
 LONGEST_NAME = 24
 LONGEST_TEXT = 1000  # of the teacher's message and prompt
-AWAY = 15.0  # seconds without a sign of life after which a pupil counts as away
-RECENTLY = 10.0  # seconds over which tokens per second are taken
+SECONDS_UNTIL_AWAY = 15.0  # seconds without a sign of life after which a pupil counts as away
+RATE_WINDOW = 10.0  # seconds over which tokens per second are taken
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Pupil:
 
     number: int
     name: str
-    seen: float  # the clock's time of the last sign of life
+    seen: float  # the clock's time when it was last heard of
     replies: int = 0
     tokens: int = 0
     joules: float | None = None
@@ -44,14 +44,15 @@ class Pupil:
 
     def to_json(self, now: float) -> dict[str, Any]:
         return {
-            "number": self.number, "name": self.name, "here": now - self.seen < AWAY, "writing": self.writing,
-            "replies": self.replies, "tokens": self.tokens, "watt_hours": _watt_hours(self.joules),
+            "number": self.number, "name": self.name, "here": now - self.seen < SECONDS_UNTIL_AWAY,
+            "writing": self.writing, "replies": self.replies, "tokens": self.tokens,
+            "watt_hours": _watt_hours(self.joules),
         }  # fmt: skip
 
 
 @dataclass
-class Orders:
-    """What the teacher decided. `number` grows with each decision, so that a page knows a new one."""
+class TeacherSettings:
+    """What the teacher set for all. `number` grows with each change, by which a page knows that there is one."""
 
     number: int = 0
     paused: bool = False
@@ -63,7 +64,7 @@ class Orders:
         return dict(vars(self))
 
 
-class Tally:
+class ReplyCounter:
     """One reply while it is written: its tokens so far, and its energy when that is known."""
 
     def __init__(self, count: Callable[[int], None] = lambda tokens: None) -> None:
@@ -72,8 +73,8 @@ class Tally:
         self.estimated = False
         self._count = count
 
-    def wrote(self, tokens: int) -> None:
-        """The reply has so many tokens by now."""
+    def set_tokens(self, tokens: int) -> None:
+        """The reply has `tokens` tokens by now."""
         if tokens > self.tokens:
             self._count(tokens - self.tokens)
             self.tokens = tokens
@@ -85,7 +86,7 @@ class Classroom:
     def __init__(self, password: str, teacher_password: str, clock: Callable[[], float] = time.monotonic) -> None:
         if not password or not teacher_password or password == teacher_password:
             raise ValueError("a class needs two passwords, one for pupils and another for the teacher")
-        self.orders = Orders()
+        self.settings = TeacherSettings()
         self._password, self._teacher_password = password, teacher_password
         self._clock = clock
         self._pupils: dict[str, Pupil] = {}  # by cookie
@@ -96,22 +97,22 @@ class Classroom:
 
     # --- Coming and going --------------------------------------------------------------------------------------------
 
-    def enter(self, name: object, password: object) -> str:
-        """A new pupil's cookie. Raises `Problem` for a wrong password, a name that is none, or a full room."""
-        if not _same(password, self._password):
+    def join(self, name: object, password: object) -> str:
+        """A new pupil's cookie. Raises `Problem` for a wrong password, a bad name, or a full class."""
+        if not _password_matches(password, self._password):
             raise Problem("class.wrong_password")
-        wanted = _read_name(name)
+        wanted = _clean_name(name)
         with self._lock:
             if len(self._pupils) >= MOST_PUPILS:
-                self._send_home_the_longest_away()
+                self._remove_longest_away()
             cookie = secrets.token_urlsafe(24)
             self._pupils[cookie] = Pupil(self._next_number, self._free_name(wanted), self._clock())
             self._next_number += 1
         return cookie
 
-    def enter_as_teacher(self, password: object) -> str:
+    def join_as_teacher(self, password: object) -> str:
         """The teacher's cookie. Raises `Problem` for a wrong password."""
-        if not _same(password, self._teacher_password):
+        if not _password_matches(password, self._teacher_password):
             raise Problem("class.wrong_password")
         with self._lock:
             cookie = secrets.token_urlsafe(24)
@@ -127,58 +128,58 @@ class Classroom:
     def is_member(self, cookie: str) -> bool:
         return cookie in self._pupils or cookie in self._teachers
 
-    def saw(self, cookie: str) -> None:
-        """A sign of life."""
+    def touch(self, cookie: str) -> None:
+        """The member was just heard of."""
         pupil = self._pupils.get(cookie)
         if pupil is not None:
             pupil.seen = self._clock()
 
     def end(self) -> None:
-        """Erase the class: names, figures, cookies and orders. The teacher stays."""
+        """Erase the class: names, figures, cookies and settings. The teacher stays."""
         with self._lock:
             self._pupils.clear()
             self._recent.clear()
-            self.orders = Orders(self.orders.number + 1)
+            self.settings = TeacherSettings(self.settings.number + 1)
 
     # --- Work --------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def writing(self, cookie: str) -> Iterator[Tally]:
+    def writing(self, cookie: str) -> Iterator[ReplyCounter]:
         """Hold a pupil's one place for a reply, and add up what it took. Raises `Problem` while the class is paused or
         another reply of the same pupil, perhaps on another page, is being written."""
-        pupil, tally = self._pupils.get(cookie), Tally(self._count)
+        pupil, counter = self._pupils.get(cookie), ReplyCounter(self._count)
         if pupil is None:  # the teacher, who is neither paused nor counted
             if cookie not in self._teachers:
                 raise Problem("class.not_in")
-            yield tally
+            yield counter
             return
         with self._lock:
-            if self.orders.paused:
+            if self.settings.paused:
                 raise Problem("class.paused")
             if pupil.writing:
                 raise Problem("class.one_reply")
             pupil.writing = True
         try:
-            yield tally
+            yield counter
         finally:
             with self._lock:
                 pupil.writing = False
-                pupil.replies += int(tally.tokens > 0)
-                pupil.tokens += tally.tokens
-                if tally.joules is not None:
-                    pupil.joules = (pupil.joules or 0.0) + tally.joules
-                    pupil.estimated = pupil.estimated or tally.estimated
+                pupil.replies += int(counter.tokens > 0)
+                pupil.tokens += counter.tokens
+                if counter.joules is not None:
+                    pupil.joules = (pupil.joules or 0.0) + counter.joules
+                    pupil.estimated = pupil.estimated or counter.estimated
 
     def _count(self, tokens: int) -> None:
         now = self._clock()
         with self._lock:
             self._recent.append((now, tokens))
-            while self._recent and self._recent[0][0] < now - RECENTLY:
+            while self._recent and self._recent[0][0] < now - RATE_WINDOW:
                 self._recent.popleft()
 
     # --- The teacher -------------------------------------------------------------------------------------------------
 
-    def order(self, **changes: object) -> None:
+    def update_settings(self, **changes: object) -> None:
         """Change what the teacher decides: paused, message, prompt, model. Raises `Problem` for anything else."""
         for name, value in changes.items():
             known = {"paused": bool, "message": str, "prompt": str, "model": (str, type(None))}
@@ -186,25 +187,27 @@ class Classroom:
                 raise Problem("problem.request")
             if isinstance(value, str) and len(value) > LONGEST_TEXT:
                 raise Problem("problem.too_long", length=len(value), limit=LONGEST_TEXT)
-        whole = {name: clean(value) if isinstance(value, str) else value for name, value in changes.items()}
+        whole = {
+            name: replace_surrogates(value) if isinstance(value, str) else value for name, value in changes.items()
+        }
         with self._lock:
-            self.orders = Orders(**(self.orders.to_json() | whole | {"number": self.orders.number + 1}))
+            self.settings = TeacherSettings(**(self.settings.to_json() | whole | {"number": self.settings.number + 1}))
 
-    def overview(self, places: Mapping[str, int] | None = None) -> dict[str, Any]:
-        """What the teacher's page shows; `places` are those in the line, by cookie."""
-        now, places = self._clock(), places or {}
+    def overview(self, positions: Mapping[str, int] | None = None) -> dict[str, Any]:
+        """What the teacher's page shows. `positions`: each member's first position in the queue, by cookie."""
+        now, positions = self._clock(), positions or {}
         with self._lock:
-            pupils = [pupil.to_json(now) | {"place": places.get(key, 0)} for key, pupil in self._pupils.items()]
-            tokens = sum(count for when, count in self._recent if when >= now - RECENTLY)
+            pupils = [pupil.to_json(now) | {"place": positions.get(key, 0)} for key, pupil in self._pupils.items()]
+            tokens = sum(count for when, count in self._recent if when >= now - RATE_WINDOW)
             estimated = any(pupil.estimated for pupil in self._pupils.values())
             joules = [pupil.joules for pupil in self._pupils.values() if pupil.joules is not None]
         return {
             "pupils": pupils, "here": sum(pupil["here"] for pupil in pupils),
             "writing": sum(pupil["writing"] for pupil in pupils),
-            "waiting": sum(pupil["place"] > 0 for pupil in pupils), "tokens_per_second": round(tokens / RECENTLY, 1),
+            "waiting": sum(pupil["place"] > 0 for pupil in pupils), "tokens_per_second": round(tokens / RATE_WINDOW, 1),
             "replies": sum(pupil["replies"] for pupil in pupils), "tokens": sum(pupil["tokens"] for pupil in pupils),
             "watt_hours": _watt_hours(sum(joules) if joules else None), "estimated": estimated,
-            "orders": self.orders.to_json(),
+            "orders": self.settings.to_json(),
         }  # fmt: skip
 
     def results(self) -> str:
@@ -224,21 +227,21 @@ class Classroom:
         names = (wanted if count == 1 else f"{wanted} {count}" for count in range(1, MOST_PUPILS + 2))
         return next(name for name in names if name.casefold() not in taken)
 
-    def _send_home_the_longest_away(self) -> None:
+    def _remove_longest_away(self) -> None:
         cookie, pupil = min(self._pupils.items(), key=lambda item: item[1].seen)
-        if pupil.writing or self._clock() - pupil.seen < AWAY:
+        if pupil.writing or self._clock() - pupil.seen < SECONDS_UNTIL_AWAY:
             raise Problem("class.full", most=MOST_PUPILS)
         del self._pupils[cookie]
 
 
-def _same(given: object, password: str) -> bool:
+def _password_matches(given: object, password: str) -> bool:
     """Compared in a time that does not tell how much of it was right."""
     return isinstance(given, str) and hmac.compare_digest(
         given.strip().casefold().encode(), password.casefold().encode()
     )
 
 
-def _read_name(name: object) -> str:
+def _clean_name(name: object) -> str:
     if not isinstance(name, str):
         raise Problem("class.bad_name", most=LONGEST_NAME)
     visible = "".join(mark if unicodedata.category(mark)[0] not in "CZ" else " " for mark in name)

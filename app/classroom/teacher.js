@@ -6,35 +6,35 @@
   const energy = (hours) => (hours === null ? "–" : hours.toLocaleString(lab.language, { maximumSignificantDigits: 2 }));
   let paused = false, sure = null;
 
-  const show = (news) => {
+  const show = (state) => {
     lab.say(find(".class-lost"), null);
-    const figures = [["here", figure(news.here)], ["writing", figure(news.writing)], ["waiting", figure(news.waiting)], ["per_second", figure(news.tokens_per_second)],
-      ["replies", figure(news.replies)], ["tokens", figure(news.tokens)], [news.estimated ? "energy_estimated" : "energy", energy(news.watt_hours)]];
+    const figures = [["here", figure(state.here)], ["writing", figure(state.writing)], ["waiting", figure(state.waiting)], ["per_second", figure(state.tokens_per_second)],
+      ["replies", figure(state.replies)], ["tokens", figure(state.tokens)], [state.estimated ? "energy_estimated" : "energy", energy(state.watt_hours)]];
     find(".class-figures").replaceChildren(...figures.map(([name, value]) =>
       lab.make("div", {}, lab.make("dt", { "data-word": `class.${name}` }, lab.word(`class.${name}`)), lab.make("dd", {}, value))));
-    find("tbody").replaceChildren(...news.pupils.map((pupil) => {
+    find("tbody").replaceChildren(...state.pupils.map((pupil) => {
       const doing = pupil.writing ? lab.word("class.gets_reply") : pupil.place ? lab.word("class.waits", { place: pupil.place }) : pupil.here ? "" : lab.word("class.away");
       return lab.make("tr", pupil.here ? {} : { "data-away": "" },
         ...[pupil.name, doing, figure(pupil.replies), figure(pupil.tokens), pupil.watt_hours === null ? "–" : energy(pupil.watt_hours * 1000)].map((text) => lab.make("td", {}, text)));
     }));
-    find("table").hidden = !news.pupils.length;
-    find(".class-nobody").hidden = news.pupils.length > 0;
-    paused = news.orders.paused;
+    find("table").hidden = !state.pupils.length;
+    find(".class-nobody").hidden = state.pupils.length > 0;
+    paused = state.orders.paused;
     find(".class-pause").setAttribute("aria-pressed", paused);
     lab.say(find(".class-pause"), paused ? "class.resume" : "class.pause");
-    find(".class-more").hidden = !news.more_models;
+    find(".class-more").hidden = !state.more_models;
     const choice = find("#class-model");
-    if (choice.options.length !== news.models.length + 1) {
-      choice.replaceChildren(lab.make("option", { value: "" }, lab.word("class.any_model")), ...news.models.map((name) => lab.make("option", { value: name }, name)));
-      choice.value = news.orders.model ?? "";
+    if (choice.options.length !== state.models.length + 1) {
+      choice.replaceChildren(lab.make("option", { value: "" }, lab.word("class.any_model")), ...state.models.map((name) => lab.make("option", { value: name }, name)));
+      choice.value = state.orders.model ?? "";
     }
   };
   const order = async (changes) => {
     const headers = { "content-type": "application/json" };
     const answer = await fetch("/teacher.json", { method: "POST", headers, body: JSON.stringify(changes) });
-    const news = await answer.json();
-    lab.say(find(".class-problem"), news.problem?.key, news.problem?.values);
-    if (answer.ok) show(news);
+    const state = await answer.json();
+    lab.say(find(".class-problem"), state.problem?.key, state.problem?.values);
+    if (answer.ok) show(state);
     return answer.ok;
   };
   const ask = async () => {

@@ -37,8 +37,9 @@ def view_address(name: str) -> str:
 
 
 def scripts(*names: str) -> str:
-    """Tags for a component's `head`: Gradio loads them, once and in order, before it starts the component."""
-    addresses = ["/words.js", *(view_address(name) for name in names)]
+    """Tags for a component's `head`: Gradio loads them, once and in order, before it starts the component. The words
+    and what works around Gradio's client come first."""
+    addresses = ["/words.js", *(view_address(name) for name in ("gradio_compat.js", *names))]
     return "".join(f'<script src="{address}"></script>' for address in addresses)
 
 

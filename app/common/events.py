@@ -20,7 +20,8 @@ Sent = dict[str, Any]
 
 def sent_by(event: gr.EventData) -> Sent:
     """What the page sent along, which may be anything."""
-    return event._data if isinstance(event._data, dict) else {}
+    sent = event.sent  # under this name by `app.server.gradio_compat`
+    return sent if isinstance(sent, dict) else {}
 
 
 class PageEvents:

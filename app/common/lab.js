@@ -110,50 +110,6 @@ window.lab = window.lab || {};
     element.prepend(lab.make("div", { class: "lab-needs-weights" }, why, use));
   });
 
-  // What a component has of Gradio, with what Gradio lacks. Every request names the page's model. A request sent in the
-  // very moment in which an earlier one ends can be left without an answer: Gradio's server has closed the stream of
-  // answers, and its client takes it for open. The next request opens another, which brings that answer as well; so each
-  // is followed by one that asks for nothing. And what is refused (below) is answered with a problem like any other.
-  const A_MOMENT = 2000;  // ms
-  let requests = 0;
-  lab.line = (trigger, props, watch) => {
-    const own = new Set(), callbacks = [];
-    let refusal = null;
-    document.addEventListener("lab-refused", ({ detail: { problem, sent } }) => {
-      if (!own.has(sent?.serial)) return;
-      refusal = { ...sent, state: sent.vote ? "voted" : "problem", problem };
-      for (const callback of callbacks) callback();  // guard: refusal-shown
-      refusal = null;
-    });
-    const surely = (name, data) => {
-      own.add(++requests);
-      trigger(name, { ...data, model: lab.modelName, serial: requests });
-      setTimeout(() => lab.nudge?.(), A_MOMENT);
-    };
-    const seen = new Proxy(props, { get: (target, name) => (name === "value" && refusal ? refusal : target[name]) });
-    return [surely, seen, (name, callback) => { callbacks.push(callback); watch(name, callback); }];
-  };
-
-  // A request that is refused before it stands in the line, or never reaches the server, brings no answer, and Gradio's
-  // client would tell of it in English alone; so what it fetches is watched. Heard as the event "lab-refused".
-  const fetched = window.fetch;
-  window.fetch = async (target, options) => {
-    const isRequest = String(target?.url ?? target).includes("/queue/join");
-    if (isRequest) lab.page ??= JSON.parse(options.body).session_hash;  // by which the server knows this page
-    const refused = (problem) => document.dispatchEvent(new CustomEvent("lab-refused", { detail: { problem, sent: JSON.parse(options.body).event_data } }));
-    try {
-      const answer = await fetched(target, options);
-      if (isRequest && !answer.ok) {
-        const told = await answer.clone().json().catch(() => ({}));
-        refused(told.problem ?? { key: answer.status === 503 ? "problem.line_full" : "problem.lost" });
-      }
-      return answer;
-    } catch (error) {
-      if (isRequest) refused({ key: "problem.lost" });
-      throw error;
-    }
-  };
-
   // Under the box, that an answer was read no further.
   lab.sayGoesOn = (element, goesOn) => {
     const line = element.querySelector(".lab-goes-on") ?? lab.make("p", { class: "lab-look-why lab-goes-on" });

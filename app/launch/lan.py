@@ -1,4 +1,4 @@
-"""Where other machines find this one, and what is said of it when a class begins."""
+"""This machine's addresses in its network, and what the terminal shows when a class begins."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ WORDS_OF_A_PASSWORD = 3
 def lan_addresses() -> list[str]:
     """This machine's addresses on its own networks, the likeliest first; nothing is sent to find them."""
     found: list[str] = []
-    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        asked.connect(("192.0.2.1", 9))  # an address for documentation: only the way there is chosen
-        found.append(asked.getsockname()[0])
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # an address for documentation: only the way there is chosen
+        found.append(probe.getsockname()[0])
     with suppress(OSError):
         found += [str(one[4][0]) for one in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)]
     return [address for address in dict.fromkeys(found) if not address.startswith("127.")]
@@ -31,16 +31,16 @@ def host_names() -> list[str]:
 
 
 def new_password() -> str:
-    """Words that can be said across a room, and a number: about 30 bits, behind a gate that tries 20 a second."""
+    """Three words, easy to say aloud, and a number: about 30 bits, and at most 20 passwords can be tried a second."""
     words = sorted({word for word in THINGS if word.isalpha()})
     return "-".join([*(secrets.choice(words) for _ in range(WORDS_OF_A_PASSWORD)), str(secrets.randbelow(90) + 10)])
 
 
-def class_begins(addresses: Sequence[str], password: str, teacher_password: str, encrypted: bool) -> str:
+def class_instructions(addresses: Sequence[str], password: str, teacher_password: str, encrypted: bool) -> str:
     """What the terminal shows: address, passwords, a code to be photographed, and who could read along."""
     lines = [
         "", "  Pupils open       " + "  or  ".join(addresses), f"  and say           {password}",
-        f"  Your own page     {addresses[0]}teacher   ({teacher_password})", "", _code(addresses[0]),
+        f"  Your own page     {addresses[0]}teacher   ({teacher_password})", "", _qr_code(addresses[0]),
     ]  # fmt: skip
     if not encrypted:
         lines.append(
@@ -50,18 +50,18 @@ def class_begins(addresses: Sequence[str], password: str, teacher_password: str,
     return "\n".join(lines)
 
 
-def _code(address: str) -> str:
+def _qr_code(address: str) -> str:
     """The address as a QR code made of letters; nothing where it can't be shown."""
     try:
         import segno
     except ModuleNotFoundError:
         return ""
-    code = segno.make(address, micro=False)
-    rows = [[*row] for row in code.matrix_iter(border=2)]
+    qr = segno.make(address, micro=False)
+    rows = [[*row] for row in qr.matrix_iter(border=2)]
     rows += [] if len(rows) % 2 == 0 else [[0] * len(rows[0])]
-    marks = {(0, 0): "█", (0, 1): "▀", (1, 0): "▄", (1, 1): " "}  # dark terminal: light cells are drawn
+    blocks = {(0, 0): "█", (0, 1): "▀", (1, 0): "▄", (1, 1): " "}  # dark terminal: light cells are drawn
     text = "\n".join(
-        "  " + "".join(marks[bool(top), bool(below)] for top, below in zip(upper, lower, strict=True))
+        "  " + "".join(blocks[bool(top), bool(below)] for top, below in zip(upper, lower, strict=True))
         for upper, lower in zip(rows[::2], rows[1::2], strict=True)
     )
     try:

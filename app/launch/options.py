@@ -1,4 +1,4 @@
-"""What `python -m app` can be told."""
+"""The options of `python -m app`."""
 
 from __future__ import annotations
 
@@ -91,11 +91,11 @@ def first_checkpoints(options: argparse.Namespace, fetched: Path) -> list[Path]:
     return [*([fetched] if plain and is_there(fetched) else []), DEFAULT_CHECKPOINT]
 
 
-OF_THE_START = ("no_browser", "window")
+START_OPTIONS = ("no_browser", "window")
 """Options that say nothing of the server itself."""
 
 
 def is_plain(options: argparse.Namespace) -> bool:
     """Whether the lab was started as it is for everybody, so that one that is running will do as well."""
-    usual = parse_options([])
-    return all(getattr(options, name) == value for name, value in vars(usual).items() if name not in OF_THE_START)
+    defaults = parse_options([])
+    return all(getattr(options, name) == value for name, value in vars(defaults).items() if name not in START_OPTIONS)

@@ -1,4 +1,4 @@
-"""The lab that serves on this machine already: a second start finds it, and opens it instead of another."""
+"""One instance on a machine: a second start finds the lab that is running, and opens that one."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from urllib.parse import urlsplit
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 FILE = "running.json"
-LARGEST = 2000  # bytes
-PATIENCE = 10.0  # seconds; one that is just being started answers when its model is open
+LARGEST_FILE = 2000  # bytes
+ANSWER_TIMEOUT = 10.0  # seconds; one that is just being started answers when its model is open
 
 
 @dataclass(frozen=True)
-class Mark:
-    """What tells a server from any other: `secret` stands in its file, `shown` is what it answers at /lab.json."""
+class InstanceToken:
+    """What identifies a server: `secret` is in its file, and `public_id`, a hash of it, is its answer at /lab.json."""
 
     secret: str
 
     @property
-    def shown(self) -> str:
+    def public_id(self) -> str:
         return hashlib.sha256(self.secret.encode()).hexdigest()
 
 
-def own_folder() -> Path:
-    """Where this user's programs keep what needn't last."""
+def user_folder() -> Path:
+    """The user's folder for files that need not last."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -44,30 +44,30 @@ def own_folder() -> Path:
     return Path(base) / "litellama-lab"
 
 
-def found(folder: Path) -> str | None:
-    """The address of the lab that was announced in `folder`, if it is there and is that one."""
+def find_running(folder: Path) -> str | None:
+    """The address of the lab that was announced in `folder`, if it answers and is that one."""
     try:
-        text = (folder / FILE).read_bytes()[: LARGEST + 1]
-        told: Any = json.loads(text) if len(text) <= LARGEST else None
-        address, mark = told["address"], Mark(told["secret"])
-        place = urlsplit(address)
-        if place.scheme != "http" or place.hostname not in LOOPBACK:  # a file can be forged
+        text = (folder / FILE).read_bytes()[: LARGEST_FILE + 1]
+        stored: Any = json.loads(text) if len(text) <= LARGEST_FILE else None
+        address, token = stored["address"], InstanceToken(stored["secret"])
+        parts = urlsplit(address)
+        if parts.scheme != "http" or parts.hostname not in LOOPBACK:  # a file can be forged
             return None
-        line = http.client.HTTPConnection(place.hostname, place.port, timeout=PATIENCE)  # and asks no proxy
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=ANSWER_TIMEOUT)  # and asks no proxy
         with suppress(OSError):
-            line.request("GET", "/lab.json")
-            said = json.loads(line.getresponse().read(LARGEST))
-            return address if said == {"lab": mark.shown} else None
+            connection.request("GET", "/lab.json")
+            answer = json.loads(connection.getresponse().read(LARGEST_FILE))
+            return address if answer == {"lab": token.public_id} else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, http.client.HTTPException, RecursionError):
         pass  # no file, half a file, or another program at that port: there is none
     return None
 
 
 @contextmanager
-def announced(folder: Path, address: str) -> Iterator[Mark]:
-    """Tell later starts of `address` meanwhile. A server that can't write there is only not found."""
-    mark = Mark(secrets.token_urlsafe(24))
-    text = json.dumps({"address": address, "secret": mark.secret})
+def announce(folder: Path, address: str) -> Iterator[InstanceToken]:
+    """Write `address` to `folder` for later starts, until the end of the block. If that fails, they don't find it."""
+    token = InstanceToken(secrets.token_urlsafe(24))
+    text = json.dumps({"address": address, "secret": token.secret})
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         handle, new = tempfile.mkstemp(dir=folder)  # for this user's eyes only
@@ -75,7 +75,7 @@ def announced(folder: Path, address: str) -> Iterator[Mark]:
             file.write(text)
         os.replace(new, folder / FILE)
     try:
-        yield mark
+        yield token
     finally:
         with suppress(OSError):
             if (folder / FILE).read_text(encoding="utf-8") == text:  # and not of one that was started later

@@ -18,7 +18,7 @@ BROWSERS = (
     "google-chrome google-chrome-stable chromium chromium-browser microsoft-edge microsoft-edge-stable brave-browser "
     "chrome msedge"
 ).split()
-PLACES = (
+BROWSER_PATHS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
@@ -26,7 +26,7 @@ PLACES = (
     r"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe",
 )
 SIZE = (1240, 880)
-SOONEST = 2.0  # seconds after which a user can have closed it
+SHORTEST_VISIT = 2.0  # seconds after which a user can have closed it
 WEB_VIEW = "webview"  # pywebview, if the user has it; the lab doesn't need it
 
 
@@ -48,9 +48,9 @@ def open_window(
         return None
 
     def wait() -> None:
-        began = time.monotonic()
+        started = time.monotonic()
         status = window.wait()
-        if status > 0 or time.monotonic() - began < SOONEST:
+        if status > 0 or time.monotonic() - started < SHORTEST_VISIT:
             failed()
         else:
             closed()
@@ -62,13 +62,13 @@ def open_window(
 def _command(address: str, folder: Path) -> list[str] | None:
     if importlib.util.find_spec(WEB_VIEW) is not None:
         return [sys.executable, "-m", "app.launch.window", address]
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    found = found or next((place for place in PLACES if os.path.exists(place)), None)
-    if found is None:
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    browser = browser or next((path for path in BROWSER_PATHS if os.path.exists(path)), None)
+    if browser is None:
         return None
     profile, size = folder / "window", ",".join(map(str, SIZE))
     return [
-        found, f"--app={address}", f"--user-data-dir={profile}", f"--window-size={size}", "--no-first-run",
+        browser, f"--app={address}", f"--user-data-dir={profile}", f"--window-size={size}", "--no-first-run",
         "--no-default-browser-check",
     ]  # fmt: skip
 

@@ -1,6 +1,6 @@
 """OpenAI-compatible servers (vLLM, llama.cpp, Ollama) whose models can be chosen besides those of this machine.
 
-Which servers is said by who starts the lab, never by a page.
+The person who starts the lab names the servers; a page cannot.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from app.common.errors import told_once
+from app.common.errors import log_exception
 from app.common.strings import Problem
-from app.models.openai_client import Caller, Line, Refusal
-from app.models.openai_stream import Complaint, Delta, clean, events, read_delta, read_json
+from app.common.text import replace_surrogates
+from app.models.openai_client import Connection, EngineError, OpenAIClient
+from app.models.openai_stream import ChatDelta, ReportedError, iter_sse_events, read_delta, read_json
 
 SECONDS_OF_SILENCE = 30.0
 SECONDS_FOR_MODELS = 5.0
 SECONDS_BETWEEN_LISTS = 5.0
-A_MOMENT = 0.1  # seconds, after which who listens may look up
+POLL_SECONDS = 0.1  # seconds between two answers of `ChatStream`, so that its reader can stop
 MOST_MODELS = 200
 LONGEST_NAME = 200
 PATH = re.compile(r"[\\/]")
@@ -58,112 +59,113 @@ class RemoteModel:
 class RemoteEngine:
     """One server. Safe to be used by many threads."""
 
-    def __init__(self, address: str, key: str | None = None, only: str | None = None) -> None:
-        """`address` is its http or https URL, `only` the one model to be offered instead of all it lists.
+    def __init__(self, address: str, key: str | None = None, only_model: str | None = None) -> None:
+        """`address` is its http or https URL, `only_model` the one model to be offered instead of all it lists.
 
         Raises `ValueError` for an address or a key that can't be one.
         """
-        self.caller = Caller(address, key)
-        self.where = self.caller.where
+        self.client = OpenAIClient(address, key)
+        self.where = self.client.where
         self.problem: Problem | None = None
         """Why its models could not be listed, the last time."""
-        self.accepted: dict[str, tuple[str, ...]] = {}
-        """By model, those optional parts of a request that it took; see `speakers`."""
-        self._only = only
-        self._ids: list[str] = [] if only is None else [only]
-        self._asked = float("-inf")
-        self._asking = threading.Lock()
+        self.accepted_options: dict[str, tuple[str, ...]] = {}
+        """By model, the optional fields of a request that the server accepted; see `app.chat.responders`."""
+        self._only_model = only_model
+        self._ids: list[str] = [] if only_model is None else [only_model]
+        self._last_refresh = float("-inf")
+        self._refreshing = threading.Lock()
 
     def models(self) -> list[RemoteModel]:
-        """What it offered when it was asked last."""
+        """The models it had when it was last asked."""
         return [RemoteModel(self, id) for id in self._ids]
 
     def refresh(self) -> None:
-        """Ask what it offers, unless somebody just did. That it can't be had is no error but its `problem`."""
-        with self._asking:
-            if self._only is not None or time.monotonic() - self._asked < SECONDS_BETWEEN_LISTS:
+        """Ask which models it has, unless that was just done. If it can't be reached, `problem` says so."""
+        with self._refreshing:
+            if self._only_model is not None or time.monotonic() - self._last_refresh < SECONDS_BETWEEN_LISTS:
                 return
             try:
                 self._ids, self.problem = self._list(), None
-            except Problem as problem:  # those it had may be asked all the same: perhaps it is back by then
+            except Problem as problem:  # its models stay: perhaps it is back when one is used
                 self.problem = problem
                 log.warning("%s", problem)
-            self.accepted.clear()  # perhaps it was started anew, and otherwise
-            self._asked = time.monotonic()
+            self.accepted_options.clear()  # perhaps it was started again with other options
+            self._last_refresh = time.monotonic()
 
     def _list(self) -> list[str]:
-        line = Line()
-        limit = threading.Timer(SECONDS_FOR_MODELS, line.hang_up)
+        connection = Connection()
+        limit = threading.Timer(SECONDS_FOR_MODELS, connection.close)
         limit.start()
         body = bytearray()
         try:
-            with self.caller.request(line, "GET", "/models", "application/json", SECONDS_FOR_MODELS) as chunks:
+            with self.client.request(connection, "GET", "/models", "application/json", SECONDS_FOR_MODELS) as chunks:
                 for chunk in chunks:
                     body += chunk
             listed = read_json(bytes(body))["data"]
-            ids = [clean(one["id"]) for one in listed[:MOST_MODELS]]
+            ids = [replace_surrogates(one["id"]) for one in listed[:MOST_MODELS]]
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            if line.is_closed:
-                raise Refusal("problem.engine_slow", where=self.where, seconds=round(SECONDS_FOR_MODELS)) from error
+            if connection.is_closed:
+                raise EngineError("problem.engine_slow", where=self.where, seconds=round(SECONDS_FOR_MODELS)) from error
             if isinstance(error, Problem):
                 raise
-            raise Refusal("problem.engine_nonsense", where=self.where) from error
+            raise EngineError("problem.engine_nonsense", where=self.where) from error
         finally:
             limit.cancel()
         return list(dict.fromkeys(id for id in ids if id.isprintable() and 0 < len(id) <= LONGEST_NAME))
 
-    def chat(self, body: dict[str, Any]) -> Talk:
-        """Ask for a reply; it begins at once. Who no longer wants it closes it."""
-        return Talk(self, body)
+    def chat(self, body: dict[str, Any]) -> ChatStream:
+        """Ask for a reply, which begins at once. Close it to stop it."""
+        return ChatStream(self, body)
 
 
-class Talk:
-    """A reply on its way here. It is read by a thread of its own, so that who listens can stop at any moment, also
-    while the server is silent; closing it ends the connection, by which the server knows."""
+class ChatStream:
+    """A reply that is being received. A thread of its own reads it, so that its user can stop at any moment, even while
+    the server is silent. Closing it closes the connection, so the server stops too."""
 
     def __init__(self, engine: RemoteEngine, body: dict[str, Any]) -> None:
         self._engine = engine
         self._body = body
-        self._line = Line()
-        self._news: queue.SimpleQueue[Delta | Problem | None] = queue.SimpleQueue()  # LARGEST_ANSWER bounds it
+        self._connection = Connection()
+        self._received: queue.SimpleQueue[ChatDelta | Problem | None] = queue.SimpleQueue()  # LARGEST_ANSWER bounds it
         threading.Thread(target=self._read, daemon=True).start()
 
-    def __iter__(self) -> Iterator[Delta | None]:
-        """What comes; None after a moment in which nothing did. Raises `Problem` for what can't be gone on with."""
+    def __iter__(self) -> Iterator[ChatDelta | None]:
+        """Each delta, or None when nothing came for `POLL_SECONDS`. Raises `Problem` if the reply failed."""
         while True:
             try:
-                news = self._news.get(timeout=A_MOMENT)
+                received = self._received.get(timeout=POLL_SECONDS)
             except queue.Empty:
                 yield None
                 continue
-            if news is None:
+            if received is None:
                 return
-            if isinstance(news, Problem):
-                raise news
-            yield news
+            if isinstance(received, Problem):
+                raise received
+            yield received
 
     def close(self) -> None:
-        """Hang up."""
-        self._line.hang_up()
+        """Stop it."""
+        self._connection.close()
 
     def _read(self) -> None:
         where = self._engine.where
         try:
-            self._take_in()
-            self._news.put(None)
-        except Complaint as error:
-            self._news.put(Refusal("problem.engine_refused", None, str(error), where=where))
+            self._receive()
+            self._received.put(None)
+        except ReportedError as error:
+            self._received.put(EngineError("problem.engine_refused", None, str(error), where=where))
         except Problem as problem:
-            self._news.put(problem)
-        except Exception as error:  # whatever it is: or who listens would wait for ever
-            if not (isinstance(error, ValueError) or self._line.is_closed):
-                told_once(f"reading what {where} sent", error, "")
-            self._news.put(Refusal("problem.engine_nonsense", where=where))
+            self._received.put(problem)
+        except Exception as error:  # whatever it is: otherwise the reader would wait for ever
+            if not (isinstance(error, ValueError) or self._connection.is_closed):
+                log_exception(f"reading what {where} sent", error, "")
+            self._received.put(EngineError("problem.engine_nonsense", where=where))
 
-    def _take_in(self) -> None:
-        route, kind = "/chat/completions", "text/event-stream"
-        with self._engine.caller.request(self._line, "POST", route, kind, SECONDS_OF_SILENCE, self._body) as chunks:
-            for data in events(chunks):
+    def _receive(self) -> None:
+        route, content_type = "/chat/completions", "text/event-stream"
+        client, timeout = self._engine.client, SECONDS_OF_SILENCE
+        with client.request(self._connection, "POST", route, content_type, timeout, self._body) as chunks:
+            for data in iter_sse_events(chunks):
                 if data == "[DONE]":
                     return
-                self._news.put(read_delta(data))
+                self._received.put(read_delta(data))

@@ -1,4 +1,4 @@
-"""Requests to an OpenAI-compatible server: where it is, what is sent along, and what can go wrong, as sentences."""
+"""Requests to an OpenAI-compatible server: its address, its key, and each thing that can go wrong as a `Problem`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from app.common.strings import Problem
-from app.models.openai_stream import complaint, read_json
+from app.models.openai_stream import error_message, read_json
 
 SECONDS_TO_CONNECT = 5.0
 LARGEST_ANSWER = 2**23  # bytes
@@ -23,17 +23,18 @@ STATUS_PROBLEMS = {
 }  # fmt: skip
 
 
-class Refusal(Problem):
-    """A server's no. `said` are its own words, `status` that of its answer, None where no whole answer came."""
+class EngineError(Problem):
+    """Why a server did not answer as it should. `server_message` is its own text; `status` is that of its answer,
+    None where no whole answer came."""
 
-    def __init__(self, key: str, status: int | None = None, said: str = "", **values: object) -> None:
-        super().__init__(key, said=said, **values)
+    def __init__(self, key: str, status: int | None = None, server_message: str = "", **values: object) -> None:
+        super().__init__(key, said=server_message, **values)
         self.status = status
-        self.said = said
+        self.server_message = server_message
 
 
-class Line:
-    """A connection that another thread may end, also while a read of it waits."""
+class Connection:
+    """A connection that another thread may close, even while a read of it waits."""
 
     def __init__(self) -> None:
         self.is_closed = False
@@ -44,18 +45,18 @@ class Line:
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
             self._stream = info["return_value"]
         if self.is_closed:
-            self.hang_up()
+            self.close()
 
-    def hang_up(self) -> None:
-        """End it, now or as soon as there is one."""
+    def close(self) -> None:
+        """Close it, now or as soon as it is open."""
         self.is_closed = True
         if self._stream is not None:
             with suppress(OSError):  # it is closed already
                 self._stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
-class Caller:
-    """Who speaks to one server. The key goes to that server alone, and to nobody else on the way."""
+class OpenAIClient:
+    """A client of one server. The key is sent to that server and to no proxy."""
 
     def __init__(self, address: str, key: str | None = None) -> None:
         """Raises `ValueError` for an address or a key that can't be one."""
@@ -71,7 +72,7 @@ class Caller:
 
     @property
     def is_private(self) -> bool:
-        """Whether nobody on the way can read along."""
+        """Whether nobody between here and the server can read what is sent."""
         host = urlsplit(self.address).hostname or ""
         with suppress(ValueError):
             return self.address.startswith("https:") or ipaddress.ip_address(host).is_loopback
@@ -79,43 +80,44 @@ class Caller:
 
     @contextmanager
     def request(
-        self, line: Line, method: str, route: str, kind: str, silence: float, body: Any = None
+        self, connection: Connection, method: str, route: str, content_type: str, read_timeout: float, body: Any = None
     ) -> Iterator[Iterator[bytes]]:
-        """What it answers, as bytes of the `kind` that was wanted. Raises `Refusal`, whatever goes wrong."""
-        timeout = httpx.Timeout(silence, connect=SECONDS_TO_CONNECT)
+        """Chunks of the answer's body, which is of this `content_type`. Raises `EngineError`, whatever goes wrong."""
+        extensions = {"trace": connection.trace}
+        timeout = httpx.Timeout(read_timeout, connect=SECONDS_TO_CONNECT)
         try:
             with (
                 # The environment's proxies would be told the key.
                 httpx.Client(headers=self._headers, timeout=timeout, verify=self._tls, trust_env=False) as client,
-                client.stream(method, self.address + route, json=body, extensions={"trace": line.trace}) as response,
+                client.stream(method, self.address + route, json=body, extensions=extensions) as response,
             ):
-                self._check(response, kind)
+                self._check(response, content_type)
                 yield self._counted(response.iter_raw())
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise Refusal("problem.engine_unreachable", where=self.where) from error
+            raise EngineError("problem.engine_unreachable", where=self.where) from error
         except httpx.TimeoutException as error:
-            raise Refusal("problem.engine_slow", where=self.where, seconds=round(silence)) from error
+            raise EngineError("problem.engine_slow", where=self.where, seconds=round(read_timeout)) from error
         except (httpx.HTTPError, OSError) as error:
-            raise Refusal("problem.engine_cut", where=self.where) from error
+            raise EngineError("problem.engine_cut", where=self.where) from error
 
-    def _check(self, response: httpx.Response, kind: str) -> None:
+    def _check(self, response: httpx.Response, content_type: str) -> None:
         status = response.status_code
         if 300 <= status < 400:
-            raise Refusal("problem.engine_moved", status, where=self.where)
+            raise EngineError("problem.engine_moved", status, where=self.where)
         if status != 200:
-            said = self._said(response)
+            server_message = self._error_message(response)
             if status in STATUS_PROBLEMS:
-                raise Refusal(STATUS_PROBLEMS[status], status, said, where=self.where)
-            if status >= 500 or not said:
-                raise Refusal("problem.engine_failed", status, said, where=self.where, code=status)
-            raise Refusal("problem.engine_refused", status, said, where=self.where)
+                raise EngineError(STATUS_PROBLEMS[status], status, server_message, where=self.where)
+            if status >= 500 or not server_message:
+                raise EngineError("problem.engine_failed", status, server_message, where=self.where, code=status)
+            raise EngineError("problem.engine_refused", status, server_message, where=self.where)
         found = response.headers.get("content-type", "").split(";")[0].strip().lower()
-        if found != kind or response.headers.get("content-encoding", "identity") != "identity":
-            raise Refusal("problem.engine_nonsense", status, where=self.where)
+        if found != content_type or response.headers.get("content-encoding", "identity") != "identity":
+            raise EngineError("problem.engine_nonsense", status, where=self.where)
 
-    def _said(self, response: httpx.Response) -> str:
+    def _error_message(self, response: httpx.Response) -> str:
         try:
-            return complaint(read_json(b"".join(self._counted(response.iter_raw(), LARGEST_ERROR))))
+            return error_message(read_json(b"".join(self._counted(response.iter_raw(), LARGEST_ERROR))))
         except ValueError:
             return ""
 
@@ -124,7 +126,7 @@ class Caller:
         for chunk in chunks:
             size += len(chunk)
             if size > most:
-                raise Refusal("problem.engine_too_much", where=self.where)
+                raise EngineError("problem.engine_too_much", where=self.where)
             yield chunk
 
 

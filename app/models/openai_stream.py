@@ -1,6 +1,6 @@
-"""What an OpenAI-compatible server sends, read: bytes to the events of a stream, an event to the words in it.
+"""Reads what an OpenAI-compatible server sends: bytes to events, an event to text and tokens.
 
-Whoever sends it is not to be trusted: every value may be of any type and any size.
+The server is not trusted: every value may have any type and any size.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from app.common.text import replace_surrogates
+
 LONGEST_EVENT = 2**18  # bytes; a token with ten alternatives takes about two thousand
-LONGEST_SAID = 200  # characters of a server's own words that are passed on
+LONGEST_ERROR_MESSAGE = 200  # characters of a server's own words that are passed on
 MOST_ALTERNATIVES = 20
 LINE_END = re.compile(rb"\r\n|\n|\r")
 
@@ -30,22 +32,22 @@ class TextStep:
 
 
 @dataclass(frozen=True)
-class Delta:
-    """What one event adds to a reply. `parts[i]` is the text that `tokens[i]` brought; `finish` says why it is over;
-    `read` and `written` are the tokens as the server counts them, told once."""
+class ChatDelta:
+    """What one event adds to a reply. `parts[i]` is the text of `tokens[i]`; `finish_reason` says why the reply ended;
+    `prompt_tokens` and `completion_tokens` are the server's own counts, which come once."""
 
     parts: tuple[str, ...] = ()
     tokens: tuple[TextStep, ...] = ()
-    finish: str | None = None
-    read: int | None = None
-    written: int | None = None
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
 
 
-class Complaint(ValueError):
-    """An event or a body in which the server says, in its own words, what went wrong."""
+class ReportedError(ValueError):
+    """The server reports an error, in its own words, in an event or in a body."""
 
 
-def events(chunks: Iterable[bytes]) -> Iterator[str]:
+def iter_sse_events(chunks: Iterable[bytes]) -> Iterator[str]:
     """The data of each event in a `text/event-stream`, wherever its bytes were cut on their way.
 
     As the HTML standard says: lines end with LF, CR or both, comments begin with a colon, several `data` lines make one
@@ -91,49 +93,46 @@ def read_json(text: str | bytes) -> Any:
         raise ValueError("the JSON is nested too deeply") from error
 
 
-def read_delta(data: str) -> Delta:
-    """One event of a chat completion. Raises `Complaint` for an error the server tells, `ValueError` for nonsense."""
+def read_delta(data: str) -> ChatDelta:
+    """One event of a chat completion. Raises `ReportedError` for an error that the server reports, and `ValueError` for
+    what is no such event."""
     event = read_json(data)
     if not isinstance(event, dict):
         raise ValueError("an event is no object")
     if event.get("error"):
-        raise Complaint(complaint(event))
+        raise ReportedError(error_message(event))
     usage = event.get("usage")
     counts = usage if isinstance(usage, dict) else {}
-    read, written = _count(counts.get("prompt_tokens")), _count(counts.get("completion_tokens"))
+    prompt_tokens, completion_tokens = _count(counts.get("prompt_tokens")), _count(counts.get("completion_tokens"))
     choices = event.get("choices")
     if not isinstance(choices, list):
         raise ValueError("an event has no choices")
     choice = choices[0] if choices else {}  # the event with the counts has none
     if not isinstance(choice, dict):
         raise ValueError("a choice is no object")
-    delta, finish = choice.get("delta"), choice.get("finish_reason")
+    delta, finish_reason = choice.get("delta"), choice.get("finish_reason")
     text = delta.get("content") if isinstance(delta, dict) else None
     if not (text is None or isinstance(text, str)):
         raise ValueError("what was written is no text")
     tokens = _tokens(choice.get("logprobs"))
-    if not text and finish is not None:
+    if not text and finish_reason is not None:
         tokens = ()  # the token that ended the reply is no part of it
     if text and not tokens:
-        tokens = (TextStep(clean(text), None),)
-    return Delta(_parts(clean(text or ""), tokens), tokens, finish and clean(str(finish))[:20], read, written)
+        tokens = (TextStep(replace_surrogates(text), None),)
+    finish = finish_reason and replace_surrogates(str(finish_reason))[:20]
+    return ChatDelta(_parts(replace_surrogates(text or ""), tokens), tokens, finish, prompt_tokens, completion_tokens)
 
 
-def complaint(body: Any) -> str:
-    """What a server says went wrong, on one line that a terminal shows as it is, shortened; "" if it doesn't say."""
+def error_message(body: Any) -> str:
+    """The server's own error message: one short line of printable characters, "" if there is none."""
     found = body
     for name in ("error", "message"):
         found = found.get(name, found) if isinstance(found, dict) else found
     if isinstance(found, dict):
         found = found.get("detail", "")
     said = found if isinstance(found, str) else json.dumps(found)
-    line = " ".join(clean(said).split())[:LONGEST_SAID].rstrip(". ")
+    line = " ".join(replace_surrogates(said).split())[:LONGEST_ERROR_MESSAGE].rstrip(". ")
     return "".join(character if character.isprintable() else "\ufffd" for character in line)
-
-
-def clean(text: str) -> str:
-    """Half characters become U+FFFD, since nothing can be written with them."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _tokens(logprobs: Any) -> tuple[TextStep, ...]:
@@ -156,7 +155,7 @@ def _token(one: dict[str, Any]) -> TextStep:
 
 def _text(token: dict[str, Any]) -> str:
     text = token.get("token")
-    return clean(text) if isinstance(text, str) else ""
+    return replace_surrogates(text) if isinstance(text, str) else ""
 
 
 def _probability(logprob: Any) -> float | None:

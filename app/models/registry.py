@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from app.common.errors import is_want_of_memory, told_once
+from app.common.errors import is_out_of_memory, log_exception
 from app.common.settings import knob_defaults
 from app.common.strings import Problem
 from app.models.engines import RemoteEngine, RemoteModel
@@ -46,7 +46,7 @@ log = logging.getLogger("litellama.app")
 
 
 @dataclass(frozen=True)
-class Listed:
+class ModelEntry:
     """A model that can be chosen, as far as its folder says without being opened. `name`, the folder's, is unique;
     `title` is what its card calls it. Without a manifest it can't be verified."""
 
@@ -138,34 +138,34 @@ class Models:
         """Where the first model lies, and so all others."""
         return self.first.opened.model.device
 
-    def listed(self) -> list[Listed]:
+    def local_models(self) -> list[ModelEntry]:
         """What can be chosen now, the first model first; folders that are broken or not whole are left out."""
         first = self.first
         rows = [
-            Listed(first.name, first.title, first.opened.config.num_parameters, first.opened.verified,
+            ModelEntry(first.name, first.title, first.opened.config.num_parameters, first.opened.verified,
                    first.opened.path)
         ]  # fmt: skip
-        for found in [] if self.folder is None else list_models(self.folder):
-            if found["kind"] == "checkpoint" and "problem" not in found and found["name"] != first.name:
-                folder, name = Path(found["folder"]), found["name"]
+        for entry in [] if self.folder is None else list_models(self.folder):
+            if entry["kind"] == "checkpoint" and "problem" not in entry and entry["name"] != first.name:
+                folder, name = Path(entry["folder"]), entry["name"]
                 if is_whole(folder) and folder.resolve() != first.opened.path.resolve():
                     title = _title(_read_card(folder), name)
-                    rows.append(Listed(name, title, found["parameters"], (folder / MANIFEST).exists(), folder))
+                    rows.append(ModelEntry(name, title, entry["parameters"], (folder / MANIFEST).exists(), folder))
         return rows
 
-    def elsewhere(self) -> list[RemoteModel]:
+    def remote_models(self) -> list[RemoteModel]:
         """What the engines offer now, and to know that, they are asked."""
         for engine in self.engines:
             engine.refresh()
-        return self.known_elsewhere()
+        return self.known_remote_models()
 
-    def known_elsewhere(self) -> list[RemoteModel]:
+    def known_remote_models(self) -> list[RemoteModel]:
         """What the engines offered when they were asked last."""
         return [one for engine in self.engines for one in engine.models()]
 
-    def offered(self) -> list[dict[str, Any]]:
-        """Everything that can be chosen, as the page is told of it."""
-        return [*(one.to_json() for one in self.listed()), *(one.to_json() for one in self.elsewhere())]
+    def available(self) -> list[dict[str, Any]]:
+        """Every model that can be chosen, as JSON for the page."""
+        return [*(one.to_json() for one in self.local_models()), *(one.to_json() for one in self.remote_models())]
 
     def problems(self) -> list[dict[str, Any]]:
         """Why engines could not be asked what they offer, the last time."""
@@ -190,10 +190,10 @@ class Models:
         Raises `Problem` for a name that isn't listed, files that cannot be opened, and more weights than there is room.
         """
         name = self.first.name if name is None else name
-        model = self._held(name)
+        model = self._loaded(name)
         if model is None:
             with self._opening:
-                model = self._held(name) or self._open(name)  # another page may have been quicker
+                model = self._loaded(name) or self._open(name)  # another page may have been quicker
         return model
 
     def forget(self, owner: object) -> None:
@@ -207,17 +207,17 @@ class Models:
         return [model.engine_in_use for model in models if model.engine_in_use is not None]
 
     def describe(self, name: str | None = None) -> dict[str, Any]:
-        """What a page that wants `name` is told. If it can't be had: what the first model is, and the `problem`."""
-        told: dict[str, Any] = {"problem": None}
+        """The model called `name` as JSON for the page. If it can't be opened: the first model, and the `problem`."""
+        answer: dict[str, Any] = {"problem": None}
         try:
             if name is not None and (remote := self._reachable(name)) is not None:
                 here = {"name": self.first.name, "title": self.first.title}
-                told |= {"verified": False, "tinytown": False, "trust": None, "first": False, "here": here}
-                return remote.to_json() | told
+                answer |= {"verified": False, "tinytown": False, "trust": None, "first": False, "here": here}
+                return remote.to_json() | answer
             model = self.open(name)
         except Problem as problem:
-            model, told = self.first, {"problem": problem.to_json()}
-        return model.to_json() | {"first": model.name == self.first.name} | told
+            model, answer = self.first, {"problem": problem.to_json()}
+        return model.to_json() | {"first": model.name == self.first.name} | answer
 
     def _reachable(self, name: str) -> RemoteModel | None:
         """As `remote`, of an engine that was just asked. Raises its `Problem` if it can't be reached."""
@@ -228,7 +228,7 @@ class Models:
                     raise engine.problem
         return self.remote(name)
 
-    def _held(self, name: str) -> Model | None:
+    def _loaded(self, name: str) -> Model | None:
         with self._lock:
             model = self.first if name == self.first.name else self._others.get(name)
             if name in self._others:
@@ -237,17 +237,17 @@ class Models:
         return model if model is not None and _stamp(model.opened.path) in (model.stamp, None) else None
 
     def _open(self, name: str) -> Model:
-        found = next((one for one in self.listed() if one.name == name), None)
-        if found is None:
+        entry = next((one for one in self.local_models() if one.name == name), None)
+        if entry is None:
             raise Problem("problem.no_model", name=name[:LONGEST_TITLE])
-        self._make_room(found)
-        stamp = _stamp(found.folder)  # before its files are read: if they change meanwhile, they are read again
+        self._make_room(entry)
+        stamp = _stamp(entry.folder)  # before its files are read: if they change meanwhile, they are read again
         try:
-            model = Model(name, open_for_use(found.folder, device=self.device), stamp)
+            model = Model(name, open_for_use(entry.folder, device=self.device), stamp)
         except (OSError, ValueError, RuntimeError, MemoryError) as error:
-            number = told_once(f"opening {name}", error, str(error))
-            key = "problem.model_no_memory" if is_want_of_memory(error) else "problem.model_broken"
-            raise Problem(key, name=found.title, number=number) from error
+            number = log_exception(f"opening {name}", error, str(error))
+            key = "problem.model_no_memory" if is_out_of_memory(error) else "problem.model_broken"
+            raise Problem(key, name=entry.title, number=number) from error
         with self._lock:
             if name == self.first.name:
                 self.first.drop()
@@ -256,7 +256,7 @@ class Models:
                 self._others[name] = model
         return model
 
-    def _make_room(self, wanted: Listed) -> None:
+    def _make_room(self, wanted: ModelEntry) -> None:
         needed = _bytes_needed(wanted.parameters, free_memory(self.device))
         with self._lock:
             if wanted.name in self._others:
@@ -303,5 +303,5 @@ def _read_card(folder: Path) -> object:
 
 
 def _title(card: object, name: str) -> str:
-    called = card.get("name") if isinstance(card, dict) else None
-    return called[:LONGEST_TITLE] if isinstance(called, str) and called.strip() else name
+    title = card.get("name") if isinstance(card, dict) else None
+    return title[:LONGEST_TITLE] if isinstance(title, str) and title.strip() else name

@@ -1,6 +1,6 @@
-"""Where a page may have a model from: the Hugging Face hub, the Python package index, or a place on this machine.
+"""Where a model can be fetched from: the Hugging Face hub, the Python package index, or a path on this machine.
 
-Each says first what it would take, then brings it.
+Each first says how large it is and so on (`inspect`), then fetches it (`download`).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ LONGEST = 1000  # characters of a name or a path
 
 
 @dataclass(frozen=True)
-class Found:
+class DownloadInfo:
     """What would be fetched. `replaces` an earlier version; `conversion` of a pickle follows; a local model is `copied`
-    or linked; `is_there`: nothing is to be done."""
+    or linked; `is_present`: nothing is to be done."""
 
     bytes: int
     files: int
@@ -40,11 +40,11 @@ class Found:
     replaces: bool = False
     conversion: bool = False
     copied: bool = False
-    is_there: bool = False
+    is_present: bool = False
 
 
-class Source(Protocol):
-    """One model that can be had. `kind` chooses the page's sentences; `folder` is where it goes."""
+class ModelSource(Protocol):
+    """One model that can be fetched. `kind` chooses the page's sentences; `folder` is where it is stored."""
 
     kind: str
     key: str
@@ -52,21 +52,21 @@ class Source(Protocol):
     folder: Path
     bytes: int
 
-    def look(self) -> Found:
-        """What it would take. Raises `HubError`."""
+    def inspect(self) -> DownloadInfo:
+        """Its size, licence and so on. Raises `HubError`."""
 
-    def bring(self) -> Generator[DownloadEvent, None, None]:
-        """Fetch what was found, saying how far it is. Raises `HubError`."""
+    def download(self) -> Generator[DownloadEvent, None, None]:
+        """Fetch it, giving its progress. Raises `HubError`."""
 
-    def kept(self) -> int:
-        """Bytes that an unfinished download left."""
+    def partial_bytes(self) -> int:
+        """Bytes of an unfinished download on the disk."""
 
     def discard(self) -> None:
         """Delete those."""
 
 
 @dataclass(frozen=True)
-class Offer:
+class SuggestedModel:
     """A model of the hub that the page lists, and the facts that say how large it is and how it is licensed."""
 
     repo: str
@@ -84,34 +84,34 @@ class Offer:
         }  # fmt: skip
 
 
-OFFERS = (
-    Offer(
+SUGGESTED_MODELS = (
+    SuggestedModel(
         "ahxt/LiteLlama-460M-1T", "LiteLlama-460M",
         "2-1-litellama-architecture-and-files.litellama-460m-1t.parameter-count-exact",
         "2-2-litellama-training-and-card.litellama-460m-1t.licence",
     ),
-    Offer(
+    SuggestedModel(
         "TinyLlama/TinyLlama-1.1B-Chat-v1.0", "TinyLlama-1.1B-Chat", "3-peers.tinyllama-1-1b.parameter-count-exact",
         "6-9-licences.tinyllama-1-1b.licence",
     ),
-    Offer(
+    SuggestedModel(
         "meta-llama/Llama-2-7b-chat-hf", "LLaMA 2 7B Chat",
         "1-1-llama-2-architecture.llama-2-7b.parameter-count-exact", "6-9-licences.llama-2.licence", gated=True,
     ),
 )  # fmt: skip
 
 
-def offered() -> list[dict[str, Any]]:
+def suggested_models() -> list[dict[str, Any]]:
     """What the page lists, the packaged model first."""
     package = packaged.SMOLLM2
     first = {
         "repo": SMOLLM2, "title": package.name, "gated": False, "licence": package.licence, "kind": "package",
         "bytes": package.wheel_bytes, "name": package.name,
     }  # fmt: skip
-    return [first, *(offer.to_json() for offer in OFFERS)]
+    return [first, *(suggested.to_json() for suggested in SUGGESTED_MODELS)]
 
 
-def read_source(wanted: object, models: Path, local: bool) -> Source:
+def parse_source(wanted: object, models: Path, local: bool) -> ModelSource:
     """What a page asked for by name, address or, if `local`, path. Raises `Problem` for what can be none of these."""
     if not isinstance(wanted, str) or not wanted.strip() or len(wanted) > LONGEST:
         raise Problem("problem.request")
@@ -131,32 +131,32 @@ class HubSource:
     kind = "hub"
 
     def __init__(self, repo: str, models: Path) -> None:
-        offer = next((offer for offer in OFFERS if offer.repo == repo), None)
+        suggested = next((suggested for suggested in SUGGESTED_MODELS if suggested.repo == repo), None)
         self.key = repo
-        self.title = offer.title if offer else repo
+        self.title = suggested.title if suggested else repo
         self.folder = (models / repo.partition("/")[2]).absolute()
-        self.bytes = int(offer.to_json()["bytes"]) if offer else 0
+        self.bytes = int(suggested.to_json()["bytes"]) if suggested else 0
         self._listing: Any = None
 
-    def look(self) -> Found:
+    def inspect(self) -> DownloadInfo:
         listing = self._listing = look_up(self.key)
-        found = folder_state(listing, self.folder)
+        status = folder_state(listing, self.folder)
         # The server may have ended before the weights were converted.
-        there = found == "same" and not is_unconverted(self.folder)
-        if found != "same":
+        present = status == "same" and not is_unconverted(self.folder)
+        if status != "same":
             check_room(listing, self.folder)
-        return Found(
+        return DownloadInfo(
             listing.bytes, len(listing.files), listing.licence, listing.licence_link, listing.page,
-            found == "other_commit", listing.needs_conversion, is_there=there,
+            status == "other_commit", listing.needs_conversion, is_present=present,
         )  # fmt: skip
 
-    def bring(self) -> Generator[DownloadEvent, None, None]:
+    def download(self) -> Generator[DownloadEvent, None, None]:
         yield from fetch(self._listing, self.folder)
         if is_unconverted(self.folder):
             yield Converting(self.folder.name)
             convert(self.folder)
 
-    def kept(self) -> int:
+    def partial_bytes(self) -> int:
         return 0 if self._listing is None else downloaded_bytes(self._listing, self.folder)
 
     def discard(self) -> None:
@@ -175,19 +175,19 @@ class PackageSource:
         self.folder = (models / self.package.name).absolute()
         self.bytes = self.package.wheel_bytes
 
-    def look(self) -> Found:
-        there = packaged.is_there(self.folder)
-        if not there:
+    def inspect(self) -> DownloadInfo:
+        present = packaged.is_there(self.folder)
+        if not present:
             packaged.check_room(self.folder, self.package)
         package = self.package
-        return Found(
-            package.wheel_bytes, 1, package.licence, package.licence_link, package.source, is_there=there
+        return DownloadInfo(
+            package.wheel_bytes, 1, package.licence, package.licence_link, package.source, is_present=present
         )  # fmt: skip
 
-    def bring(self) -> Generator[DownloadEvent, None, None]:
+    def download(self) -> Generator[DownloadEvent, None, None]:
         yield from packaged.fetch_packaged(self.folder, self.package)
 
-    def kept(self) -> int:
+    def partial_bytes(self) -> int:
         return 0
 
     def discard(self) -> None:
@@ -207,17 +207,17 @@ class LocalSource:
         self._models = models
         self._model: LocalModel | None = None
 
-    def look(self) -> Found:
+    def inspect(self) -> DownloadInfo:
         self._model = model = find_local(self.key, self._models)
         self.title, self.folder, self.bytes = model.path.name, model.target, model.bytes
-        return Found(model.bytes, len(model.files), copied=model.copied)
+        return DownloadInfo(model.bytes, len(model.files), copied=model.copied)
 
-    def bring(self) -> Generator[DownloadEvent, None, None]:
+    def download(self) -> Generator[DownloadEvent, None, None]:
         if self._model is None:
             raise HubError("local", "it was not looked at")
         yield from add_local(self._model)
 
-    def kept(self) -> int:
+    def partial_bytes(self) -> int:
         return 0
 
     def discard(self) -> None:

@@ -12,6 +12,7 @@ from app.common.page_store import PageStore
 from app.common.progress import SECONDS_BETWEEN_UPDATES
 from app.common.questions import read_message
 from app.common.strings import Problem
+from app.common.text import replace_surrogates
 from app.models.page_models import MOST_PAGES, PageModels
 from litellama.checkpoint import Opened
 from litellama.evaluation.calibration import Calibration, Reliability, examine_calibration, next_token_reliability
@@ -113,7 +114,7 @@ def _texts(sent: object, what: str) -> list[str]:
     if not isinstance(sent, list) or not all(isinstance(text, str) for text in sent):
         raise Problem("problem.request")
     # Half characters become U+FFFD, as everywhere.
-    whole = (text.strip().encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in sent)
+    whole = (replace_surrogates(text.strip()) for text in sent)
     texts = [text for text in whole if text]
     low, high = LIMITS[what]
     if not low <= len(texts) <= high:

@@ -1,6 +1,6 @@
-"""Files to and from the page: a document to be read, a model to be opened, a kept model to be saved elsewhere.
+"""Files to and from the page: a document is read, an uploaded model is saved and opened, a stored model is downloaded.
 
-A file is the raw body of a request; `request_filter` has seen to it that the request is the page's own and not too
+A file is the raw body of a request; `request_filter` has checked that the request comes from the page and is not too
 large.
 """
 
@@ -38,76 +38,76 @@ LARGEST_MODEL = 200 * 10**6  # bytes, packed and unpacked
 MODEL_UPLOAD = "/open-model"
 UPLOADS = {"/upload-text": LARGEST_FILE, MODEL_UPLOAD: LARGEST_MODEL}
 MOST_AT_ONCE = {"/upload-text": 4, "/open-model": 2, "/models": 2}
-BLOCK = 256 * 1024
-SHOWN = 2000  # characters of a text that was read
+BLOCK_BYTES = 256 * 1024
+CHARACTERS_SHOWN = 2000  # characters of a text that was read
 
 PROBLEMS = {  # by the kind of an `ArchiveError`
     "format": "problem.model_format", "content": "problem.model_content", "size": "problem.model_size",
     "damaged": "problem.model_damaged", "checkpoint": "problem.model_checkpoint",
 }  # fmt: skip
 
-STATUS = {"problem.upload_busy": 429, "problem.model_gone": 404}
+STATUS_BY_PROBLEM = {"problem.upload_busy": 429, "problem.model_gone": 404}
 
 log = logging.getLogger("litellama.app")
 
 
-class Turns:
-    """Who is being served: `most` at once, and one of each page."""
+class RequestLimit:
+    """At most `limit` requests at once, and one of each page."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._served: set[object] = set()
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._active: set[object] = set()
         self._lock = threading.Lock()
 
     @contextmanager
-    def taken_by(self, page: object) -> Iterator[None]:
-        """Raises `Problem`, at once, when it is not `page`'s turn."""
+    def slot(self, page: object) -> Iterator[None]:
+        """Hold a slot for `page`. Raises `Problem` at once if there is none."""
         with self._lock:
-            if page in self._served or len(self._served) >= self.most:
+            if page in self._active or len(self._active) >= self.limit:
                 raise Problem("problem.upload_busy")
-            self._served.add(page)
+            self._active.add(page)
         try:
             yield
         finally:
             with self._lock:
-                self._served.discard(page)
+                self._active.discard(page)
 
 
-def add_transfers(app: FastAPI, models_folder: Path, shelf: UploadStore) -> None:
-    """Give `app` its three routes for files; what cannot be done is answered with {"problem": ...}.
+def add_file_routes(app: FastAPI, models_folder: Path, uploads: UploadStore) -> None:
+    """Give `app` its three routes for files; an error is answered with {"problem": ...}.
 
-    A text goes to the `shelf`, since it may be long; the page is told its name there and how it begins.
+    A text is stored in `uploads`, since it may be long; the page gets its name there and its beginning.
 
     A request names the page it comes from in `x-page`, and a document's name, percent-encoded, in `x-file-name`.
     """
-    turns = {path: Turns(most) for path, most in MOST_AT_ONCE.items()}
-    app.add_exception_handler(Problem, _told)
-    app.add_exception_handler(ClientDisconnect, _hung_up)
+    limits = {path: RequestLimit(limit) for path, limit in MOST_AT_ONCE.items()}
+    app.add_exception_handler(Problem, _problem_response)
+    app.add_exception_handler(ClientDisconnect, _client_disconnected)
 
     @app.post("/upload-text")
     async def upload_text(request: Request) -> dict[str, Any]:
-        with turns["/upload-text"].taken_by(_page(request)):
+        with limits["/upload-text"].slot(_page(request)):
             data = b"".join([block async for block in request.stream()])
             upload = await run_in_threadpool(read_upload, unquote(request.headers.get("x-file-name", "")), data)
-        told = {"kind": upload.kind, "encoding": upload.encoding, "characters": len(upload.text)}
-        return told | {"text": upload.text[:SHOWN], "id": shelf.put(upload)}
+        answer = {"kind": upload.kind, "encoding": upload.encoding, "characters": len(upload.text)}
+        return answer | {"text": upload.text[:CHARACTERS_SHOWN], "id": uploads.put(upload)}
 
     @app.post("/open-model")
     async def open_model(request: Request) -> dict[str, str]:
-        named = unquote(request.headers.get("x-file-name", ""))
-        with turns["/open-model"].taken_by(_page(request)), _model_problems(), tempfile.TemporaryFile() as file:
+        file_name = unquote(request.headers.get("x-file-name", ""))
+        with limits["/open-model"].slot(_page(request)), _model_problems(), tempfile.TemporaryFile() as file:
             async for block in request.stream():
                 await run_in_threadpool(file.write, block)
-            path = await run_in_threadpool(_take_in, file, named, models_folder)
+            path = await run_in_threadpool(_save_model, file, file_name, models_folder)
         return {"name": path.name}
 
     @app.get("/models/{name}.zip")
     def save_model(name: str) -> Response:
-        kept = {path.parent.name: path.parent for path in models_folder.glob("*/" + CONFIG)}
-        if name not in kept or name.startswith("."):  # one begun and not finished
+        stored = {path.parent.name: path.parent for path in models_folder.glob("*/" + CONFIG)}
+        if name not in stored or name.startswith("."):  # one begun and not finished
             raise Problem("problem.model_gone")
-        with turns["/models"].taken_by(object()), _model_problems():
-            file = _packed(kept[name])
+        with limits["/models"].slot(object()), _model_problems():
+            file = _pack(stored[name])
         headers = {
             "content-length": str(file.seek(0, os.SEEK_END)),
             "content-disposition": f'attachment; filename="{safe_name(name)}.zip"',
@@ -116,28 +116,28 @@ def add_transfers(app: FastAPI, models_folder: Path, shelf: UploadStore) -> None
         return StreamingResponse(_blocks(file), media_type="application/zip", headers=headers)
 
 
-def add_trainings(app: FastAPI, trainings: Trainings) -> Trainings:
+def add_training_route(app: FastAPI, trainings: Trainings) -> Trainings:
     """Give `app` the route by which pages see and change the training under way."""
 
     @app.post("/training.json")
     async def training(request: Request) -> dict[str, Any]:
-        return await run_in_threadpool(trainings.act, await _wish(request))
+        return await run_in_threadpool(trainings.act, await _json_body(request))
 
     return trainings
 
 
-def add_downloads(app: FastAPI, downloads: Downloads) -> Downloads:
+def add_download_route(app: FastAPI, downloads: Downloads) -> Downloads:
     """Give `app` the route by which pages see and change the download under way."""
 
     @app.post("/download.json")
     async def download(request: Request) -> dict[str, Any]:
-        return await run_in_threadpool(downloads.act, await _wish(request))
+        return await run_in_threadpool(downloads.act, await _json_body(request))
 
     return downloads
 
 
-async def _wish(request: Request) -> object:
-    """What a page asks, as JSON. Raises `Problem` for what a form of another site could have sent as well."""
+async def _json_body(request: Request) -> object:
+    """The JSON that a page sent. Raises `Problem` for another content type, which a form of another site could send."""
     if request.headers.get("content-type") != "application/json":
         raise Problem("problem.request")
     try:
@@ -146,7 +146,7 @@ async def _wish(request: Request) -> object:
         raise Problem("problem.request") from None
 
 
-def _packed(folder: Path) -> BinaryIO:
+def _pack(folder: Path) -> BinaryIO:
     """A checkpoint's archive in a nameless file, which vanishes when it is closed."""
     file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 (`_blocks` closes it)
     try:
@@ -160,7 +160,7 @@ def _packed(folder: Path) -> BinaryIO:
 def _blocks(file: BinaryIO) -> Iterator[bytes]:
     with file:
         file.seek(0)
-        while block := file.read(BLOCK):
+        while block := file.read(BLOCK_BYTES):
             yield block
 
 
@@ -168,8 +168,8 @@ def _page(request: Request) -> str:
     return request.headers.get("x-page", "")
 
 
-def _take_in(file: BinaryIO, named: str, models_folder: Path) -> Path:
-    """Where an uploaded model was put: a checkpoint packed by the lab, or a GGUF file, told by how it begins."""
+def _save_model(file: BinaryIO, file_name: str, models_folder: Path) -> Path:
+    """Save an uploaded model, a packed checkpoint or a GGUF file (its first bytes say which); gives its path."""
     file.seek(0)
     begins = file.read(len(MAGIC))
     file.seek(0)
@@ -177,9 +177,9 @@ def _take_in(file: BinaryIO, named: str, models_folder: Path) -> Path:
         return unpack(file, models_folder, largest=LARGEST_MODEL)
     models_folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".uploading-", dir=models_folder) as work:
-        new = Path(work) / f"{safe_name(Path(named).stem)}{GGUF}"
+        new = Path(work) / f"{safe_name(Path(file_name).stem)}{GGUF}"
         with open(new, "wb") as copy:
-            shutil.copyfileobj(file, copy, BLOCK)
+            shutil.copyfileobj(file, copy, BLOCK_BYTES)
         try:
             check_gguf(new)
         except CheckpointError as wrong:
@@ -198,7 +198,7 @@ def _free_names(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _model_problems() -> Iterator[None]:
-    """Say in the page's words what the archive's errors say in English alone; the details are for the log."""
+    """Turn errors of archives and files, which are in English only, into a `Problem`; the details go into the log."""
     try:
         yield
     except (ArchiveError, CheckpointError) as error:
@@ -210,10 +210,10 @@ def _model_problems() -> Iterator[None]:
         raise Problem("problem.model_disk") from None
 
 
-async def _told(request: Request, problem: Exception) -> JSONResponse:
+async def _problem_response(request: Request, problem: Exception) -> JSONResponse:
     assert isinstance(problem, Problem)
-    return JSONResponse({"problem": problem.to_json()}, STATUS.get(problem.key, 422))
+    return JSONResponse({"problem": problem.to_json()}, STATUS_BY_PROBLEM.get(problem.key, 422))
 
 
-async def _hung_up(request: Request, error: Exception) -> Response:
+async def _client_disconnected(request: Request, error: Exception) -> Response:
     return Response(status_code=400)  # nobody is there to read it

@@ -17,7 +17,7 @@ from app.common.strings import FALLBACK, all_words
 from app.compare import tab as compare
 from app.intervene import tab as intervene
 from app.layers import tab as layers
-from app.models.sources import offered
+from app.models.sources import suggested_models
 from app.responsibility import tab as responsibility
 from app.server.services import Services
 from app.step import tab as step
@@ -60,7 +60,7 @@ def build_page(services: Services, events: PageEvents, downloads: bool = False) 
             apply_default_css=False,
             elem_id="lab-header",
             classroom=services.classroom is not None,
-            offers=offered() if downloads else [],
+            offers=suggested_models() if downloads else [],
         )
         built = []
         with gr.Tabs(elem_id="lab-tabs"):

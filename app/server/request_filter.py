@@ -1,4 +1,4 @@
-"""What is let in: this machine's own pages, the few routes the page needs, small bodies. Everything else is shut."""
+"""Lets in requests of the lab's own pages, to the few routes they need, with small bodies. Refuses all others."""
 
 from __future__ import annotations
 
@@ -41,9 +41,8 @@ HEADERS = (
 class RequestFilter:
     """ASGI middleware: 400 for a forged Host or Origin, 404 for a shut route, 413 for a large body.
 
-    `more` routes are open. `uploads` are those that a file may be sent to, and the most bytes of each. Only a page of
-    the lab itself may,
-    by a script: by its Origin and as `FILE`.
+    `more` routes are open too. `uploads` are the routes that take a file, and the most bytes of each. Only a script of
+    the lab's own page may send one: that is checked by the Origin and by the content type `FILE`.
     """
 
     def __init__(
@@ -63,7 +62,7 @@ class RequestFilter:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        await _Guarded(self.app, receive, send, self._largest_body(scope)).run(scope)
+        await _LimitedRequest(self.app, receive, send, self._largest_body(scope)).run(scope)
 
     def _largest_body(self, scope: Scope) -> int:
         return self.uploads.get(scope["path"], LARGEST_BODY)
@@ -94,7 +93,7 @@ class RequestFilter:
         return None
 
 
-class _Guarded:
+class _LimitedRequest:
     """One request whose body is counted as it comes, since its length may be unsaid or a lie."""
 
     def __init__(self, app: ASGIApp, receive: Receive, send: Send, largest: int) -> None:

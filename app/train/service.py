@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.common.errors import noted
+from app.common.errors import log_error
 from app.common.settings import Knob
 from app.common.strings import Problem
 from app.train.upload_store import UploadStore
@@ -299,7 +299,7 @@ class Trainings:
         with self._lock:
             if run.is_busy and run.process is process:  # it ended without a word, and no other goes on for it
                 said = _last_line(run.folder / "errors.txt") or f"exit status {process.returncode}"
-                number = noted(f"a training ended before its time: {said}")
+                number = log_error(f"a training ended before its time: {said}")
                 killed = process.returncode < 0  # by a signal, such as the system's when memory runs out
                 run.state, run.trouble = ("killed", number) if killed else ("failed", said)
 

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from app.common.strings import Problem
+from app.common.text import replace_surrogates
 from app.train.documents import MOST_CHARACTERS, Document, read_csv, read_docx, read_pdf, read_plain
 
 LARGEST_FILE = 5 * 2**20  # bytes
@@ -62,7 +63,7 @@ def read_upload(name: str, data: bytes, seconds: float = SECONDS) -> Upload:
 
 def tidy(text: str) -> str:
     """One kind of line break, one form of each letter, no invisible characters, never two blank lines in a row."""
-    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # half characters become U+FFFD
+    text = replace_surrogates(text)
     text = unicodedata.normalize("NFC", re.sub(r"\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]", "\n", text))
     text = re.sub(r"[\x00-\x08\x0e-\x1f\u00ad\u200b\ufeff]", "", text).translate(LIGATURES)
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip()

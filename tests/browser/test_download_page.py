@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.common.strings import all_words
-from app.models.sources import offered
+from app.models.sources import suggested_models
 from litellama.checkpoint import open_checkpoint
 from tests.browser.app_server import running_app
 from tests.support.hub_server import REPO, Hub, running_hub
@@ -57,7 +57,7 @@ def test_a_model_is_fetched_stopped_gone_on_with_and_used(page: Page, hub: Hub, 
     panel = page.get_by_role("region", name=EN["fetch.open"])
     page.get_by_role("button", name=EN["fetch.open"]).click()
     expect(panel.locator(".lab-fetch-offers button")).to_have_text(
-        [re.compile(re.escape(EN["fetch.offer"].format(title=offer["title"]))) for offer in offered()]
+        [re.compile(re.escape(EN["fetch.offer"].format(title=offer["title"]))) for offer in suggested_models()]
     )
     expect(panel.locator(".lab-fetch-offers button").first).to_contain_text("Apache-2.0; fluent, often wrong")
     expect(panel.locator(".lab-fetch-offers button").nth(1)).to_contain_text("0.923 GB, MIT")

@@ -72,7 +72,7 @@ def main(checkpoint: str, models: str, mode: str) -> None:
     import torch
     import uvicorn
 
-    from app.classroom import gate
+    from app.classroom import auth
     from app.classroom.classroom import Classroom
     from app.server.app import create_app
     from app.server.services import Services
@@ -80,13 +80,13 @@ def main(checkpoint: str, models: str, mode: str) -> None:
     from tests.support.confined import confined
 
     torch.set_num_threads(1)
-    gate.SECONDS_FOR_A_WRONG_PASSWORD = 0.0  # many are tried
+    auth.WRONG_PASSWORD_SECONDS = 0.0  # many are tried
     classroom = Classroom(PASSWORD, TEACHER_PASSWORD) if mode == "class" else None
     services = Services(open_checkpoint(Path(checkpoint)), classroom=classroom)
     app = create_app(services, Path(models), downloads=classroom is None)
     routes = list(every_route(app.routes))
     if classroom is not None:
-        routes += [([method], path) for method, path in gate.Gate(app, classroom)._own]
+        routes += [([method], path) for method, path in auth.ClassroomAuth(app, classroom)._routes]
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: Any = None) -> None:

@@ -16,8 +16,8 @@ import pytest
 import uvicorn
 
 from app.__main__ import open_socket
+from app.classroom.auth import COOKIE
 from app.classroom.classroom import Classroom
-from app.classroom.gate import COOKIE
 from app.server.app import create_app
 from app.server.services import Services
 from tests.browser.app_server import Page

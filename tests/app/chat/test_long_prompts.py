@@ -189,11 +189,11 @@ def test_in_a_class_a_reply_has_fewer_tokens(services: Services, monkeypatch: py
     asked: list[int] = []
     reply = LocalResponder.reply
 
-    def noted(self: LocalResponder, messages: Any, settings: Settings) -> ReplyStream:
+    def log_error(self: LocalResponder, messages: Any, settings: Settings) -> ReplyStream:
         asked.append(settings.max_tokens)
         return reply(self, messages, settings)
 
-    monkeypatch.setattr(LocalResponder, "reply", noted)
+    monkeypatch.setattr(LocalResponder, "reply", log_error)
     list(services.chat.ask("page", "hello", settings(max_tokens=2000)))
     services = Services(services.models.first.opened, classroom=Classroom(*PASSWORDS))
     list(services.chat.ask("page", "hello", settings(max_tokens=2000)))

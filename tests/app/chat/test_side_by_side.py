@@ -449,7 +449,7 @@ def with_one_elsewhere(shelf: Path, *pieces: bytes) -> Iterator[tuple[Services, 
     """Services, and the name of the model that says `pieces` on another server."""
     with loopback(speaking(*pieces)) as server:
         services = Services(open_checkpoint(shelf / "alpha"), shelf, engines=[RemoteEngine(server.address)])
-        (there,) = services.models.elsewhere()
+        (there,) = services.models.remote_models()
         yield services, there.name
 
 

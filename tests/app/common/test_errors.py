@@ -15,7 +15,7 @@ import psutil
 import pytest
 import torch
 
-from app.common.errors import as_problem, is_want_of_memory
+from app.common.errors import as_problem, is_out_of_memory
 from app.common.strings import Problem
 from tests.browser.app_server import ROOT, Page, running_app, server_of
 
@@ -64,7 +64,7 @@ def test_a_foreseen_problem_is_handed_on_and_not_logged(caplog: pytest.LogCaptur
     problem = Problem("problem.empty")
     assert as_problem(problem, "a request") is problem
     assert not caplog.messages
-    assert not is_want_of_memory(problem)
+    assert not is_out_of_memory(problem)
 
 
 # --- A real server, whose memory and files are taken from it ---------------------------------------------------------

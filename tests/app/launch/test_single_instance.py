@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from app.launch.options import is_plain, parse_options
-from app.launch.single_instance import FILE, announced, found
+from app.launch.single_instance import FILE, announce, find_running
 from app.launch.window import open_window
 from tests.browser.app_server import ROOT
 
@@ -49,16 +49,16 @@ def answering(said: object) -> Iterator[str]:
 
 
 def test_what_was_announced_is_found_while_it_is_that_one(tmp_path: Path) -> None:
-    with announced(tmp_path / "lab", "http://127.0.0.1:1/") as mark:
-        assert found(tmp_path / "lab") is None, "nobody answers there"
-        assert mark.secret not in mark.shown
+    with announce(tmp_path / "lab", "http://127.0.0.1:1/") as token:
+        assert find_running(tmp_path / "lab") is None, "nobody answers there"
+        assert token.secret not in token.public_id
     assert not (tmp_path / "lab" / FILE).exists()
-    with answering({"lab": "another"}) as address, announced(tmp_path, address):
-        assert found(tmp_path) is None, "another program has the port by now"
+    with answering({"lab": "another"}) as address, announce(tmp_path, address):
+        assert find_running(tmp_path) is None, "another program has the port by now"
     said = {"lab": ""}
-    with answering(said) as address, announced(tmp_path, address) as mark:
-        said["lab"] = mark.shown
-        assert found(tmp_path) == address
+    with answering(said) as address, announce(tmp_path, address) as token:
+        said["lab"] = token.public_id
+        assert find_running(tmp_path) == address
         if os.name == "posix":
             assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
 
@@ -74,22 +74,22 @@ def test_what_was_announced_is_found_while_it_is_that_one(tmp_path: Path) -> Non
 )  # fmt: skip
 def test_a_file_that_is_none_is_not_believed(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
-    assert found(tmp_path) is None
+    assert find_running(tmp_path) is None
 
 
 def test_a_later_servers_file_stays(tmp_path: Path) -> None:
-    with announced(tmp_path, "http://127.0.0.1:1/"):
-        with announced(tmp_path, "http://127.0.0.1:2/"):
+    with announce(tmp_path, "http://127.0.0.1:1/"):
+        with announce(tmp_path, "http://127.0.0.1:2/"):
             pass
         assert not (tmp_path / FILE).exists()
-    with announced(tmp_path, "http://127.0.0.1:1/"):
+    with announce(tmp_path, "http://127.0.0.1:1/"):
         (tmp_path / FILE).write_text("a later one's")
     assert (tmp_path / FILE).exists()
 
 
 def test_a_folder_that_cannot_be_written_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with announced(tmp_path / "file" / "lab", "http://127.0.0.1:1/"):
+    with announce(tmp_path / "file" / "lab", "http://127.0.0.1:1/"):
         pass
 
 
@@ -210,7 +210,7 @@ def test_the_end_of_the_lab_closes_the_window(tmp_path: Path) -> None:
 
 def test_without_a_browser_for_it_there_is_no_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("app.launch.window.PLACES", ())
+    monkeypatch.setattr("app.launch.window.BROWSER_PATHS", ())
     assert open_window("http://127.0.0.1:1/", tmp_path, lambda: None, lambda: None) is None
 
 

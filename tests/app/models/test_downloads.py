@@ -17,10 +17,10 @@ from starlette.testclient import TestClient
 from app.common.strings import Problem, all_words
 from app.launch.options import parse_options
 from app.models import sources
-from app.models.downloads import PROBLEMS, Downloads, Job
-from app.models.sources import OFFERS, HubSource, offered
+from app.models.downloads import PROBLEMS, DownloadJob, Downloads
+from app.models.sources import SUGGESTED_MODELS, HubSource, suggested_models
 from app.server.app import LOOPBACK
-from app.server.file_routes import UPLOADS, add_downloads, add_transfers
+from app.server.file_routes import UPLOADS, add_download_route, add_file_routes
 from app.server.request_filter import RequestFilter
 from app.train.upload_store import UploadStore
 from litellama.checkpoint import open_checkpoint
@@ -127,9 +127,9 @@ def test_any_name_of_the_hub(downloads: Downloads, hub: Hub) -> None:
 
 
 def test_the_list_is_sourced() -> None:
-    shown = {offer.repo: offer.to_json() for offer in OFFERS}
+    shown = {offer.repo: offer.to_json() for offer in SUGGESTED_MODELS}
     assert list(shown) == [REPO, "TinyLlama/TinyLlama-1.1B-Chat-v1.0", "meta-llama/Llama-2-7b-chat-hf"]
-    first, *rest = offered()
+    first, *rest = suggested_models()
     assert (first["repo"], first["bytes"], first["licence"]) == ("smollm2", 92_871_040, "Apache-2.0")
     assert rest == list(shown.values())
     assert [one["bytes"] for one in shown.values()] == [923_371_520, 2_200_096_768, 13_476_831_232]
@@ -150,7 +150,7 @@ def test_one_at_a_time(downloads: Downloads, hub: Hub) -> None:
     hub.faults[WEIGHTS] = {"slow": 0.05}
     ask(downloads)
     downloads.act({"action": "start"})
-    assert key_of(downloads, action="ask", repo=OFFERS[1].repo) == "problem.download_busy"
+    assert key_of(downloads, action="ask", repo=SUGGESTED_MODELS[1].repo) == "problem.download_busy"
     assert key_of(downloads, action="start") == "problem.no_download"
     assert key_of(downloads, action="discard") == "problem.download_busy"
 
@@ -253,13 +253,13 @@ def test_the_server_ends_in_the_middle(downloads: Downloads, hub: Hub, models: P
 
 
 def test_speed_is_that_of_what_came_just_now() -> None:
-    job = Job(HubSource(REPO, Path()))
+    job = DownloadJob(HubSource(REPO, Path()))
     for second, total in ((0.0, 5_000), (0.5, 6_000), (1.0, 7_000), (2.0, 9_000)):
-        job.hear(Received("x", 0, total), second)
+        job.record(Received("x", 0, total), second)
     assert (job.done, job.speed) == (9_000, 2_000.0), "what was there before has no speed"
-    job.hear(Waiting(9, "busy"), 3.0)
-    job.hear(Received("x", 0, 9_500), 60.0)
-    job.hear(Received("x", 0, 100), 61.0)  # begun anew
+    job.record(Waiting(9, "busy"), 3.0)
+    job.record(Received("x", 0, 9_500), 60.0)
+    job.record(Received("x", 0, 100), 61.0)  # begun anew
     assert (job.done, job.speed) == (100, 2_000.0)
 
 
@@ -269,8 +269,8 @@ def test_speed_is_that_of_what_came_just_now() -> None:
 @pytest.fixture
 def client(models: Path) -> Iterator[TestClient]:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    add_transfers(app, models, UploadStore())
-    add_downloads(app, Downloads(models))
+    add_file_routes(app, models, UploadStore())
+    add_download_route(app, Downloads(models))
     app.add_middleware(RequestFilter, hosts=LOOPBACK, uploads=UPLOADS)
     with TestClient(app, base_url=OWN) as client:
         yield client

@@ -24,7 +24,7 @@ from app.common.strings import Problem
 from app.launch.options import parse_options
 from app.models import engines as engines_module
 from app.models.engines import RemoteEngine
-from app.models.openai_client import Caller, Line, read_address
+from app.models.openai_client import Connection, OpenAIClient, read_address
 from app.server.services import Services
 from litellama.checkpoint import open_checkpoint
 from tests.browser.app_server import Page, running_app
@@ -54,7 +54,7 @@ Answer = Callable[[Request, socket.socket], None]
 def services_with(tiny: Path, server: Loopback, **more: Any) -> Services:
     """Services whose page "a" has chosen the server's first model."""
     services = Services(open_checkpoint(tiny), engines=[RemoteEngine(server.address, **more)])
-    offered = services.models.elsewhere()
+    offered = services.models.remote_models()
     if offered:
         services.page_models.choose("a", offered[0].name)
     return services
@@ -222,7 +222,7 @@ def test_what_it_minds_by_name_is_left_out_and_remembered(tiny_checkpoint: Path,
         assert [("logprobs" in body, "top_k" in body) for body in server.chats] == [(True, True), (False, True)]
         ask(services)
         assert len(server.chats) == 3, "it isn't asked again for what it does not have"
-        services.models.elsewhere()
+        services.models.remote_models()
         ask(services)
         assert len(server.chats) == 5, "unless it may be another one by now"
 
@@ -445,10 +445,10 @@ def test_a_stop_before_the_server_was_reached(tiny_checkpoint: Path) -> None:
 def test_a_line_that_was_hung_up_is_not_connected() -> None:
     mine, theirs = socket.socketpair()
     with mine, theirs:
-        line = Line()
-        line.hang_up()
+        connection = Connection()
+        connection.close()
         connected = SimpleNamespace(get_extra_info={"socket": mine}.get)
-        line.trace("connection.connect_tcp.complete", {"return_value": connected})
+        connection.trace("connection.connect_tcp.complete", {"return_value": connected})
         theirs.settimeout(5)
         assert theirs.recv(1) == b""
 
@@ -467,7 +467,7 @@ def test_a_server_that_is_gone(tiny_checkpoint: Path) -> None:
     with pytest.raises(Problem) as caught:
         ask(services)
     assert caught.value.key == "problem.engine_unreachable"
-    assert len(services.models.elsewhere()) == 1, "it may come back"
+    assert len(services.models.remote_models()) == 1, "it may come back"
     told = services.models.describe(f"{server.where}/small")
     assert (told["first"], told["problem"]["key"]) == (True, "problem.engine_unreachable")
 
@@ -479,7 +479,7 @@ def test_its_models_stand_behind_those_of_this_machine(tiny_checkpoint: Path) ->
     ids = ("small", "meta-llama/Llama-2-7b-chat-hf", "/srv/models/tinytown.gguf", r"C:\models\tinytown.gguf")
     with loopback(speaking(offered=ids)) as server:
         services = services_with(tiny_checkpoint, server)
-        rows = services.models.offered()
+        rows = services.models.available()
         told = services.models.describe(f"{server.where}/small")
     where = server.where
     assert [row["name"] for row in rows] == ["tiny", *(f"{where}/{id}" for id in ids)]
@@ -509,7 +509,7 @@ def test_only_what_it_offers_is_asked_for(tiny_checkpoint: Path) -> None:
 
 def test_one_model_may_be_named(tiny_checkpoint: Path) -> None:
     with loopback(picky(lambda body: None, *KITE)) as server:
-        services = services_with(tiny_checkpoint, server, only="hidden")
+        services = services_with(tiny_checkpoint, server, only_model="hidden")
         assert [request.path for request in server.requests] == [], "a server without a list has it all the same"
         assert text(ask(services)) == "A kite."
         assert server.chats[0]["model"] == "hidden"
@@ -614,7 +614,7 @@ def test_what_looks_inside_says_that_the_weights_are_elsewhere(tiny_checkpoint: 
 )
 def test_addresses(given: str, read: str, where: str) -> None:
     assert read_address(given) == read
-    assert Caller(given).where == where
+    assert OpenAIClient(given).where == where
 
 
 BAD = [
@@ -641,7 +641,7 @@ def test_what_is_no_address(address: str) -> None:
     ],
 )  # fmt: skip
 def test_who_could_read_along(address: str, private: bool) -> None:
-    assert Caller(address).is_private is private
+    assert OpenAIClient(address).is_private is private
 
 
 def options(*arguments: str) -> Any:
@@ -683,9 +683,9 @@ def test_the_key_goes_there_and_nowhere_else(
         update = ask(services)
         assert proxy.requests == []
     assert [request.headers["authorization"] for request in server.requests] == [f"Bearer {KEY}"] * 2
-    shown = (caplog.text, update, services.models.offered(), services.models.describe(f"{server.where}/small"))
+    shown = (caplog.text, update, services.models.available(), services.models.describe(f"{server.where}/small"))
     assert KEY not in repr(shown)
-    assert KEY not in repr(services.models.engines[0].caller) + repr(services.models.elsewhere())
+    assert KEY not in repr(services.models.engines[0].client) + repr(services.models.remote_models())
 
 
 @pytest.mark.parametrize("key", ["two words", "line\nbreak", "schlüssel", "\x00"])

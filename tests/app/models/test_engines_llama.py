@@ -45,7 +45,7 @@ def address(gguf: Path) -> Iterator[str]:
 
 def session_with(address: str) -> Services:
     services = Services(open_checkpoint(DEFAULT_CHECKPOINT), engines=[RemoteEngine(address)])
-    (offered,) = services.models.elsewhere()
+    (offered,) = services.models.remote_models()
     assert offered.title == f"tinytown @ {address.removeprefix('http://')}"
     services.page_models.choose("there", offered.name)
     return services
@@ -83,7 +83,7 @@ def test_a_long_talk_goes_on_without_its_beginning(address: str) -> None:
     question = "Tom hid a red ball under the bed. Anna has a blue hat. " * 12 + "Where is the ball?"
     dropped = [ask(services, "there", question, max_tokens=20)["dropped"] for _ in range(4)]
     assert dropped[0] == 0 < dropped[-1], "the server reads 512 tokens at once"
-    assert "logprobs" in next(iter(services.models.engines[0].accepted.values()))
+    assert "logprobs" in next(iter(services.models.engines[0].accepted_options.values()))
     with pytest.raises(Problem, match="is longer than the model at"):
         ask(services, "there", question * 5)
     assert ask(services, "there", "What is a llama?")["count"] > 0

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.common.text import replace_surrogates
 from app.models.openai_stream import (
     LONGEST_EVENT,
-    Complaint,
-    Delta,
+    ChatDelta,
+    ReportedError,
     TextStep,
-    clean,
-    complaint,
-    events,
+    error_message,
+    iter_sse_events,
     read_delta,
     read_json,
 )
@@ -53,7 +53,7 @@ STREAMS = [  # as the HTML standard and common servers have them
 @pytest.mark.parametrize(("data", "found"), STREAMS)
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 def test_events_wherever_they_are_cut(data: bytes, found: list[str], size: int) -> None:
-    assert list(events(cut(data, size))) == found
+    assert list(iter_sse_events(cut(data, size))) == found
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\r\n", codec="utf-8")), max_size=5), st.data())
@@ -62,7 +62,7 @@ def test_any_cuts_of_any_text(texts: list[str], data: st.DataObject) -> None:
     stream = "".join(f"data: {text}{end}{end}" for text in texts).encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     pieces = [stream[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
-    assert list(events(pieces)) == texts
+    assert list(iter_sse_events(pieces)) == texts
 
 
 def test_an_event_is_told_as_soon_as_it_is_whole() -> None:
@@ -73,7 +73,7 @@ def test_an_event_is_told_as_soon_as_it_is_whole() -> None:
             heard.append(piece)
             yield piece
 
-    stream = events(slowly())
+    stream = iter_sse_events(slowly())
     assert (next(stream), len(heard)) == ("a", 2)
     assert (next(stream), len(heard)) == ("b", 4), "a lone CR is an end; what follows need not be waited for"
 
@@ -81,21 +81,21 @@ def test_an_event_is_told_as_soon_as_it_is_whole() -> None:
 def test_what_is_endless_is_refused() -> None:
     line = b"x" * 1000
     with pytest.raises(ValueError, match="a line is longer"):
-        list(events([b"data: ", *[line] * (LONGEST_EVENT // 1000 + 1)]))
+        list(iter_sse_events([b"data: ", *[line] * (LONGEST_EVENT // 1000 + 1)]))
     with pytest.raises(ValueError, match="an event is longer"):
-        list(events([b"data: " + line + b"\n"] * (LONGEST_EVENT // 1000 + 1)))
+        list(iter_sse_events([b"data: " + line + b"\n"] * (LONGEST_EVENT // 1000 + 1)))
     with pytest.raises(ValueError, match="an event is longer"):
-        list(events([b"data:\n" * 1000] * (LONGEST_EVENT // 1000 + 1)))
+        list(iter_sse_events([b"data:\n" * 1000] * (LONGEST_EVENT // 1000 + 1)))
     long = b"data: " + b"y" * (LONGEST_EVENT - 6)
-    assert len(next(events([long, b"\n\n"]))) == LONGEST_EVENT - 6
-    assert list(events([b": " + line + b"\n"] * (LONGEST_EVENT // 500))) == [], "comments may go on for ever"
+    assert len(next(iter_sse_events([long, b"\n\n"]))) == LONGEST_EVENT - 6
+    assert list(iter_sse_events([b": " + line + b"\n"] * (LONGEST_EVENT // 500))) == [], "comments may go on for ever"
 
 
 # --- An event to words -----------------------------------------------------------------------------------------------
 
 
-def delta(content: object = None, finish: object = None, logprobs: object = None, **more: object) -> Delta:
-    choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish, "logprobs": logprobs}
+def delta(content: object = None, finish_reason: object = None, logprobs: object = None, **more: object) -> ChatDelta:
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish_reason, "logprobs": logprobs}
     return read_delta(json.dumps({"choices": [choice], **more}))
 
 
@@ -111,14 +111,14 @@ def token(text: object, logprob: object, **tops: object) -> dict[str, object]:
 def test_a_token_with_its_probability() -> None:
     found = delta("kite", logprobs=told(token("kite", math.log(0.5), ball=math.log(0.2), kite=math.log(0.5))))
     (step,) = found.tokens
-    assert (found.parts, step.text, found.finish) == (("kite",), "kite", None)
+    assert (found.parts, step.text, found.finish_reason) == (("kite",), "kite", None)
     assert step.probability == pytest.approx(0.5)
     assert [text for text, _ in step.alternatives] == ["kite", "ball"], "the likeliest first"
     assert [share for _, share in step.alternatives] == pytest.approx([0.5, 0.2])
 
 
 def test_without_logprobs_nothing_is_made_up() -> None:
-    assert delta("a kite") == Delta(("a kite",), (TextStep("a kite", None),))
+    assert delta("a kite") == ChatDelta(("a kite",), (TextStep("a kite", None),))
     assert delta("x", logprobs={"content": None}).tokens == (TextStep("x", None),)
     assert delta("x", logprobs={"content": []}).tokens == (TextStep("x", None),)
 
@@ -147,17 +147,17 @@ def test_several_tokens_in_one_event() -> None:
 
 
 def test_the_token_that_ends_a_reply_is_no_part_of_it() -> None:
-    assert delta("", "stop", told(token("</s>", -0.1))) == Delta(finish="stop")
+    assert delta("", "stop", told(token("</s>", -0.1))) == ChatDelta(finish_reason="stop")
     assert delta("!", "length", told(token("!", -0.1))).parts == ("!",)
 
 
 def test_the_counts_come_with_an_event_of_their_own() -> None:
     usage = {"prompt_tokens": 12, "completion_tokens": 34, "total_tokens": 46}
-    assert read_delta(json.dumps({"choices": [], "usage": usage})) == Delta(read=12, written=34)
+    assert read_delta(json.dumps({"choices": [], "usage": usage})) == ChatDelta(prompt_tokens=12, completion_tokens=34)
     for nonsense in (None, -1, 1.5, True, "12", 10**30):
         found = read_delta(json.dumps({"choices": [], "usage": {"prompt_tokens": nonsense}}))
-        assert found.read is None, nonsense
-    assert delta("x", usage=None).written is None
+        assert found.prompt_tokens is None, nonsense
+    assert delta("x", usage=None).completion_tokens is None
 
 
 NONSENSE = [
@@ -170,7 +170,7 @@ NONSENSE = [
 def test_nonsense_is_a_value_error(data: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         read_delta(data)
-    assert not isinstance(caught.value, Complaint)
+    assert not isinstance(caught.value, ReportedError)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_nonsense_is_a_value_error(data: str) -> None:
     ],
 )  # fmt: skip
 def test_an_event_without_words_is_none(choice: dict[str, Any]) -> None:
-    assert read_delta(json.dumps({"choices": [choice]})) == Delta()
+    assert read_delta(json.dumps({"choices": [choice]})) == ChatDelta()
 
 
 def test_alternatives_may_be_anything() -> None:
@@ -198,10 +198,10 @@ def test_alternatives_may_be_anything() -> None:
 
 
 def test_half_characters_become_whole_ones() -> None:
-    assert clean("a\ud83d") == "a�"
-    assert clean("\ud83d\ude00") == "😀"
+    assert replace_surrogates("a\ud83d") == "a�"
+    assert replace_surrogates("\ud83d\ude00") == "😀"
     found = read_delta('{"choices": [{"delta": {"content": "\\ud83d"}, "finish_reason": "\\ude00"}]}')
-    found_text = "".join(found.parts) + (found.finish or "")
+    found_text = "".join(found.parts) + (found.finish_reason or "")
     assert found_text.encode() == "��".encode()
 
 
@@ -219,10 +219,10 @@ def test_half_characters_become_whole_ones() -> None:
     ],
 )  # fmt: skip
 def test_a_servers_own_words(body: object, said: str) -> None:
-    assert complaint(body) == said
+    assert error_message(body) == said
 
 
 def test_an_error_amid_a_stream_is_a_complaint() -> None:
-    with pytest.raises(Complaint, match=r"^out of memory$"):
+    with pytest.raises(ReportedError, match=r"^out of memory$"):
         read_delta('{"error": {"message": "out of memory", "code": 500}}')
     assert read_json(b'{"a": [1]}') == {"a": [1]}

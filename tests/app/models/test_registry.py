@@ -90,7 +90,7 @@ def shape(services: Services, key: str) -> tuple[int, int, int]:
 
 
 def names(models: Models) -> list[str]:
-    return [one.name for one in models.listed()]
+    return [one.name for one in models.local_models()]
 
 
 # --- What there is -----------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def test_the_list_is_what_the_folder_holds_now(shelf: Path, save: Save, tokenize
     shutil.move(shelf / "later", shelf.parent / f"{shelf.name}-later")
     models = Models(open_checkpoint(shelf / "beta"), shelf)
     assert names(models) == ["beta", "alpha", "gamma"], "the first one is first"
-    rows = {one.name: one.to_json() for one in models.listed()}
+    rows = {one.name: one.to_json() for one in models.local_models()}
     for name, row in rows.items():
         count = shaped(name, tokenizer).num_parameters
         assert row == {"name": name, "title": name.title(), "parameters": count, "has_manifest": True}
@@ -131,14 +131,14 @@ def test_what_is_not_whole_is_not_offered(shelf: Path) -> None:
 def test_a_card_without_a_name_leaves_the_folders(shelf: Path, card: str) -> None:
     (shelf / "beta" / "card.json").write_bytes(card.encode("utf-8", "surrogateescape"))
     models = Models(open_checkpoint(shelf / "alpha"), shelf)
-    assert [one.title for one in models.listed()] == ["Alpha", "beta", "Gamma"]
+    assert [one.title for one in models.local_models()] == ["Alpha", "beta", "Gamma"]
 
 
 def test_a_foreign_model_is_not_verified(shelf: Path) -> None:
     (shelf / "beta" / "manifest.json").unlink()
     (shelf / "beta" / "card.json").write_text('{"name": "B", "trust": {"methods": {}}}', encoding="utf-8")
     models = Models(open_checkpoint(shelf / "alpha"), shelf)
-    assert [one.has_manifest for one in models.listed()] == [True, False, True]
+    assert [one.has_manifest for one in models.local_models()] == [True, False, True]
     told = models.describe("beta")
     assert (told["title"], told["verified"], told["trust"]) == ("B", False, None)
 
@@ -333,7 +333,7 @@ def test_pages_that_ask_at_once_open_it_once(services: Services, monkeypatch: py
 def test_the_least_recently_used_make_room(shelf: Path, save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     save("delta", "beta", seed=9)
     opening = Opening(monkeypatch)
-    sizes = {one.name: one.parameters * 4 for one in Models(open_checkpoint(shelf / "alpha"), shelf).listed()}
+    sizes = {one.name: one.parameters * 4 for one in Models(open_checkpoint(shelf / "alpha"), shelf).local_models()}
     models = Models(open_checkpoint(shelf / "alpha"), shelf, most_bytes=2 * sizes["beta"])
     assert models.open("beta").bytes == sizes["beta"]
     models.open("gamma")
@@ -356,7 +356,7 @@ def test_the_least_recently_used_make_room(shelf: Path, save: Save, monkeypatch:
 
 
 def test_a_model_that_does_not_fit_is_refused(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    needed = next(one for one in services.models.listed() if one.name == "beta").parameters * 4
+    needed = next(one for one in services.models.local_models() if one.name == "beta").parameters * 4
     monkeypatch.setattr(models_module, "free_memory", lambda device: needed)
     services.page_models.choose("a", "beta")
     with pytest.raises(Problem, match=r"“Beta” would take 0\.0 GB of the 0\.0 GB of memory that are free"):

@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 from app.common.strings import Problem
 from app.server import file_routes as transfers
 from app.server.app import LOOPBACK
-from app.server.file_routes import SHOWN, UPLOADS, Turns, add_transfers
+from app.server.file_routes import CHARACTERS_SHOWN, UPLOADS, RequestLimit, add_file_routes
 from app.server.request_filter import FILE, LARGEST_BODY, RequestFilter
 from app.train.upload_store import UploadStore
 from app.train.uploads import LARGEST_FILE, Upload
@@ -61,7 +61,7 @@ def shelf() -> UploadStore:
 def client(shelf: UploadStore, models: Path) -> Iterator[TestClient]:
     """The three routes behind the doors, without Gradio."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    add_transfers(app, models, shelf)
+    add_file_routes(app, models, shelf)
     app.add_middleware(RequestFilter, hosts=LOOPBACK, uploads=UPLOADS)
     with TestClient(app, base_url=OWN) as client:
         yield client
@@ -92,7 +92,7 @@ def test_a_document_becomes_text(client: TestClient, shelf: UploadStore) -> None
     assert shelf.get(told.pop("id")).text == "Es war einmal"
     assert told == {"text": "Es war einmal", "characters": 13, "kind": "text", "encoding": "utf-8"}
     long = client.post("/upload-text", content=b"word " * 1000, headers=headers()).json()
-    assert (long["characters"], len(long["text"])) == (4999, SHOWN), "the page gets the beginning only"
+    assert (long["characters"], len(long["text"])) == (4999, CHARACTERS_SHOWN), "the page gets the beginning only"
     assert len(shelf.get(long["id"]).text) == 4999
     named = headers(x_file_name=quote("Mein Märchen.csv"))
     assert client.post("/upload-text", content=b"a;b\nc;d", headers=named).json()["text"] == "a, b\nc, d"
@@ -295,17 +295,17 @@ def test_a_full_disk_has_a_sentence(client: TestClient, packed: bytes, monkeypat
 
 
 def test_turns() -> None:
-    turns = Turns(2)
-    with turns.taken_by("a"):
-        with pytest.raises(Problem, match="still being read"), turns.taken_by("a"):
+    turns = RequestLimit(2)
+    with turns.slot("a"):
+        with pytest.raises(Problem, match="still being read"), turns.slot("a"):
             pass
-        with turns.taken_by("b"), pytest.raises(Problem), turns.taken_by("c"):
+        with turns.slot("b"), pytest.raises(Problem), turns.slot("c"):
             pass
-        with turns.taken_by("c"):
+        with turns.slot("c"):
             pass
-    with pytest.raises(KeyError), turns.taken_by("a"):
+    with pytest.raises(KeyError), turns.slot("a"):
         raise KeyError  # frees it too
-    with turns.taken_by("a"):
+    with turns.slot("a"):
         pass
 
 

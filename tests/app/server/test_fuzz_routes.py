@@ -17,7 +17,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from app.classroom.gate import COOKIE, ROUTES
+from app.classroom.auth import COOKIE, ROUTES
 from app.server.request_filter import FILE, OPEN, OPEN_FOLDERS, RequestFilter
 from tests.support.arbitrary import anything, bodies, examples, nearly, texts, wire
 from tests.support.served import PASSWORD, TEACHER_PASSWORD, Served, served

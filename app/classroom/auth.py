@@ -1,4 +1,4 @@
-"""The gate of a class: whoever has not said the password sees the page that asks for it, and nothing else."""
+"""Who may use a class's server: without the password there is only the page that asks for it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from app.common.assets import template
 from app.common.strings import FALLBACK, Problem, all_words
 
 COOKIE = "litellama-class"
-SECONDS_FOR_A_WRONG_PASSWORD = 1.0
-FOR_ALL = ("/favicon.ico", "/manifest.json", "/views/icon")  # browsers ask for these without the cookie
+WRONG_PASSWORD_SECONDS = 1.0
+PUBLIC_PATHS = ("/favicon.ico", "/manifest.json", "/views/icon")  # browsers ask for these without the cookie
 JOIN = "/gradio_api/queue/join"
-MOST_WAITING = 6  # requests of one pupil in the line: what a page asks at once, and not what would keep out the others
+MOST_WAITING = 6  # requests of one pupil in the queue: enough for a page, and places are left for the others
 MOST_GUESSES_AT_ONCE = 20  # more wait for one another: so many passwords a second can be tried, whoever tries
 ROUTES = ("/enter", "/teacher", "/teacher.json", "/room.json", "/results.csv")
-"""What the gate answers itself; `app.server.request_filter` must let them pass."""
+"""What `ClassroomAuth` answers itself; `app.server.request_filter` must let them pass."""
 
 
-def member_of(headers: Headers) -> str:
-    """The class's cookie in a request's headers, "" if there is none."""
+def class_cookie(headers: Headers) -> str:
+    """The class's cookie in a request's headers; "" if there is none."""
     try:
         found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
     except CookieError:
@@ -39,146 +39,151 @@ def member_of(headers: Headers) -> str:
     return found.value if found is not None else ""
 
 
-class Gate:
-    """ASGI middleware around the app. `line` tells where in it each member's waiting requests stand, by cookie; `end`
-    is called when the teacher ends the class; `secure` marks the cookie for encrypted connections only; the routes
-    `teachers_only` are shut for pupils."""
+class ClassroomAuth:
+    """ASGI middleware around the app: whoever is not in the class gets the form that asks for the password.
+
+    `queue_positions` gives, by cookie, the positions of each member's waiting requests in Gradio's queue. `on_end` is
+    called when the teacher ends the class. `secure`: the cookie is for encrypted connections only. Pupils may not use
+    the routes in `teachers_only`.
+    """
 
     def __init__(
         self,
         app: ASGIApp,
-        room: Classroom,
-        line: Callable[[], dict[str, list[int]]] = dict,
-        end: Callable[[], None] = lambda: None,
+        classroom: Classroom,
+        queue_positions: Callable[[], dict[str, list[int]]] = dict,
+        on_end: Callable[[], None] = lambda: None,
         models: Callable[[], list[str]] = list,
         secure: bool = False,
         teachers_only: Sequence[str] = (),
     ) -> None:
-        self.app, self.room, self.secure = app, room, secure
+        self.app, self.classroom, self.secure = app, classroom, secure
         self.teachers_only = tuple(teachers_only)
-        self.line, self.end, self.models = line, end, models
+        self.queue_positions, self.on_end, self.models = queue_positions, on_end, models
         self._guesses = asyncio.Semaphore(MOST_GUESSES_AT_ONCE)
-        self._own: dict[tuple[str, str], Callable[[Request, str], Awaitable[Response]]] = {
-            ("GET", "/enter"): self._ask_pupil, ("POST", "/enter"): self._enter,
+        self._routes: dict[tuple[str, str], Callable[[Request, str], Awaitable[Response]]] = {
+            ("GET", "/enter"): self._pupil_form, ("POST", "/enter"): self._enter,
             ("GET", "/teacher"): self._teacher_page, ("POST", "/teacher"): self._enter_as_teacher,
-            ("GET", "/teacher.json"): self._overview, ("POST", "/teacher.json"): self._order,
-            ("GET", "/room.json"): self._news, ("GET", "/results.csv"): self._results,
+            ("GET", "/teacher.json"): self._overview, ("POST", "/teacher.json"): self._change_settings,
+            ("GET", "/room.json"): self._status, ("GET", "/results.csv"): self._results,
         }  # fmt: skip
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        cookie = member_of(Headers(scope=scope))
-        own = self._own.get((scope["method"], scope["path"]))
-        if own is not None:
-            await (await own(Request(scope, receive), cookie))(scope, receive, send)
+        cookie = class_cookie(Headers(scope=scope))
+        route = self._routes.get((scope["method"], scope["path"]))
+        if route is not None:
+            await (await route(Request(scope, receive), cookie))(scope, receive, send)
         elif scope["path"] in ROUTES:
             await PlainTextResponse("There is nothing here.", 405)(scope, receive, send)
-        elif not self.room.is_member(cookie) and not scope["path"].startswith(FOR_ALL):
-            await self._stay_outside(scope)(scope, receive, send)
-        elif scope["path"] in self.teachers_only and not self.room.is_teacher(cookie):
-            await _told(Problem("class.teachers_only"), 403)(scope, receive, send)
-        elif scope["path"] == JOIN and len(self.line().get(cookie, ())) >= MOST_WAITING:  # guard: waiting-line
-            await _told(Problem("class.many_waiting", most=MOST_WAITING), 429)(scope, receive, send)
+        elif not self.classroom.is_member(cookie) and not scope["path"].startswith(PUBLIC_PATHS):
+            await self._not_logged_in(scope)(scope, receive, send)
+        elif scope["path"] in self.teachers_only and not self.classroom.is_teacher(cookie):
+            await _problem_response(Problem("class.teachers_only"), 403)(scope, receive, send)
+        elif (
+            scope["path"] == JOIN and len(self.queue_positions().get(cookie, ())) >= MOST_WAITING
+        ):  # guard: waiting-line
+            await _problem_response(Problem("class.many_waiting", most=MOST_WAITING), 429)(scope, receive, send)
         else:
-            self.room.saw(cookie)
+            self.classroom.touch(cookie)
             await self.app(scope, receive, send)
 
-    def _stay_outside(self, scope: Scope) -> Response:
+    def _not_logged_in(self, scope: Scope) -> Response:
         if scope["path"] == "/" and scope["method"] == "GET":
             return RedirectResponse("/enter", 303)
         return PlainTextResponse("The class's password is asked for first.", 401)
 
     # --- Pupils ------------------------------------------------------------------------------------------------------
 
-    async def _ask_pupil(self, request: Request, cookie: str) -> Response:
+    async def _pupil_form(self, request: Request, cookie: str) -> Response:
         return _form("pupil", request)
 
     async def _enter(self, request: Request, cookie: str) -> Response:
-        fields = await _fields(request)
+        fields = await _form_fields(request)
         try:
-            mine = self.room.enter(fields.get("name"), fields.get("password"))
+            new_cookie = self.classroom.join(fields.get("name"), fields.get("password"))
         except Problem as problem:
-            return await self._not_in("pupil", request, problem, fields.get("name", ""))
-        return self._let_in("/", mine)
+            return await self._rejected("pupil", request, problem, fields.get("name", ""))
+        return self._logged_in("/", new_cookie)
 
-    async def _news(self, request: Request, cookie: str) -> Response:
-        if not self.room.is_member(cookie):
+    async def _status(self, request: Request, cookie: str) -> Response:
+        if not self.classroom.is_member(cookie):
             return JSONResponse({"out": True}, 401)
-        self.room.saw(cookie)
-        pupil = self.room.pupil(cookie)
-        told = {"name": pupil and pupil.name, "place": min(self.line().get(cookie, [0]))}
-        return JSONResponse(told | self.room.orders.to_json())
+        self.classroom.touch(cookie)
+        pupil = self.classroom.pupil(cookie)
+        status = {"name": pupil and pupil.name, "place": min(self.queue_positions().get(cookie, [0]))}
+        return JSONResponse(status | self.classroom.settings.to_json())
 
     # --- The teacher -------------------------------------------------------------------------------------------------
 
     async def _teacher_page(self, request: Request, cookie: str) -> Response:
-        if not self.room.is_teacher(cookie):
+        if not self.classroom.is_teacher(cookie):
             return _form("teacher", request)
         return HTMLResponse(template("teacher.html"))
 
     async def _enter_as_teacher(self, request: Request, cookie: str) -> Response:
-        fields = await _fields(request)
+        fields = await _form_fields(request)
         try:
-            mine = self.room.enter_as_teacher(fields.get("password"))
+            new_cookie = self.classroom.join_as_teacher(fields.get("password"))
         except Problem as problem:
-            return await self._not_in("teacher", request, problem, "")
-        return self._let_in("/teacher", mine)
+            return await self._rejected("teacher", request, problem, "")
+        return self._logged_in("/teacher", new_cookie)
 
     async def _overview(self, request: Request, cookie: str) -> Response:
-        if not self.room.is_teacher(cookie):
+        if not self.classroom.is_teacher(cookie):
             return JSONResponse({"out": True}, 401)
-        return JSONResponse(self._seen())
+        return JSONResponse(self._overview_json())
 
-    def _seen(self) -> dict[str, Any]:
+    def _overview_json(self) -> dict[str, Any]:
         """What the teacher's page shows."""
-        places = {cookie: min(own) for cookie, own in self.line().items()}
-        told = {"models": self.models(), "more_models": bool(self.teachers_only)}
-        return self.room.overview(places) | told
+        positions = {cookie: min(places) for cookie, places in self.queue_positions().items()}
+        status = {"models": self.models(), "more_models": bool(self.teachers_only)}
+        return self.classroom.overview(positions) | status
 
-    async def _order(self, request: Request, cookie: str) -> Response:
-        if not self.room.is_teacher(cookie):
+    async def _change_settings(self, request: Request, cookie: str) -> Response:
+        if not self.classroom.is_teacher(cookie):
             return JSONResponse({"out": True}, 401)
         try:
             sent = json.loads(await request.body())
             if not isinstance(sent, dict):
                 raise Problem("problem.request")
             if sent == {"end": True}:
-                self.room.end()
-                self.end()
+                self.classroom.end()
+                self.on_end()
             else:
-                self.room.order(**{str(name): value for name, value in sent.items()})
+                self.classroom.update_settings(**{str(name): value for name, value in sent.items()})
         except (ValueError, RecursionError) as wrong:
             problem = wrong if isinstance(wrong, Problem) else Problem("problem.request")
-            return _told(problem, 400)
-        return JSONResponse(self._seen())
+            return _problem_response(problem, 400)
+        return JSONResponse(self._overview_json())
 
     async def _results(self, request: Request, cookie: str) -> Response:
-        if not self.room.is_teacher(cookie):
+        if not self.classroom.is_teacher(cookie):
             return PlainTextResponse("This page is the teacher's.", 401)
         headers = {"content-disposition": 'attachment; filename="results.csv"'}
-        return Response(self.room.results(), media_type="text/csv", headers=headers)
+        return Response(self.classroom.results(), media_type="text/csv", headers=headers)
 
     # --- The form ----------------------------------------------------------------------------------------------------
 
-    async def _not_in(self, who: str, request: Request, problem: Problem, name: str) -> Response:
+    async def _rejected(self, who: str, request: Request, problem: Problem, name: str) -> Response:
         if problem.key == "class.wrong_password":  # nobody is locked out: a class often shares one address
             async with self._guesses:
-                await asyncio.sleep(SECONDS_FOR_A_WRONG_PASSWORD)
+                await asyncio.sleep(WRONG_PASSWORD_SECONDS)
         return _form(who, request, problem, name)
 
-    def _let_in(self, to: str, cookie: str) -> Response:
+    def _logged_in(self, to: str, cookie: str) -> Response:
         response = RedirectResponse(to, 303)
         response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=self.secure)
         return response
 
 
-def _told(problem: Problem, status: int) -> Response:
+def _problem_response(problem: Problem, status: int) -> Response:
     return JSONResponse({"problem": problem.to_json(), "detail": str(problem)}, status)
 
 
-async def _fields(request: Request) -> dict[str, str]:
+async def _form_fields(request: Request) -> dict[str, str]:
     """A form's fields, as a browser sends them. Anything else gives none."""
     body = (await request.body()).decode("utf-8", "replace")
     try:
@@ -207,5 +212,5 @@ def _form(who: str, request: Request, problem: Problem | None = None, name: str 
 
 def _language(accepted: str) -> str:
     """The first language of an Accept-Language header that there are words for."""
-    wished = [part.split(";")[0].strip()[:2].lower() for part in accepted.split(",")]
-    return next((language for language in wished if language in all_words()), FALLBACK)
+    accepted_languages = [part.split(";")[0].strip()[:2].lower() for part in accepted.split(",")]
+    return next((language for language in accepted_languages if language in all_words()), FALLBACK)
