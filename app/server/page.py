@@ -12,7 +12,7 @@ from app.attention import tab as attention
 from app.attribution import tab as attribution
 from app.chat import tab as chat
 from app.common.assets import scripts, template, view_address
-from app.common.events import PageEvents
+from app.common.events import PageEvents, sent_by
 from app.common.strings import FALLBACK, all_words
 from app.compare import tab as compare
 from app.intervene import tab as intervene
@@ -70,8 +70,7 @@ def build_page(services: Services, events: PageEvents, downloads: bool = False) 
                 built.append(tab)
 
         def relabel(event: gr.EventData) -> dict[gr.Tab, Any]:
-            language = event._data.get("language") if isinstance(event._data, dict) else None
-            chosen = words.get(str(language), words[FALLBACK])
+            chosen = words.get(str(sent_by(event).get("language")), words[FALLBACK])
             return {tab: gr.update(label=chosen[title]) for tab, title in zip(built, tabs, strict=True)}
 
         def nudge() -> None:

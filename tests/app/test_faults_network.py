@@ -153,14 +153,14 @@ def test_a_model_that_fails_is_a_sentence_for_whom_it_fails(
     before = page.call("ask", SHORT)
     alone = other.call("ask", LONG)["tokens"]
     other.call("clear", {"request": "2"})
-    choose = Sampling.choose
+    sample = Sampling.sample
 
     def fail_for_one(self: Sampling, *arguments: Any) -> int:
         if self.temperature == 1.5:
             raise RuntimeError("Mia's secret stood in this trace")
-        return choose(self, *arguments)
+        return sample(self, *arguments)
 
-    monkeypatch.setattr(Sampling, "choose", fail_for_one)
+    monkeypatch.setattr(Sampling, "sample", fail_for_one)
     with slow_steps(monkeypatch):
         event = other.join("ask", LONG).json()["event_id"]
         told = page.stream("ask", asking("My secret.", temperature=1.5))

@@ -71,7 +71,7 @@ def test_a_message_passes_few_modules(tiny_checkpoint: Path, monkeypatch: pytest
 
     monkeypatch.setattr(services.models, "open", opening)
     tab.build(services.chat, PageEvents(services.page_models.choose, lambda headers: ""))
-    event, request = SimpleNamespace(_data=SENT), SimpleNamespace(headers={}, session_hash="page")  # as Gradio has them
+    event, request = SimpleNamespace(sent=SENT), SimpleNamespace(headers={}, session_hash="page")  # as Gradio has them
     *_, last = views[0].on_ask(event, request)
     assert last["state"] in ("done", "length")
     assert last["request"] == "1"

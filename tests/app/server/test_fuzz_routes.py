@@ -99,9 +99,10 @@ class Site:
         assert "Traceback" not in said, said
         assert "ERROR" not in said, said
         assert MARK not in said, said
-        assert all(re.match(r"(WARNING|INFO)|Invalid HTTP|a request to|a model", line) for line in said.splitlines()), (
-            said
-        )
+        assert all(
+            re.match(r"(WARNING|INFO)|Invalid HTTP|a request to|a model|nobody/nothing was not fetched", line)
+            for line in said.splitlines()
+        ), said
 
 
 def _whole(response: http.client.HTTPResponse) -> bytes:
