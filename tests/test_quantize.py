@@ -216,8 +216,8 @@ def test_every_view_works_on_stored_weights(name: str) -> None:
     assert services.layers.guess("page", text)
     assert services.step.trace("page", {"text": text})
     start = services.attribution.read("page", text)["answer_start"]
-    wish = {"method": "ablation", "unit": "word", "start": start, "end": start + 2}
-    assert list(services.attribution.explain("page", wish))[-1]["state"] == "done"
+    request = {"method": "ablation", "unit": "word", "start": start, "end": start + 2}
+    assert list(services.attribution.explain("page", request))[-1]["state"] == "done"
     assert len(list(services.attribution.compare("page"))[-1]["rows"]) == len(METHODS)
     assert services.attribution.put_to_the_test("page")
     assert services.intervene.begin("page", text)

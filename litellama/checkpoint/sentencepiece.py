@@ -122,12 +122,12 @@ def _fields(message: bytes) -> Iterator[Field]:
     place = 0
     while place < len(message):
         key, place = _varint(message, place)
-        number, wire = key >> 3, key & 7
+        number, wire_type = key >> 3, key & 7
         value: int | bytes
-        if wire == 0:
+        if wire_type == 0:
             value, place = _varint(message, place)
-        elif wire in (1, 2, 5):
-            length, place = _varint(message, place) if wire == 2 else (8 if wire == 1 else 4, place)
+        elif wire_type in (1, 2, 5):
+            length, place = _varint(message, place) if wire_type == 2 else (8 if wire_type == 1 else 4, place)
             value, place = message[place : place + length], place + length
             if place > len(message):
                 raise ValueError("it is cut short or damaged")

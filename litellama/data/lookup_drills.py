@@ -28,7 +28,7 @@ FEW_TOKENS = 60
 WIDER_FROM, WIDE_AT = 0.35, 0.75  # shares of all drills: between them the tokens grow from a few to all
 MOST_BETWEEN = 4  # tokens between key and value at the end
 LONGEST_LIST, MOST_PAIRS = 12, 6
-MARKS, FILLERS = 6, 40  # how many ids are set aside to say which drill it is, and to stand between key and value
+MARKS, FILLERS = 6, 40  # how many ids are reserved to say which drill it is, and to stand between key and value
 
 
 class LookupDrillBatches:

@@ -114,7 +114,7 @@ def _recalls(model: LiteLlama, tokenizer: Tokenizer, texts: list[list[int]], pre
 
 
 def told_ids(document: TinyTownDocument, tokenizer: Tokenizer) -> list[int]:
-    """A wish for a story and the story told, as training reads them; what is asked about it is left out."""
+    """A request for a story, and the story, as training reads them; what is asked about it is left out."""
     row = encode_row(document, tokenizer)
     return [id for id, message in zip(row.ids, row.messages, strict=True) if message < 2]
 

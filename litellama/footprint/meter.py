@@ -176,10 +176,10 @@ def measure(
         one.stop()
     whole = one.reading()
 
-    def of_one(part: Energy | None, resting: Energy | None) -> Energy | None:
+    def of_one(part: Energy | None, idle_energy: Energy | None) -> Energy | None:
         if part is None:
             return None
-        rest = resting.joules / idle.seconds * whole.seconds if part.measured and resting else 0.0
+        rest = idle_energy.joules / idle.seconds * whole.seconds if part.measured and idle_energy else 0.0
         joules, low, high = (max(0.0, value - rest) for value in (part.joules, part.low, part.high))
         return Energy(joules, low, high, part.method, part.measured).scaled(1 / len(took))
 

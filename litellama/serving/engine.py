@@ -37,7 +37,7 @@ Events = Generator[Step | Progress, None, None]
 
 
 class Engine:
-    """One model for many callers. Safe to be used by many threads; without work it holds no thread, and no memory but
+    """One model for many users. Safe to be used by many threads; without work it holds no thread, and no memory but
     what `forget` erases.
 
     `slots` conversations go on at once, fewer if their prompts and the longest replies that they asked for would not

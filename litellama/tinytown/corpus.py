@@ -154,7 +154,7 @@ def _by_kind(rng: random.Random, questions: list[Question]) -> dict[str, list[Qu
 
 
 def _request(rng: random.Random, story: Story) -> str:
-    """A wish for a story that this story fulfils."""
+    """A request that this story answers."""
     if rng.random() < 0.25:
         return add_slips(rng.choice(talk.ANY_STORY), rng)
     pets = [pet for pet in story.bodies.values() if isinstance(pet, Pet)]

@@ -209,7 +209,7 @@ async def play(
         for pupil in pupils:
             await pupil.come_in(address)
         over, start = asyncio.Event(), time.monotonic()
-        beside = asyncio.create_task(other_requests(pupils[0], over))
+        other_work = asyncio.create_task(other_requests(pupils[0], over))
         news = [asyncio.create_task(pupil.hear_news(over)) for pupil in pupils]
 
         async def write(pupil: Pupil | Window) -> list[Reply]:
@@ -229,7 +229,7 @@ async def play(
         took = time.monotonic() - start
         over.set()
         await asyncio.gather(*news)
-        return replies, seen, await beside, took
+        return replies, seen, await other_work, took
 
 
 def percentiles(values: Sequence[float]) -> str:

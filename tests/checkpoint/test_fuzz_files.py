@@ -15,7 +15,7 @@ from app.train.uploads import APART, HARMLESS, read_upload
 from litellama.checkpoint import CheckpointError, open_checkpoint
 from litellama.checkpoint.archive import ArchiveError, pack, unpack
 from tests.app.train.test_uploads import docx, lines, p, pdf
-from tests.support.arbitrary import anything, bodies, examples, harmed, texts, wire
+from tests.support.arbitrary import anything, bodies, examples, harmed, json_bytes, texts
 
 SOUND = {
     ".txt": "Grüße aus dem Städtchen! 😀\r\n".encode() * 5, ".md": b"# Kites\n\nA kite is *red*.\n",
@@ -84,7 +84,7 @@ def test_a_harmed_checkpoint_is_refused_in_a_sentence(
 ) -> None:
     """Or opened, where no manifest says what its bytes should be and they are as good."""
     sound = (tiny_checkpoint / name).read_bytes()
-    sent = data.draw(st.one_of(harmed(sound), bodies, anything.map(wire)))
+    sent = data.draw(st.one_of(harmed(sound), bodies, anything.map(json_bytes)))
     with tempfile.TemporaryDirectory() as folder:
         for path in tiny_checkpoint.iterdir():
             if manifest or path.name != "manifest.json" or name == path.name:

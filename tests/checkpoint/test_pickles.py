@@ -215,7 +215,7 @@ def test_a_pickle_of_anything_but_weights_is_refused_in_words(
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("in_place", [True, False])
 @pytest.mark.parametrize(
     ("break_it", "says"),
     [
@@ -226,13 +226,13 @@ def test_a_pickle_of_anything_but_weights_is_refused_in_words(
     ],
 )
 def test_a_fault_leaves_nothing_behind(
-    tmp_path: Path, break_it: Callable[[Path], None], says: str, beside: bool
+    tmp_path: Path, break_it: Callable[[Path], None], says: str, in_place: bool
 ) -> None:
     folder = make(tmp_path / "m")
     break_it(folder)
     before = listing(folder)
     with pytest.raises(CheckpointError, match=says):
-        list(convert(folder, None if beside else tmp_path / "new"))
+        list(convert(folder, None if in_place else tmp_path / "new"))
     assert listing(folder) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["expected.pt", "m"]
 

@@ -75,7 +75,7 @@ def nearly(draw: st.DrawFn, right: Mapping[str, Any]) -> dict[str, Any]:
     return dict(request)
 
 
-def wire(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
     """As a script would send it that minds no standard: NaN, infinities and half characters included."""
     return json.dumps(value).encode("ascii")
 
@@ -86,7 +86,7 @@ DEEP = (b"[" * 100_000, b'{"a":' * 100_000, b"[" * 100_000 + b"]" * 100_000)
 
 bodies = st.one_of(
     st.binary(max_size=200),
-    anything.map(wire),
+    anything.map(json_bytes),
     st.sampled_from((*DEEP, b"", b"\xff\xfe", b"\xef\xbb\xbf{}", b'"\\ud800"', b"9" * 5000, b"a=1&" * 50, b"--x\r\n")),
     st.dictionaries(texts, texts, max_size=3).map(lambda form: "&".join(f"{k}={v}" for k, v in form.items())).map(
         lambda form: form.encode("utf-8", "replace")

@@ -89,7 +89,7 @@ def test_an_explanation_can_be_cancelled(services: Services) -> None:
     services.attribution.cancel("a")
     assert [news["state"] for news in work] == ["stopped"]
     *_, done = services.attribution.explain("a", request(read))
-    assert done["state"] == "done", "the next one is not stopped by an old wish"
+    assert done["state"] == "done", "the next one is not stopped by an old cancel"
     work = services.attribution.explain("a", request(read, method="shapley sampling"))
     next(work)
     services.lifecycle.forget("a")

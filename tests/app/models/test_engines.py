@@ -705,7 +705,7 @@ def test_options(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     assert "--engine was given 2 times" in capsys.readouterr().err
 
 
-# --- Over the wire ---------------------------------------------------------------------------------------------------
+# --- Over the network -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

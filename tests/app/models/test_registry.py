@@ -472,7 +472,7 @@ def test_roles_are_each_models_own(services: Services, save: Save, monkeypatch: 
     assert len(services.attention._roles) == 2, "the old one's are gone with it"
 
 
-# --- Over the wire -------------------------------------------------------------------------------------------------
+# --- Over the network -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The app without a browser: its doors, what it refuses, and what the chat does behind the page."""
+"""The app without a browser: who is let in, what it refuses, and what the chat does behind the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files over the wire: read, opened and saved as they should be; refused for other sites, other sizes, other names."""
+"""Files over the network: read, opened and saved as they should be; refused for other sites, other sizes, other names."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def headers(**changes: str) -> dict[str, str]:
 
 @pytest.fixture
 def models(tmp_path: Path, tiny_checkpoint: Path) -> Path:
-    """A folder of kept models that holds one, and beside it what nobody may fetch."""
+    """A folder of stored models that holds one, and beside it what nobody may fetch."""
     folder = tmp_path / "models"
     shutil.copytree(tiny_checkpoint, folder / "Kite 1")
     shutil.copytree(tiny_checkpoint, folder / ".unfinished")
@@ -59,7 +59,7 @@ def shelf() -> UploadStore:
 
 @pytest.fixture
 def client(shelf: UploadStore, models: Path) -> Iterator[TestClient]:
-    """The three routes behind the doors, without Gradio."""
+    """The three routes behind the request filter, without Gradio."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     add_file_routes(app, models, shelf)
     app.add_middleware(RequestFilter, hosts=LOOPBACK, uploads=UPLOADS)
@@ -385,8 +385,8 @@ def unmended(address: str, request: str, fields: dict[str, str]) -> bytes:
     name, port = host.split(":")
     fields = fields | {"host": host, "connection": "close"}
     head = "".join(f"{field}: {value}\r\n" for field, value in fields.items())
-    with socket.create_connection((name, int(port)), timeout=30) as wire, wire.makefile("rb") as answer:
-        wire.sendall(f"{request} HTTP/1.1\r\n{head}\r\n".encode())
+    with socket.create_connection((name, int(port)), timeout=30) as connection, connection.makefile("rb") as answer:
+        connection.sendall(f"{request} HTTP/1.1\r\n{head}\r\n".encode())
         return answer.readline()
 
 

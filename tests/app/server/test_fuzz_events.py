@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from app.common.strings import all_words
 from app.compare.service import FIRST
 from tests.browser.app_server import patched
-from tests.support.arbitrary import NASTY, anything, examples, nearly, nested, wire
+from tests.support.arbitrary import NASTY, anything, examples, json_bytes, nearly, nested
 from tests.support.served import Served, served
 
 SETTINGS = {"temperature": 0.7, "top_p": 0.95, "top_k": 0, "max_tokens": 4, "seed": 1}
@@ -110,7 +110,7 @@ class Page:
     def send(self, event: str, sent: object, **changes: object) -> httpx.Response:
         body = {"data": [], "event_data": sent, "fn_index": self.numbers[event], "session_hash": self.session}
         headers = {"content-type": "application/json"}
-        return self.here.client.post("/gradio_api/queue/join", content=wire(body | changes), headers=headers)
+        return self.here.client.post("/gradio_api/queue/join", content=json_bytes(body | changes), headers=headers)
 
     def answers(self) -> list[Any]:
         """Everything the server sends until it has no more to say; each as strict JSON that is no failure."""

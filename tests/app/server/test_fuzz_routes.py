@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 
 from app.classroom.auth import COOKIE, ROUTES
 from app.server.request_filter import FILE, OPEN, OPEN_FOLDERS, RequestFilter
-from tests.support.arbitrary import anything, bodies, examples, nearly, texts, wire
+from tests.support.arbitrary import anything, bodies, examples, json_bytes, nearly, texts
 from tests.support.served import PASSWORD, TEACHER_PASSWORD, Served, served
 
 MARK = "a-word-that-nobody-logs"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+KNOWN_LINES = r"(WARNING|INFO)|Invalid HTTP|a request to|a model|nobody/nothing was not fetched"  # what may be logged
 LARGEST_REFUSAL = 4000  # bytes, beside what it repeats of the request
 METHODS = ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW")
 JOIN = {"data": [], "event_data": {}, "fn_index": 23, "session_hash": "a", "trigger_id": None}
@@ -133,7 +134,7 @@ def school(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def paths(site: Site) -> list[str]:
-    """Every route that there is, Gradio's and the gate's among them, and those that the doors name."""
+    """Every route that there is, Gradio's and the class's among them, and those that the request filter names."""
     return sorted({path for _, path in site.here.routes} | {*OPEN} | {f"{folder}{{name}}" for folder in OPEN_FOLDERS})
 
 
@@ -153,7 +154,7 @@ def _quoted(text: str) -> str:
     return quote(text, safe="/.", errors="replace")
 
 
-# As a header's value stands on the wire: no line break, or it would be another header; what else is wrong is tried.
+# As a header's value is sent: no line break, or it would be another header; what else is wrong is tried.
 values = texts.map(lambda text: re.sub(r"[\r\n]", " ", f"{MARK}{text}"))
 headers = st.fixed_dictionaries(
     {},
@@ -255,7 +256,7 @@ def test_what_is_nearly_right_is_answered(personal: Site, school: Site, path: st
     if kind == FORM and isinstance(sent, dict):
         body = urlencode({name: str(value) for name, value in sent.items()}, errors="replace").encode()
     else:
-        body = wire(sent)
+        body = json_bytes(sent)
     for site in (personal, school):
         for cookie in site.cookies or ("",):
             own = own_page(site, kind) | ({"cookie": cookie} if cookie else {})
@@ -265,7 +266,7 @@ def test_what_is_nearly_right_is_answered(personal: Site, school: Site, path: st
 
 @pytest.mark.parametrize("order", [{"message": "\ud800"}, {"prompt": "\udfff"}, {"model": "\ud800"}, {"message": "\0"}])
 def test_an_order_in_half_characters_does_not_stop_the_class(school: Site, order: dict[str, str]) -> None:
-    school.ask("POST", "/teacher.json", own_page(school, JSON) | {"cookie": school.cookies[-1]}, wire(order))
+    school.ask("POST", "/teacher.json", own_page(school, JSON) | {"cookie": school.cookies[-1]}, json_bytes(order))
     school.survived()
     for cookie in school.cookies:
         told = json.loads(school.ask("GET", "/room.json", {"cookie": cookie}, b"").content)
