@@ -1,4 +1,4 @@
-"""Files over the network: read, opened and saved as they should be; refused for other sites, other sizes, other names."""
+"""Files over the network: read, opened and saved as they should be; refused for other sites, sizes and names."""
 
 from __future__ import annotations
 
