@@ -17,7 +17,7 @@ COMMANDS = {  # each command and its function, in the order of --help
     "generate": "generate:generate",
     "list": "list:list_",
     "train": "train:train",
-    "evaluate": "train:evaluate",
+    "evaluate": "evaluate:evaluate",
     "sweep": "sweep:sweep",
     "trust": "faithfulness:trust",
     "probe": "probe:probe",

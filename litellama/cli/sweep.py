@@ -62,29 +62,26 @@ def sweep(
     """Train several sizes on one corpus, and fit the law by which the loss falls. Ctrl-C saves; --resume goes on."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     notes = Console(stderr=True, highlight=False)
-    try:
-        order = SweepRecipe(
-            out=out, corpus=corpus, sizes={name: preset(name) for name in _names(sizes)},
-            budgets=tuple(map(count, _names(tokens_per_size))), seed=seed, rows=rows_per_batch, length=length,
-            limit=limit, learning_rate=learning_rate, resume=resume, command=tuple(sys.argv[1:]),
-            device=str(choose_device(device)),
-        )  # fmt: skip
-        _check(order)
-        if not _can_draw():
-            notes.print(f"{PICTURE} will not be drawn, since plotly is missing; pip install plotly, and --resume")
-        control = Control()
-        with interrupts(control), _display(notes) as show:
-            for event in do_sweep(order, control):
-                show(event)
-        if control.now == "stop":
-            raise SystemExit(f"stopped and saved in {out}; go on with the same command and --resume")
-        document = findings(read_settings(out), sweep_results(out))
-        write_json(out / LAW, document)
-        if _can_draw():
-            _draw(document, out / PICTURE)
-            notes.print(f"drawn in {out / PICTURE}", markup=False)
-    except (ValueError, OSError, FloatingPointError) as problem:
-        raise SystemExit(f"litellama sweep: {problem}") from None
+    order = SweepRecipe(
+        out=out, corpus=corpus, sizes={name: preset(name) for name in _names(sizes)},
+        budgets=tuple(map(count, _names(tokens_per_size))), seed=seed, rows=rows_per_batch, length=length,
+        limit=limit, learning_rate=learning_rate, resume=resume, command=tuple(sys.argv[1:]),
+        device=str(choose_device(device)),
+    )  # fmt: skip
+    _check(order)
+    if not _can_draw():
+        notes.print(f"{PICTURE} will not be drawn, since plotly is missing; pip install plotly, and --resume")
+    control = Control()
+    with interrupts(control), _display(notes) as show:
+        for event in do_sweep(order, control):
+            show(event)
+    if control.now == "stop":
+        raise SystemExit(f"stopped and saved in {out}; go on with the same command and --resume")
+    document = findings(read_settings(out), sweep_results(out))
+    write_json(out / LAW, document)
+    if _can_draw():
+        _draw(document, out / PICTURE)
+        notes.print(f"drawn in {out / PICTURE}", markup=False)
     if as_json:
         print(json.dumps(document, indent=2, ensure_ascii=False))
     else:

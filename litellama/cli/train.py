@@ -1,4 +1,4 @@
-"""`python -m litellama train` and `evaluate`: the command line around the training and the evaluation."""
+"""`python -m litellama train`: a training from the command line."""
 
 from __future__ import annotations
 
@@ -9,26 +9,18 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from litellama.checkpoint import find_checkpoint, open_checkpoint
 from litellama.cli.plan import DEFAULT_GPU, plan_to_pay
 from litellama.cli.recipe_options import recipe_options
 from litellama.cli.training_display import display
-from litellama.device import AUTO, HELP, choose_device
-from litellama.evaluation.exact_match import Score
-from litellama.evaluation.exact_match import evaluate as evaluate_model
+from litellama.device import choose_device
 from litellama.training.control import Control
 from litellama.training.events import TrainingEnded, to_json
 from litellama.training.parallel import joined
-from litellama.training.recipe import FINAL_QUESTIONS, ROWS, Recipe
+from litellama.training.recipe import ROWS, Recipe
 from litellama.training.run import run
 from litellama.training.tensorboard import tensorboard as write_tensorboard
 
@@ -57,32 +49,29 @@ def train(
 ) -> None:  # fmt: skip
     """Train a model. Ctrl-C saves the state; --resume goes on from it."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    try:
-        if plan:
-            plan_to_pay(
-                values["preset"], tokens=tokens, rows=None if values["rows"] == ROWS else values["rows"],
-                length=values["length"], gpu=gpu, gpus=gpus, mfu=mfu, price=price, country=country,
-                checkpointing=values["recompute"], as_json=as_json,
-            )  # fmt: skip
-            return
-        if values["out"] is None:
-            raise ValueError("say where the finished checkpoint is to stand: --out FOLDER")
-        with joined(str(choose_device(values["device"]))) as (world, device):
-            compiled = device.startswith("cuda") if values["compile"] is None else values["compile"]
-            recipe = Recipe(**{**values, "device": device, "compile": compiled, "command": tuple(sys.argv[1:])})
-            control = Control()
-            track = write_tensorboard(recipe.folder / "tensorboard") if tensorboard and world.is_first else None
-            with interrupts(control), display(quiet=as_json or not world.is_first) as show:
+    if plan:
+        plan_to_pay(
+            values["preset"], tokens=tokens, rows=None if values["rows"] == ROWS else values["rows"],
+            length=values["length"], gpu=gpu, gpus=gpus, mfu=mfu, price=price, country=country,
+            checkpointing=values["recompute"], as_json=as_json,
+        )  # fmt: skip
+        return
+    if values["out"] is None:
+        raise ValueError("say where the finished checkpoint is to stand: --out FOLDER")
+    with joined(str(choose_device(values["device"]))) as (world, device):
+        compiled = device.startswith("cuda") if values["compile"] is None else values["compile"]
+        recipe = Recipe(**{**values, "device": device, "compile": compiled, "command": tuple(sys.argv[1:])})
+        control = Control()
+        track = write_tensorboard(recipe.folder / "tensorboard") if tensorboard and world.is_first else None
+        with interrupts(control), display(quiet=as_json or not world.is_first) as show:
+            if as_json and world.is_first:
+                threading.Thread(target=_listen, args=(control,), daemon=True).start()
+            for event in run(recipe, control, world):
+                show(event)
+                if track is not None:
+                    track(event)
                 if as_json and world.is_first:
-                    threading.Thread(target=_listen, args=(control,), daemon=True).start()
-                for event in run(recipe, control, world):
-                    show(event)
-                    if track is not None:
-                        track(event)
-                    if as_json and world.is_first:
-                        print(json.dumps(to_json(event)), flush=True)
-    except (ValueError, OSError, FloatingPointError) as problem:
-        raise SystemExit(f"litellama train: {problem}") from None
+                    print(json.dumps(to_json(event)), flush=True)
     if isinstance(event, TrainingEnded) and event.checkpoint is None and not as_json:
         raise SystemExit(f"stopped and saved in {recipe.folder}; go on with the same command and --resume")
 
@@ -112,38 +101,3 @@ def _listen(control: Control) -> None:
         except ValueError as problem:
             print(problem, file=sys.stderr, flush=True)
     control.command("stop")
-
-
-def evaluate(
-    folder: Annotated[Path, typer.Argument(help="A checkpoint's folder.")],
-    device: Annotated[str, typer.Option(help=HELP)] = AUTO,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    documents: Annotated[
-        int, typer.Option(help="Held-out documents to ask about, a third of each split.")
-    ] = FINAL_QUESTIONS,
-    seed: Annotated[int, typer.Option(help="Another seed asks about other documents.")] = 0,
-) -> None:
-    """Ask a TinyTown model about documents that its training never saw."""
-    try:
-        opened = open_checkpoint(find_checkpoint(folder), device=choose_device(device))
-        columns = TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        score: Score | None = None
-        with Progress(*columns, console=Console(stderr=True)) as progress:
-            task = progress.add_task("", total=documents)
-            for result in evaluate_model(opened.model, opened.tokenizer, documents, seed):
-                if isinstance(result, Score):
-                    score = result
-                else:
-                    progress.update(task, completed=result)
-        assert score is not None
-    except (ValueError, OSError) as problem:
-        raise SystemExit(f"litellama evaluate: {problem}") from None
-    if as_json:
-        print(json.dumps(asdict(score), indent=2))
-        return
-    table = Table("held-out questions", "answered exactly")
-    for name in ("answerable", "unanswerable", "outside", "talk"):
-        table.add_row(name, f"{getattr(score, name):.1%}")
-    for name, share in (*score.splits.items(), *score.kinds.items()):
-        table.add_row("  " + name, f"{share:.1%}")
-    Console().print(table)

@@ -15,6 +15,7 @@ import torch
 
 from litellama.chat import Message, encode_document
 from litellama.checkpoint import Opened, checkpoints_folder, open_checkpoint
+from litellama.cli.main import main
 from litellama.cli.probe import probe as probe_command
 from litellama.evaluation.calibration import Calibration, examine_calibration, next_token_reliability, reliability
 from litellama.evaluation.memorisation import Memorised, memorised, text_ids, told_ids, told_stories
@@ -235,10 +236,10 @@ def test_the_command_prints_everything(capsys: pytest.CaptureFixture[str], tmp_p
     (result,) = json.loads(capsys.readouterr().out)
     assert {one["continuation"] for one in result["differences"]} == {"repaired the bicycle", "baked a cake"}
     assert len(result["values"]) == tinytown_probes()["who repairs"].prompts
-    with pytest.raises(SystemExit, match="there is no probe called 'x'"):
+    with pytest.raises(ValueError, match="there is no probe called 'x'"):
         probe_command(EMBEDDED, name="x", as_json=True, seed=0)
-    with pytest.raises(SystemExit, match="litellama probe"):
-        probe_command(tmp_path / "nothing", name=None, as_json=False, seed=0)
+    with pytest.raises(SystemExit, match="litellama probe: "):
+        main(["probe", str(tmp_path / "nothing")])
 
 
 # --- Calibration -----------------------------------------------------------------------------------------------------

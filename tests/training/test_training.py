@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from litellama.chat import reply
 from litellama.checkpoint import checkpoints_folder, open_checkpoint
-from litellama.cli.train import evaluate as evaluate_command
+from litellama.cli.evaluate import evaluate as evaluate_command
 from litellama.cli.train import train as train_command
 from litellama.config import ModelConfig, preset
 from litellama.data.batches import ANSWER, STEPS_PER_BLOCK, TOLD_STORY, USER, TinyTownBatches, TokenBatch, encode_row
@@ -330,15 +330,15 @@ def test_the_command_line_trains_resumes_and_evaluates(tmp_path: Path, capsys: p
         train(out, "--steps 3 --resume")
         shutil.rmtree(out)  # as if it had been killed after its last step
         train(out, "--steps 3 --resume")
-        with pytest.raises(SystemExit, match="has done 3 steps already"):
+        with pytest.raises(ValueError, match="has done 3 steps already"):
             train(out, "--steps 2 --resume")
-        with pytest.raises(SystemExit, match="holds a training already"):
+        with pytest.raises(ValueError, match="holds a training already"):
             train(out, "--steps 3")
-        with pytest.raises(SystemExit, match="no training to resume"):
+        with pytest.raises(ValueError, match="no training to resume"):
             train(tmp_path / "none", "--steps 2 --resume")
-        with pytest.raises(SystemExit, match="no corpus 'news'"):
+        with pytest.raises(ValueError, match="no corpus 'news'"):
             train(tmp_path / "other", "--steps 3 --corpus news")
-        with pytest.raises(SystemExit, match="either a number of steps or of minutes"):
+        with pytest.raises(ValueError, match="either a number of steps or of minutes"):
             train(tmp_path / "other", "--steps 3 --minutes 1")
     opened = open_checkpoint(out)
     assert opened.verified
