@@ -184,12 +184,14 @@ def open_classroom(options: argparse.Namespace, port: int) -> tuple[FastAPI, str
 
     password = os.environ.get(CLASS_PASSWORD, "").strip() or new_password()
     teacher_password = os.environ.get(TEACHER_PASSWORD, "").strip() or new_password()
+    # First: where the model cannot be had, nothing else is done.
+    services = open_services(options, Classroom(password, teacher_password))
     here = [] if options.host in LOOPBACK else lan_addresses()
     hosts = [*LOOPBACK, *here, *(host_names() if here else []), *(name.casefold() for name in options.public_name)]
     allowed = options.allow_models
     app = create_app(
-        open_services(options, Classroom(password, teacher_password)), hosts=hosts, secure=bool(options.public_name),
-        uploads=allowed, downloads=allowed and not options.no_downloads,
+        services, hosts=hosts, secure=bool(options.public_name), uploads=allowed,
+        downloads=allowed and not options.no_downloads,
     )  # fmt: skip
     local = f"http://{LOOPBACK[0]}:{port}/"
     addresses = [f"https://{name}/" for name in options.public_name] or [f"http://{name}:{port}/" for name in here]

@@ -169,8 +169,10 @@ def test_rows_without_a_token_are_never_sampled_and_never_shown(lite: Path) -> N
         direction = model(torch.tensor([[5, 6]]), output_hidden_states=True).hidden_states[-1][0, -1]
         model.lm_head.weight[50257:] = 40 * model.model.norm(direction) / config.hidden_size
         model.lm_head.weight[:50257] *= 0.01
-        assert int(model(torch.tensor([[5, 6]])).logits[0, -1].argmax()) >= 50257, "otherwise this would test nothing"
-        assert model(torch.tensor([[5, 6]])).logits[0, -1].softmax(-1)[:50257].sum() < 0.01
+        assert int(model(torch.tensor([[5, 6]]), padding_rows=True).logits[0, -1].argmax()) >= 50257, (
+            "otherwise this would test nothing"
+        )
+        assert model(torch.tensor([[5, 6]]), padding_rows=True).logits[0, -1].softmax(-1)[:50257].sum() < 0.01
     for sampling in (Sampling(greedy=True), Sampling(1.0, 0, 1.0), Sampling(2.0, 50, 0.9, 1.3)):
         for seed in range(5):
             first = next(generate(model, [5, 6], sampling=sampling, max_new_tokens=1, seed=seed, alternatives=100))

@@ -141,7 +141,7 @@ def test_transformers_computes_the_same_for_gpt2s_vocabulary(tmp_path: Path, sha
     )
     ours = open_checkpoint(folder)
     ids = torch.tensor([ours.tokenizer.encode("The largest bird is the ostrich, of course. " * 4)])
-    torch.testing.assert_close(theirs(ids).logits, ours.model(ids).logits, atol=1e-3, rtol=0)
+    torch.testing.assert_close(theirs(ids).logits, ours.model(ids, padding_rows=True).logits, atol=1e-3, rtol=0)
     for text in TEXTS:
         assert words.encode(text, split_special_tokens=True) == ours.tokenizer.encode(text)
 

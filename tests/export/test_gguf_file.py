@@ -76,7 +76,7 @@ def greedy(model: LiteLlama, prompt: list[int], count: int) -> list[int]:
 @torch.no_grad()
 def our_log_probabilities(opened: Opened, ids: list[int]) -> torch.Tensor:
     """ids (T) -> (T, V)"""
-    return opened.model(torch.tensor([ids])).logits[0].log_softmax(-1)
+    return opened.model(torch.tensor([ids]), padding_rows=True).logits[0].log_softmax(-1)
 
 
 def margin(logits: torch.Tensor) -> float:
