@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from app.server.page import TABS
 from lessons.__main__ import cli
 from lessons.build import (
     LANGUAGES,
@@ -40,6 +39,7 @@ from lessons.kit.lesson import Lesson
 from lessons.kit.progress import Row, class_sheet, read, record
 from lessons.lab import own_copies
 from litellama.tokenizer import Tokenizer
+from tests.test_house import TABS
 
 LESSON_SOURCES = sources()
 NAMES = [source.name for source in LESSON_SOURCES]
@@ -95,7 +95,7 @@ def test_each_tab_of_the_app_names_its_lessons_and_they_name_it() -> None:
             key.removesuffix(".lesson"): set(re.findall(r"\d+", text))
             for key, text in words.items() if key.endswith(".lesson")
         }  # fmt: skip
-        assert named.keys() == {tab.TITLE.removesuffix(".title") for tab in TABS}
+        assert named.keys() == TABS
         for source in LESSON_SOURCES:
             assert str(source.header.number) in named[source.header.tab], (language, source.name)
         assert {int(number) for numbers in named.values() for number in numbers} == set(range(1, 14))
