@@ -409,10 +409,10 @@ lesson.table(
 # einen Schritt für alle, die gerade da sind.
 
 # %%
-from litellama.serving.batch import TokenBatch
+from litellama.serving.batch import RunningBatch
 from litellama.serving.engine import Engine
 
-lesson.code(TokenBatch.step)
+lesson.code(RunningBatch.step)
 
 # %% [markdown] en
 # Measure: 1, 4 and 16 people ask for a story at the same moment. How many tokens per second do they get, all together?
