@@ -299,7 +299,7 @@ def test_conversion_needs_little_more_memory_than_one_of_its_files(tmp_path: Pat
         torch.save(weights, folder / f"consolidated.{number:02}.pth")
     program = (
         "import json, pathlib, sys\n"
-        "from litellama import meta_format, pickle_process\n"
+        "from litellama.checkpoint import meta_format, pickle_process\n"
         "meta_format.AT_ONCE = 2**25\n"
         "values = json.loads(sys.argv[1])\n"
         "count = len(meta_format.groups(meta_format.ModelConfig.from_hf(values)))\n"
