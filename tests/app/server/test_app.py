@@ -319,7 +319,7 @@ def test_page_and_headers(client: httpx.Client) -> None:
 )  # fmt: skip
 @pytest.mark.fault(12)
 @pytest.mark.fault(14)
-def test_doors_that_are_shut(client: httpx.Client, path: str) -> None:
+def test_closed_routes(client: httpx.Client, path: str) -> None:
     for method in ("GET", "POST"):
         assert client.request(method, path).status_code == 404
 
