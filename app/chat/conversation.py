@@ -147,10 +147,14 @@ class Conversation:
         del self.turns[:-MOST_TURNS]  # guard: bounded-history
         return turn
 
+    def ended_turns(self) -> list[Turn]:
+        """Without the turn whose reply is being written or was broken off."""
+        return [turn for turn in self.turns if turn.last_update is not None]
+
     def continued(self, model: ChosenModel) -> Conversation:
         """The same conversation for another page, without a reply that was broken off or is still being written."""
         other = Conversation(model)
-        other.turns = [turn for turn in self.turns if turn.last_update is not None]
+        other.turns = self.ended_turns()
         other.cost, other._next_number = self.cost, self._next_number
         return other
 

@@ -22,10 +22,13 @@ class RecentlyClosed:
         self._lock = threading.Lock()
 
     def put(self, page: str, conversation: Conversation) -> None:
-        """Store what was said on a page that was closed just now."""
+        """Store what was said on a page that was closed just now. A message that reached the server only after the page
+        was closed begins a conversation of its own; it does not take the place of the page's."""
         with self._lock:
-            self._closed.put(page, (time.monotonic() + self.seconds, conversation))
-            self._sweep_later()
+            _, stored = self._closed.get(page) or (0.0, None)
+            if len(conversation.ended_turns()) > (len(stored.ended_turns()) if stored else 0):
+                self._closed.put(page, (time.monotonic() + self.seconds, conversation))
+                self._sweep_later()
 
     def pop(self, page: str) -> Conversation | None:
         """What was said there, for the one page that goes on with it."""

@@ -114,8 +114,7 @@ class ChatService(PageService):
         chat_page = self._pages.pop(page)
         if chat_page is not None:
             self.writer.stop_and_erase(chat_page.conversation)
-            if chat_page.conversation.turns:
-                self._recently_closed.put(page, chat_page.conversation)
+            self._recently_closed.put(page, chat_page.conversation)
         self.forget(page)
 
     def clear(self) -> None:

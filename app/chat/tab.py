@@ -65,7 +65,9 @@ def build(service: ChatService, events: PageEvents) -> None:
                     tally.set_tokens(len(update.tokens))
                     if update.cost is not None and update.cost.energy is not None:
                         tally.joules, tally.estimated = update.cost.energy.joules, not update.cost.energy.measured
-                    yield update.to_json()
+                    if update.state == "running":
+                        yield update.to_json()
+            yield update.to_json()  # when all is given back, so that the next message may follow at once
 
         yield from events.stream(event, request, updates)
 
@@ -74,8 +76,7 @@ def build(service: ChatService, events: PageEvents) -> None:
             service.check_wanted(page, sent.get("request"))
             pair = read_pair_request(service.model_of(page), sent.get("settings"), sent.get("side_by_side"))
             question = read_message(sent.get("text"))
-            with service.counted(events.member_of(request)):
-                yield from service.side_by_side.ask(page, question, pair)
+            yield from both_replies(service.side_by_side.ask(page, question, pair), request)
 
         yield from events.stream(event, request, updates)
 
@@ -84,10 +85,16 @@ def build(service: ChatService, events: PageEvents) -> None:
             service.check_wanted(page, sent.get("request"))
             pair = read_pair_request(service.model_of(page), sent.get("settings"), sent.get("side_by_side"))
             question = None if sent.get("text") is None else read_message(sent["text"])
-            with service.counted(events.member_of(request)):
-                yield from service.side_by_side.redo(page, question, pair)
+            yield from both_replies(service.side_by_side.redo(page, question, pair), request)
 
         yield from events.stream(event, request, updates)
+
+    def both_replies(updates: Iterator[dict[str, Any]], request: gr.Request) -> Iterator[dict[str, Any]]:
+        with service.counted(events.member_of(request)):
+            for update in updates:
+                if not update["over"]:
+                    yield update
+        yield update  # when all is given back
 
     def stop(event: gr.EventData, request: gr.Request) -> None:
         service.stop(events.page_of(request), sent_by(event).get("request"))

@@ -19,12 +19,28 @@ window.lab = window.lab || {};
       refusal = null;
     });
     const send = (name, data) => {
-      own.add(++requests);
-      trigger(name, { ...data, model: lab.modelName, serial: requests });
+      const request = { ...data, model: lab.modelName, serial: ++requests };
+      own.add(requests);
+      unsent.set(requests, request);
+      trigger(name, request);
+      setTimeout(refuseUnsent);
       setTimeout(() => lab.nudge?.(), SECOND_REQUEST_AFTER);
     };
     const seen = new Proxy(props, { get: (target, name) => (name === "value" && refusal ? refusal : target[name]) });
     return [send, seen, (name, callback) => { callbacks.push(callback); watch(name, callback); }];
+  };
+
+  const refuse = (problem, sent) => document.dispatchEvent(new CustomEvent("lab-refused", { detail: { problem, sent } }));
+
+  // When any request or stream breaks, Gradio's client asks every two seconds whether the server answers again, by
+  // `app_id`, and then loads the page anew. Until then it drops every request without a word.
+  const unsent = new Map();  // number -> request that was handed to Gradio's client and that it did not send yet
+  let serverIsLost = false;
+  const refuseUnsent = () => {
+    if (!serverIsLost) return;
+    const requests = [...unsent.values()];
+    unsent.clear();
+    for (const request of requests) refuse({ key: "problem.lost" }, request);
   };
 
   // A request that the server refuses before it is in the queue, or that never reaches the server, brings a component no
@@ -33,18 +49,23 @@ window.lab = window.lab || {};
   // Gradio tells no component.
   const fetched = window.fetch;
   window.fetch = async (target, options) => {
-    const isRequest = String(target?.url ?? target).includes("/queue/join");
-    if (isRequest) lab.page ??= JSON.parse(options.body).session_hash;
-    const refused = (problem) => document.dispatchEvent(new CustomEvent("lab-refused", { detail: { problem, sent: JSON.parse(options.body).event_data } }));
+    const address = String(target?.url ?? target), isRequest = address.includes("/queue/join");
+    const { session_hash: page, event_data: sent } = isRequest ? JSON.parse(options.body) : {};
+    if (isRequest) lab.page ??= page;
+    unsent.delete(sent?.serial);
+    if (address.endsWith("/app_id")) {
+      serverIsLost = true;
+      refuseUnsent();
+    }
     try {
       const answer = await fetched(target, options);
       if (isRequest && !answer.ok) {
         const told = await answer.clone().json().catch(() => ({}));
-        refused(told.problem ?? { key: answer.status === 503 ? "problem.line_full" : "problem.lost" });
+        refuse(told.problem ?? { key: answer.status === 503 ? "problem.line_full" : "problem.lost" }, sent);
       }
       return answer;
     } catch (error) {
-      if (isRequest) refused({ key: "problem.lost" });
+      if (isRequest) refuse({ key: "problem.lost" }, sent);
       throw error;
     }
   };

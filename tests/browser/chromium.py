@@ -30,13 +30,14 @@ def browser() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         missing = f"no Chromium at {CHROMIUM}"
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import expect, sync_playwright
     except ImportError:
         missing = "playwright is not installed"
     if missing:
         if os.environ.get("LITELLAMA_REQUIRE_BROWSER"):
             pytest.fail(missing)
         pytest.skip(missing)
+    expect.set_options(timeout=30_000)  # ms; a busy machine is slow, and no test has to fail for it
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield chromium

@@ -36,6 +36,22 @@ def test_a_network_that_is_lost_is_said_at_once_and_loses_no_message(browser: Br
     page.context.close()
 
 
+def test_a_message_after_the_loss_was_noticed_is_answered_as_well(browser: Browser, address: str) -> None:
+    """Gradio's client drops every request from the moment in which another one was lost."""
+    page = browser.new_context(locale="en-GB").new_page()
+    page.goto(address)
+    page.locator("#knob-seed").wait_for(state="attached")
+    page.wait_for_function("!!lab.nudge")
+    page.context.set_offline(True)
+    page.evaluate("lab.nudge()")
+    page.get_by_text("Connection to the server was lost").wait_for()
+    page.locator("#lab-chat textarea").fill("Where is the ball?")
+    page.keyboard.press("Enter")
+    expect(page.locator("#lab-chat .lab-problem:not(:empty)")).to_have_text(EN["problem.lost"])
+    expect(page.locator("#lab-chat textarea")).to_have_value("Where is the ball?")
+    page.context.close()
+
+
 def test_a_network_that_is_lost_loses_no_conversation(browser: Browser, address: str) -> None:
     context = browser.new_context(locale="en-GB")
     page = context.new_page()

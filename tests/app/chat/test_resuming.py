@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.chat.conversation import Conversation
+from app.chat.conversation import Conversation, Update
 from app.chat.recently_closed import MOST_CLOSED, RecentlyClosed
 from app.common.settings import read_settings
 from app.models.page_models import ChosenModel
@@ -59,6 +59,15 @@ def test_a_reply_under_way_ends_and_the_page_may_ask_at_once(services: Services)
     assert [turn.question for turn in services.chat.conversation("after").turns] == [FIRST, SECOND]
 
 
+def test_a_message_that_came_too_late_displaces_nothing(services: Services) -> None:
+    """A page that is loaded again at once may be closed before the server begins with its last message."""
+    for text in (FIRST, SECOND):
+        ask(services, "before", text)
+    services.lifecycle.close("before")
+    ask(services, "before", THIRD)
+    assert [turn["question"] for turn in services.chat.resume("after", "before")] == [FIRST, SECOND]
+
+
 def test_it_is_given_back_once_and_to_no_page_that_has_spoken(services: Services) -> None:
     ask(services, "before", FIRST)
     services.lifecycle.close("before")
@@ -90,7 +99,10 @@ def test_another_model_does_not_go_on_with_it(tiny_checkpoint: Path) -> None:
 
 
 def a_conversation() -> Conversation:
-    return Conversation(ChosenModel("tiny"))
+    conversation = Conversation(ChosenModel("tiny"))
+    turn = conversation.begin(FIRST)
+    turn.last_update = Update(turn.number, "done", [], 0, 1, 0.1)
+    return conversation
 
 
 def test_it_is_erased_after_a_while_whether_asked_for_or_not() -> None:
